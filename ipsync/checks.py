@@ -1,0 +1,73 @@
+"""`ipsync check`: is everything there that a sync needs? Config, feeds, credentials, each permission."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import click
+
+from ipsync import guards, providers
+from ipsync.errors import IpsyncError
+from ipsync.model import Config, Feed, Limits, Target
+from ipsync.providers.base import Finding
+from ipsync.worker import fetch_feed, selection
+
+
+def run(config: Config, *, only: Iterable[str] = ()) -> list[Finding]:
+    """Try everything that a sync of these targets needs, and change nothing. Never raises for what it finds."""
+    chosen = [t for t in config.targets if t.name in selection(config, only)]
+    used = {f for t in chosen for f in t.feeds}
+    scopes: dict[tuple[object, ...], list[Target]] = {}
+    for target in chosen:
+        scopes.setdefault(target.scope, []).append(target)
+    with ThreadPoolExecutor() as pool:
+        feeds = [pool.submit(_feed, f, chosen) for f in config.feeds if f.name in used]
+        clouds = [pool.submit(_scope, targets, config.owner) for targets in scopes.values()]
+        found = [finding for job in (*feeds, *clouds) for finding in job.result()]
+    count = f"{len(config.targets)} targets, {len(config.feeds)} feeds"
+    return [Finding("config", ok=True, detail=count), *found]
+
+
+def _feed(feed: Feed, targets: Sequence[Target]) -> list[Finding]:
+    subject = f"feed {feed.name}"
+    try:
+        snapshot = fetch_feed(feed)
+    except IpsyncError as error:
+        return [Finding(subject, ok=False, detail=str(error), remedy="mend the feed or its entry in the config")]
+    limits = [dict(t.limits).get(feed.name, Limits()) for t in targets if feed.name in t.feeds]
+    violations = {v for limit in limits for v in guards.check_snapshot(snapshot, limit)}
+    if violations:
+        return [Finding(subject, ok=False, detail=v.detail, remedy=f"guard {v.guard} refuses it") for v in violations]
+    return [Finding(subject, ok=True, detail=f"{len(snapshot.networks)} addresses from {feed.url}")]
+
+
+def _scope(targets: Sequence[Target], owner: str) -> list[Finding]:
+    try:
+        return providers.open_reader(targets[0]).check(targets, owner=owner)
+    except IpsyncError as error:
+        names = ", ".join(t.name for t in targets)
+        return [Finding(f"targets {names}", ok=False, detail=str(error))]
+
+
+def render(findings: Sequence[Finding], *, output: str, colour: bool) -> str:
+    """Render the findings as text or JSON, ending in a newline."""
+    if output == "json":
+        return json.dumps([dataclasses.asdict(f) for f in findings], indent=2, ensure_ascii=False) + "\n"
+    return "\n".join(_lines(findings, colour)) + "\n"
+
+
+def _lines(findings: Sequence[Finding], colour: bool) -> Iterator[str]:  # noqa: FBT001 - one switch, passed on
+    for finding in findings:
+        word = "ok     " if finding.ok else "MISSING"
+        yield f"{click.style(word, fg='green' if finding.ok else 'red') if colour else word}  {_said(finding)}"
+        if not finding.ok and finding.remedy:
+            yield from (f"         {line}" for line in finding.remedy.splitlines())
+    bad = sum(not f.ok for f in findings)
+    yield f"{len(findings) - bad} of {len(findings)} checks passed" + (f", {bad} to mend" if bad else "")
+
+
+def _said(finding: Finding) -> str:
+    return f"{finding.subject}: {finding.detail}" if finding.detail else finding.subject

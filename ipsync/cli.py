@@ -1,0 +1,289 @@
+"""The commands, their options and exit codes; the only module that prints.
+
+Reports go to stdout and logs to stderr. Everything heavy is imported by the command that needs it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ipsync import __version__
+from ipsync.errors import IpsyncError, JournalError, PlanFileError
+
+if TYPE_CHECKING:
+    from ipsync.model import Config
+    from ipsync.report import Report
+
+FAILED, REFUSED = 1, 3
+
+
+def main() -> None:
+    """Run the command line; usage errors exit with 1, since 2 means that changes are pending."""
+    try:
+        code = cli(standalone_mode=False, prog_name="ipsync")
+    except click.exceptions.Abort:
+        code = FAILED
+    except click.ClickException as error:
+        error.show()
+        code = FAILED
+    except PlanFileError as error:
+        code = _complain(error, REFUSED)
+    except IpsyncError as error:
+        code = _complain(error, FAILED)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(error: IpsyncError, code: int) -> int:
+    prefix = "audit log: " if isinstance(error, JournalError) else ""
+    click.echo(f"{prefix}{error}", err=True)
+    return code
+
+
+# ── shared options ───────────────────────────────────────────────────────────
+
+
+class JsonLines(logging.Formatter):
+    """One JSON object a line, for collectors."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write time, level, logger, message and, where there is one, the traceback."""
+        line = {
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def _start_logging(log_format: str, verbose: int) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonLines() if log_format == "json" else plain)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("ipsync").setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def common(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that every command takes."""
+    options = [
+        click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), envvar="IPSYNC_CONFIG",
+                     default=Path("ipsync.yaml"), show_default=True, help="The config file."),
+        click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True),
+        click.option("-v", "--verbose", count=True, help="Log more."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def reporting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of commands that print a plan."""
+    options = [
+        click.option("--target", "targets", multiple=True, metavar="NAME", help="Only this target (repeatable)."),
+        click.option("--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True),
+        click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when changes are pending."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _load(config_path: Path) -> Config:
+    from ipsync import config
+
+    return config.load(config_path, os.environ)
+
+
+def _show(report: Report, output: str, *, detailed: bool) -> int:
+    from ipsync.render import render
+    from ipsync.report import exit_code
+
+    click.echo(render(report, output=output, colour=_coloured()), nl=False)
+    return exit_code(report, detailed=detailed)
+
+
+def _coloured() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+# ── the commands ─────────────────────────────────────────────────────────────
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]}, no_args_is_help=True)
+@click.version_option(__version__, prog_name="ipsync")
+def cli() -> None:
+    """Keep the addresses a vendor connects from allowed in your firewalls."""
+
+
+@cli.command()
+@common
+@reporting
+def plan(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ...], output: str,
+         *, detailed_exitcode: bool) -> int:  # fmt: skip
+    """Show what a sync would change; write to no cloud."""
+    _start_logging(log_format, verbose)
+    return _plan(config_path, targets, output, detailed=detailed_exitcode)
+
+
+def _plan(config_path: Path, targets: tuple[str, ...], output: str, *, detailed: bool) -> int:
+    from ipsync import worker
+
+    return _show(worker.plan_once(_load(config_path), only=targets), output, detailed=detailed)
+
+
+@cli.command()
+@common
+@reporting
+@click.option("--dry-run", is_flag=True, help="The same as `ipsync plan`.")
+@click.option("--approve", metavar="ID", help="Allow what wants an approval, if the plan is still this one.")
+def sync(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ...], output: str,
+         approve: str | None, *, detailed_exitcode: bool, dry_run: bool) -> int:  # fmt: skip
+    """Make one pass: plan, then apply what the guards allow."""
+    _start_logging(log_format, verbose)
+    if dry_run:
+        return _plan(config_path, targets, output, detailed=detailed_exitcode)
+    from threading import Event
+
+    from ipsync import daemon, worker
+
+    stop = Event()
+    daemon.stop_on_signals(stop)
+    report = worker.sync_once(_load(config_path), only=targets, approve=approve, stopping=stop.is_set)
+    return _show(report, output, detailed=detailed_exitcode)
+
+
+@cli.command()
+@common
+@click.option("--target", "targets", multiple=True, metavar="NAME", help="Only this target (repeatable).")
+def run(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ...]) -> int:
+    """Work until SIGTERM: a sync at once, then one every `schedule.every`."""
+    from threading import Event
+
+    from ipsync import daemon, worker
+
+    _start_logging(log_format, verbose)
+    config, stop = _load(config_path), Event()
+    worker.selection(config, targets)
+    daemon.stop_on_signals(stop)
+
+    def one_pass() -> None:
+        report = worker.sync_once(config, only=targets, stopping=stop.is_set)
+        _show(report, "text", detailed=False)
+        sys.stdout.flush()
+
+    daemon.serve(one_pass, every=config.every, jitter=config.jitter, stop=stop)
+    return 0
+
+
+@cli.command()
+@common
+@click.option("--target", "targets", multiple=True, metavar="NAME", help="Only this target (repeatable).")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def check(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ...], output: str) -> int:
+    """Check the config, the feeds, the credentials and each permission; change nothing."""
+    from ipsync import checks
+
+    _start_logging(log_format, verbose)
+    findings = checks.run(_load(config_path), only=targets)
+    click.echo(checks.render(findings, output=output, colour=_coloured()), nl=False)
+    return 0 if all(f.ok for f in findings) else FAILED
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of the config file."""
+    from ipsync import config
+
+    click.echo(json.dumps(config.schema(), indent=2, ensure_ascii=False))
+
+
+@cli.group()
+def audit() -> None:
+    """Read the audit log, or prove that nobody changed it."""
+
+
+def _log_path(config_path: Path, path: Path | None) -> tuple[Path, str | None]:
+    if path is not None:
+        return path, os.environ.get("IPSYNC_AUDIT_KEY")
+    config = _load(config_path)
+    return Path(config.audit_path), config.audit_hmac_key
+
+
+@audit.command()
+@common
+@click.option("--path", type=click.Path(path_type=Path), help="The log, instead of the config's.")
+@click.option("--anchor", metavar="SEQ:HASH", help="A checkpoint that a run printed: proves that no end was cut off.")
+def verify(config_path: Path, log_format: str, verbose: int, path: Path | None, anchor: str | None) -> int:
+    """Prove that the log's chain holds; else name the first record that doesn't, and exit with 1."""
+    from ipsync import journal
+
+    _start_logging(log_format, verbose)
+    where, key = _log_path(config_path, path)
+    result = journal.verify(where, anchor=anchor, hmac_key=key)
+    if result.ok:
+        click.echo(f"{where}: {result.records} records hold, head {result.head}")
+        return 0
+    click.echo(f"{where}: {result.problem}", err=True)
+    return FAILED
+
+
+@audit.command()
+@common
+@click.option("--path", type=click.Path(path_type=Path), help="The log, instead of the config's.")
+@click.option("--run", "run_id", metavar="ID", help="Only this run.")
+@click.option("--target", metavar="NAME", help="Only this target.")
+@click.option("--address", metavar="CIDR", help="Only records that name this address or a network around it.")
+@click.option("--since", metavar="TIME", help="Not before, as 2026-01-31T09:00:00Z or a date.")
+@click.option("--until", metavar="TIME", help="Not after.")
+@click.option("--event", metavar="EVENT", help="Only this kind of record.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def show(config_path: Path, log_format: str, verbose: int, path: Path | None, run_id: str | None,
+         target: str | None, address: str | None, since: str | None, until: str | None, event: str | None,
+         output: str) -> None:  # fmt: skip
+    """Show what was done, by run, target, address or time."""
+    from ipsync import journal
+
+    _start_logging(log_format, verbose)
+    where, _ = _log_path(config_path, path)
+    records = journal.show(
+        where, run=run_id, target=target, address=address, since=since, until=until, event=event
+    )
+    if output == "json":
+        click.echo(json.dumps(list(records), indent=2, ensure_ascii=False))
+        return
+    for record in records:
+        click.echo(journal.describe(record))
+
+
+@cli.command()
+@click.option("--keep", is_flag=True, help="Keep the demo's folder, with its config and audit log.")
+def demo(*, keep: bool) -> int:
+    """Do the whole job against embedded local clouds; needs no account and no network."""
+    from ipsync import demo as story
+
+    _start_logging("text", 0)
+    return story.tell(click.echo, colour=_coloured(), keep=keep)
+
+
+@cli.command()
+@click.option("--dir", "folder", type=click.Path(path_type=Path), help="Where to put the config (default: a new folder).")
+def sandbox(folder: Path | None) -> int:
+    """Start the embedded clouds and keep them up, printing a config and the environment to use them."""
+    from ipsync import demo as story
+
+    _start_logging("text", 0)
+    return story.keep_up(click.echo, folder=folder)

@@ -1,0 +1,71 @@
+"""The long-running worker: a pass at once, then one every interval, until a signal asks for an end.
+
+Built on `schedule`, with two of its habits mended: it looks at the wall clock (set back by a day, the next run
+came a day late), and an exception in a job stops it from being scheduled again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import signal
+import time
+from collections.abc import Callable
+from threading import Event
+from types import FrameType
+
+import schedule
+
+log = logging.getLogger(__name__)
+
+LONGEST_WAIT = 60.0
+"""Seconds between two looks at the schedule, so that a suspended machine catches up soon."""
+
+
+class SteadyJob(schedule.Job):
+    """A job that is due by the monotonic clock, whatever happens to the wall clock."""
+
+    due = 0.0
+
+    @property
+    def should_run(self) -> bool:
+        return time.monotonic() >= self.due
+
+    def _schedule_next_run(self) -> None:
+        asked = dt.datetime.now()  # noqa: DTZ005 - the same naive clock that schedule itself reads
+        super()._schedule_next_run()
+        self.due = time.monotonic() + (self.next_run - asked).total_seconds()
+
+
+def serve(one_pass: Callable[[], object], *, every: float, jitter: float, stop: Event) -> None:
+    """Call `one_pass` at once and then every `every` to `every + jitter` seconds, until `stop` is set.
+
+    A pass that raises is logged and doesn't end the loop.
+    """
+    scheduler = schedule.Scheduler()
+    job = SteadyJob(interval=round(every), scheduler=scheduler)
+    if round(jitter):
+        job.to(round(every + jitter))
+    job.seconds.do(_guarded, one_pass)
+    job.due = time.monotonic()
+    while not stop.is_set():
+        scheduler.run_pending()
+        stop.wait(min(LONGEST_WAIT, max(0.0, job.due - time.monotonic())))
+
+
+def _guarded(one_pass: Callable[[], object]) -> None:
+    try:
+        one_pass()
+    except Exception:
+        log.exception("this pass failed; the next one comes as scheduled")
+
+
+def stop_on_signals(stop: Event) -> None:
+    """Let SIGTERM and SIGINT ask for an end after the write in flight; a second one changes nothing."""
+
+    def ask(number: int, _frame: FrameType | None) -> None:
+        log.warning("%s: ending after the write in flight", signal.Signals(number).name)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, ask)
+    signal.signal(signal.SIGINT, ask)

@@ -1,0 +1,242 @@
+"""The whole job in a screenful, against the embedded clouds; and the same clouds kept up as a sandbox.
+
+Everything runs through the real commands' code paths: only the endpoints differ from production.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+
+from ipsync import config as configs
+from ipsync import journal, worker
+from ipsync.model import Config
+from ipsync.render import render
+from ipsync.report import Report, exit_code
+from ipsync.sandbox.aws import AwsCloud
+from ipsync.sandbox.feed import FeedServer
+from ipsync.sandbox.gcp import GcpCloud
+
+Say = Callable[[str], object]
+
+REGION, PROJECT, NETWORK = "eu-north-1", "acme-demo", "default"
+LISTED = ["18.196.41.10", "18.196.41.11", "3.64.226.93", "13.50.118.20", "2600:1f14:436:5801::10"]
+NEWCOMER = "13.51.7.77"
+OFFICE = "62.40.32.33/32"
+
+CONFIG = """\
+version: 1
+owner: demo
+
+feeds:
+  qatech:
+    url: {feed}
+
+removal:
+  grace: 72h
+
+targets:
+  - name: staging-web
+    kind: aws-security-group
+    feed: qatech
+    region: {region}
+    groups: [{group}]
+    ports: [443/tcp]
+
+  - name: staging-gcp
+    kind: gcp-firewall
+    feed: qatech
+    project: {project}
+    network: {network}
+    rule: allow-qatech
+    ports: [443/tcp]
+    target_tags: [web]
+
+audit:
+  path: {folder}/audit.jsonl
+
+aws: {{endpoint_url: "{aws}"}}
+gcp: {{endpoint: "{gcp}"}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The embedded clouds, seeded with entries that are not ours, and a config that uses them."""
+
+    aws: AwsCloud
+    gcp: GcpCloud
+    feed: FeedServer
+    group: str
+    config_path: Path
+
+    def load(self) -> Config:
+        """Return the stage's config."""
+        return configs.load(self.config_path, os.environ)
+
+
+@contextmanager
+def stage(folder: Path) -> Iterator[Stage]:
+    """Start the clouds on free loopback ports and write a config for them into `folder`."""
+    with ExitStack() as stack:
+        aws, gcp = stack.enter_context(AwsCloud()), stack.enter_context(GcpCloud())
+        feed = stack.enter_context(FeedServer(LISTED))
+        group = _seed(aws, gcp)
+        text = CONFIG.format(
+            feed=feed.url, region=REGION, group=group, project=PROJECT, network=NETWORK,
+            folder=folder, aws=aws.endpoint_url, gcp=gcp.endpoint,
+        )  # fmt: skip
+        path = folder / "ipsync.yaml"
+        path.write_text(text)
+        with _environment(aws.environment()):
+            yield Stage(aws, gcp, feed, group, path)
+
+
+def _seed(aws: AwsCloud, gcp: GcpCloud) -> str:
+    group = aws.make_group("staging-web", region=REGION)
+    office = {"CidrIp": OFFICE, "Description": "office VPN, made by hand"}
+    twin = {"CidrIp": f"{LISTED[0]}/32", "Description": "opened by hand last year"}
+    aws.client("ec2", region=REGION).authorize_security_group_ingress(
+        GroupId=group,
+        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [office, twin]}],
+    )
+    ssh = {"name": "allow-office-ssh", "direction": "INGRESS", "sourceRanges": [OFFICE]}
+    gcp.seed_firewall(PROJECT, {**ssh, "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]})
+    return str(group)
+
+
+@contextmanager
+def _environment(extra: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in extra}
+    os.environ.update({k: v for k, v in extra.items() if k != "AWS_ENDPOINT_URL"})
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+# ── the demo ─────────────────────────────────────────────────────────────────
+
+
+def tell(say: Say, *, colour: bool, keep: bool) -> int:
+    """Tell the story; return 0 when every act went as it must, else 1."""
+    folder = Path(tempfile.mkdtemp(prefix="ipsync-demo-"))
+    try:
+        with stage(folder) as clouds:
+            failures = [act for act in _acts(_Teller(clouds, say, colour)) if act]
+    finally:
+        if keep:
+            say(f"\nKept: {folder}")
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    for failure in failures:
+        say(f"NOT as promised: {failure}")
+    return 1 if failures else 0
+
+
+class _Teller:
+    def __init__(self, clouds: Stage, say: Say, colour: bool) -> None:  # noqa: FBT001 - one switch, passed on
+        self.clouds, self.say, self.colour = clouds, say, colour
+
+    def title(self, text: str) -> None:
+        self.say(f"\n━━ {text}")
+
+    def show(self, command: str, report: Report) -> int:
+        code = exit_code(report, detailed="--detailed-exitcode" in command)
+        self.say(f"$ {command}")
+        self.say(render(report, output="text", colour=self.colour).rstrip())
+        self.say(f"(exit code {code})")
+        return code
+
+    def writes(self) -> int:
+        return self.clouds.aws.calls_made.writes + self.clouds.gcp.calls_made.writes
+
+
+def _acts(teller: _Teller) -> Iterator[str | None]:
+    clouds, config = teller.clouds, teller.clouds.load()
+
+    teller.title("1. Dry run: what would change? A plan holds nothing that can write.")
+    code = teller.show("ipsync plan --detailed-exitcode", worker.plan_once(config))
+    yield _unless(code == 2 and not teller.writes(), "the dry run wrote, or saw nothing to do")  # noqa: PLR2004
+
+    teller.title("2. Sync: the vendor's addresses get in; what others made is left alone.")
+    code = teller.show("ipsync sync", worker.sync_once(config))
+    yield _unless(code == 0 and teller.writes() > 0, "the sync did not apply its plan")
+    yield _unless(_strangers_live(clouds), "an entry of others was changed")
+
+    teller.title("3. The same again: nothing to do, nothing written.")
+    before = teller.writes()
+    code = teller.show("ipsync sync", worker.sync_once(config))
+    yield _unless(code == 0 and teller.writes() == before, "the second sync wrote")
+
+    teller.title("4. The feed changes: an address comes, one goes. The one that goes has 72 hours' grace.")
+    clouds.feed.addresses = [*LISTED[:3], LISTED[4], NEWCOMER]
+    code = teller.show("ipsync sync", worker.sync_once(config))
+    yield _unless(code == 0, "the changed feed was not applied")
+
+    teller.title("5. Three days later it leaves. (The demo moves the clock, not the addresses.)")
+    later = lambda: worker.now() + timedelta(hours=73)  # noqa: E731 - one expression, used once
+    code = teller.show("ipsync sync", worker.sync_once(config, clock=later))
+    yield _unless(code == 0, "the removal was not applied")
+
+    teller.title("6. The vendor's feed breaks: the doors stay as they are.")
+    clouds.feed.addresses = []
+    before = teller.writes()
+    code = teller.show("ipsync sync", worker.sync_once(config))
+    yield _unless(code == 3 and teller.writes() == before, "an empty feed was applied")  # noqa: PLR2004
+
+    teller.title("7. And all of it can be proven.")
+    result = journal.verify(Path(config.audit_path))
+    teller.say("$ ipsync audit verify")
+    teller.say(f"{result.records} records hold, head {result.head}" if result.ok else str(result.problem))
+    yield _unless(result.ok, "the audit log does not verify")
+    yield _unless(_strangers_live(clouds), "an entry of others was changed")
+
+
+def _unless(held: bool, failure: str) -> str | None:  # noqa: FBT001 - reads as a sentence
+    return None if held else failure
+
+
+def _strangers_live(clouds: Stage) -> bool:
+    rules = {r.get("Description") for r in clouds.aws.rules(clouds.group, region=REGION)}
+    return {"office VPN, made by hand", "opened by hand last year"} <= rules and (
+        "allow-office-ssh" in clouds.gcp.firewalls(PROJECT)
+    )
+
+
+# ── the sandbox ──────────────────────────────────────────────────────────────
+
+
+def keep_up(say: Say, *, folder: Path | None) -> int:
+    """Keep the clouds up until a signal, after saying how to use them."""
+    made = folder or Path(tempfile.mkdtemp(prefix="ipsync-sandbox-"))
+    made.mkdir(parents=True, exist_ok=True)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with stage(made) as clouds:
+        say(f"# The feed is at {clouds.feed.url}; it lists {', '.join(LISTED)}.")
+        say("# In another terminal:")
+        env = {k: v for k, v in clouds.aws.environment().items() if k != "AWS_ENDPOINT_URL"}
+        for name, value in sorted({**env, "IPSYNC_CONFIG": str(clouds.config_path)}.items()):
+            say(f"export {name}={value}")
+        say("ipsync plan")
+        say("# Ctrl-C ends the sandbox.")
+        stop.wait()
+    if folder is None:
+        shutil.rmtree(made, ignore_errors=True)
+    return 0
+
+

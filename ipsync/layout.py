@@ -1,0 +1,71 @@
+"""Which address lies in which physical list, where one list can't hold them all.
+
+A GCP rule holds one family (IPv6 goes to NAME-v6) and a bounded number of ranges (overflow goes to NAME-2 …).
+An address stays in the list where it is: moving it would cost a write and, for a moment, the door.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ipsync.addresses import sort_key
+from ipsync.model import Network, Part, State
+from ipsync.ownership import Mark, rule_is_ours, rule_note
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """One list that differs: `was` None to create it, `want` None to delete it."""
+
+    was: Part | None
+    want: Part | None
+
+
+def replacements(state: State, after: Mapping[Network, Mark], *, owner: str) -> list[Replacement]:
+    """Return the lists that must change so that together they hold exactly `after`, with its marks."""
+    ours = {p.name: p for p in state.parts if rule_is_ours(p.note, owner=owner)}
+    placed = _place(state, after, ours)
+    changes = []
+    for name in sorted({*ours, *placed}, key=_number):
+        want = _part(state, name, {n: after[n] for n in placed.get(name, ())}, owner=owner)
+        if ours.get(name) != want:
+            changes.append(Replacement(ours.get(name), want))
+    return changes
+
+
+def base_name(state: State) -> str:
+    """Return the rule's name as the config has it: the last word of the resource."""
+    return state.resource.rpartition("/")[2]
+
+
+def family_name(base: str, version: int) -> str:
+    """Return the name of the first list of a family: IPv6 has a list of its own."""
+    return base if version == 4 else f"{base}-v6"  # noqa: PLR2004 - the IP version
+
+
+def _place(state: State, after: Mapping[Network, Mark], ours: Mapping[str, Part]) -> dict[str, list[Network]]:
+    placed = {name: [n for n in part.networks if n in after] for name, part in ours.items()}
+    settled = {n for networks in placed.values() for n in networks}
+    for network in sorted(after.keys() - settled, key=sort_key):
+        name = _with_room(state, placed, network.version)
+        placed.setdefault(name, []).append(network)
+    return {name: networks for name, networks in placed.items() if networks}
+
+
+def _with_room(state: State, placed: Mapping[str, list[Network]], version: int) -> str:
+    first = family_name(base_name(state), version)
+    foreign = {p.name for p in state.parts} - placed.keys()
+    names = [first, *(f"{first}-{i}" for i in range(2, len(placed) + len(foreign) + 3))]
+    return next(n for n in names if n not in foreign and len(placed.get(n, ())) < state.max_ranges)
+
+
+def _part(state: State, name: str, marks: Mapping[Network, Mark], *, owner: str) -> Part | None:
+    if not marks:
+        return None
+    networks = tuple(sorted(marks, key=sort_key))
+    return Part(name, networks, note=rule_note(owner, marks), settings=state.wanted_settings)
+
+
+def _number(name: str) -> tuple[int, str]:
+    return len(name), name

@@ -1,0 +1,293 @@
+"""The nouns. Frozen data without behaviour beyond showing and comparing itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+Network = IPv4Network | IPv6Network
+Note = tuple[tuple[str, str], ...]
+"""What a cloud stores beside an entry, verbatim and sorted: a rule's tags, or ("description", text)."""
+
+AWS_SECURITY_GROUP = "aws-security-group"
+GCP_FIREWALL = "gcp-firewall"
+
+
+# ── what the operator wrote ──────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Service:
+    """A protocol and a range of ports. `all` is every protocol and port (AWS: -1)."""
+
+    protocol: str
+    first: int | None = None
+    last: int | None = None
+
+    def __str__(self) -> str:
+        """Write it as the config does: `443/tcp`, `8000-8100/tcp`, `icmp`, `all`."""
+        if self.first is None:
+            return self.protocol
+        ports = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
+        return f"{ports}/{self.protocol}"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A guard's limit: the larger of a count and a percentage, both in addresses."""
+
+    count: int
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The guards' limits, for one feed as one target uses it (contract, section 4)."""
+
+    min_prefix_v4: int = 16
+    min_prefix_v6: int = 32
+    max_addresses: int = 1000
+    max_removals: Threshold = Threshold(1, 30)
+    max_additions: Threshold = Threshold(20, 50)
+    allow_special_use: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Where a vendor publishes its addresses. `timeout` is in seconds, for the whole fetch."""
+
+    name: str
+    url: str
+    format: Literal["json", "text"] = "json"
+    select: str | None = None
+    timeout: float = 30.0
+    max_bytes: int = 5 * 1024 * 1024
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    ca_file: str | None = None
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AwsAccount:
+    """How to reach an account: a role to assume, or a profile; neither means the ambient credentials."""
+
+    role_arn: str | None = None
+    external_id: str | None = field(default=None, repr=False)
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AwsGroups:
+    """Security groups by id, or by tags and VPC, in one region of one account."""
+
+    region: str
+    groups: tuple[str, ...] = ()
+    match_tags: tuple[tuple[str, str], ...] = ()
+    match_vpc: str | None = None
+    account: AwsAccount = AwsAccount()
+    endpoint_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GcpRule:
+    """A VPC firewall rule of one project; IPv6 and overflow go to numbered neighbours of `rule`."""
+
+    project: str
+    network: str
+    rule: str
+    priority: int = 1000
+    target_tags: tuple[str, ...] = ()
+    target_service_accounts: tuple[str, ...] = ()
+    max_ranges: int = 256
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One door the operator wants kept: which feeds and addresses, on which ports, where."""
+
+    name: str
+    kind: str
+    feeds: tuple[str, ...]
+    services: tuple[Service, ...]
+    where: AwsGroups | GcpRule
+    static: tuple[Network, ...] = ()
+    limits: tuple[tuple[str, Limits], ...] = ()
+    swap: bool = False
+
+    @property
+    def scope(self) -> tuple[object, ...]:
+        """What is read with one list call: an account's region, or a project. Hashable."""
+        if isinstance(self.where, AwsGroups):
+            return (self.kind, self.where.account, self.where.region, self.where.endpoint_url)
+        return (self.kind, self.where.project, self.where.endpoint)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole config file, checked."""
+
+    owner: str
+    feeds: tuple[Feed, ...]
+    targets: tuple[Target, ...]
+    grace: timedelta | None  # None: never remove
+    audit_path: str = "./audit.jsonl"
+    audit_hmac_key: str | None = field(default=None, repr=False)
+    audit_objects: str | None = None  # s3://bucket/prefix or gs://bucket/prefix
+    every: float = 900.0  # seconds
+    jitter: float = 60.0  # seconds
+    digest: str = ""
+
+
+# ── what was seen ────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One feed's list as it was fetched: canonical, sorted, unique."""
+
+    feed: str
+    url: str
+    networks: tuple[Network, ...]
+    digest: str
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A source that a target lets in. `service` is None for lists without ports.
+
+    `note` and `handle` (the provider's id of it) don't take part in equality.
+    """
+
+    network: Network
+    service: Service | None = None
+    note: Note = field(default=(), compare=False)
+    handle: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One physical list of a list target: a GCP rule holds one family and at most `max_ranges`.
+
+    `settings` are everything else that the operator decides, as sorted text pairs
+    (("ports", "443/tcp"), ("priority", "1000")).
+    """
+
+    name: str
+    networks: tuple[Network, ...]
+    note: Note = ()
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """How many rules of one family (4, 6) a resource holds, foreign ones included, and how many fit."""
+
+    family: int
+    used: int
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """One resource as it was read.
+
+    entries   every entry that is known; foreign ones only where `complete`
+    targets   the names of the configured targets that name this resource; none: only orphans live here
+    complete  foreign entries and capacity are known; a survey that finds nothing to do needs neither
+    parts     list targets only: the physical lists; `wanted_settings` is what the config asks of each
+    obstacle  why this resource can't be managed at all (a deny rule of that name, another network), else None
+    """
+
+    kind: str
+    resource: str
+    targets: tuple[str, ...]
+    entries: tuple[Entry, ...] = ()
+    complete: bool = True
+    capacity: tuple[Capacity, ...] = ()
+    listed: bool = False
+    parts: tuple[Part, ...] = ()
+    wanted_settings: tuple[tuple[str, str], ...] = ()
+    max_ranges: int = 0
+    obstacle: str | None = None
+    batch: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ReadFailure:
+    """A resource, or a whole scope, that could not be read: an error in the plan, never an empty state."""
+
+    targets: tuple[str, ...]
+    resource: str
+    message: str
+
+
+# ── what is to be done ───────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """An entry that nobody wants any more, and when it may go. `until` None: never."""
+
+    entry: Entry
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One write to one cloud: what the audit log calls an intent.
+
+    kind      add, note, unnote, remove (entries one by one); create, replace, delete (a whole part)
+    entries   the entries concerned; for `note` with the note to set, for `unnote` with the pairs to take away
+    part      the part as it shall be (`delete`: as it is)
+    was       the part as it is
+    before, after   everything of ours on the resource (or part), as sorted text: recovery compares these
+    """
+
+    kind: Literal["add", "note", "unnote", "remove", "create", "replace", "delete"]
+    resource: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    entries: tuple[Entry, ...] = ()
+    part: Part | None = None
+    was: Part | None = None
+
+
+class Verdict(StrEnum):
+    """What a guard answers. `allow` with a violation is a warning."""
+
+    ALLOW = "allow"
+    NEEDS_APPROVAL = "needs-approval"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A guard's word on one element of the plan, with its numbers in `detail`."""
+
+    guard: str
+    verdict: Verdict
+    detail: str
+
+
+class Status(StrEnum):
+    """How an element of a plan stands; the last three only after a sync."""
+
+    IN_SYNC = "in-sync"
+    CHANGE = "change"
+    BLOCKED = "blocked"
+    ERROR = "error"
+    APPLIED = "applied"
+    PARTIAL = "partial"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A provider's word that a write was taken."""
+
+    request_id: str = ""

@@ -1,0 +1,171 @@
+"""Whose entry is it, and since when is it leaving: the marks that ipsync leaves on what it made.
+
+Marks live on the target itself, so that any machine sees the same (contract, section 7):
+- an AWS rule carries tags; its description is for people, and authorises nothing;
+- a GCP rule carries its marks in its description, for all its source ranges:
+  `ipsync owner=acme target=web feed=qatech static=9.9.9.9 leaving=8.8.8.8,8.8.4.4@2026-01-31T09:00:00Z`
+  (a rule is owned as a whole: Google stores nothing beside a single range).
+
+Providers carry notes verbatim; only this module reads or writes their meaning.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from ipsync.addresses import canonical, sort_key
+from ipsync.model import Entry, Network, Note
+
+OWNER, FEED, TARGET, SINCE = "ipsync:owner", "ipsync:feed", "ipsync:target", "ipsync:leaving-since"
+DESCRIPTION = "description"
+STATIC = "static"
+"""The origin of an address that the operator wrote into the config, in place of a feed's name."""
+
+DESCRIPTION_LIMIT = 2048
+"""Characters of a GCP resource's description (Compute Engine API, `description` fields)."""
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+_PREFIX = "ipsync "
+_Token = Callable[[Network], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One entry's provenance. `origin` is a feed's name or STATIC; `since` is when it began to leave."""
+
+    owner: str
+    targets: tuple[str, ...]
+    origin: str
+    since: datetime | None = None
+
+
+def format_time(moment: datetime) -> str:
+    """Write a moment as UTC with seconds, the only form that marks and plans use."""
+    return moment.astimezone(UTC).strftime(_TIME)
+
+
+def parse_time(text: str) -> datetime | None:
+    """Read `format_time`'s form; anything else is None, which means: not marked yet."""
+    try:
+        return datetime.strptime(text, _TIME).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def mark_of(entry: Entry, *, owner: str, listed: bool) -> Mark | None:
+    """Return this owner's mark on an entry, or None where the entry isn't this owner's.
+
+    Tags decide for entries of their own (AWS); the description decides only for lists (GCP).
+    """
+    note = dict(entry.note)
+    if listed:
+        rule = _parse_description(note.get(DESCRIPTION, ""))
+        return rule.mark(entry.network) if rule and rule.owner == owner else None
+    if note.get(OWNER) != owner:
+        return None
+    return Mark(owner, (note.get(TARGET, ""),), note.get(FEED, ""), parse_time(note.get(SINCE, "")))
+
+
+def rule_is_ours(note: Note, *, owner: str) -> bool:
+    """Tell whether a list (a GCP rule) carries this owner's mark."""
+    rule = _parse_description(dict(note).get(DESCRIPTION, ""))
+    return rule is not None and rule.owner == owner
+
+
+def entry_note(mark: Mark) -> Note:
+    """Write a mark as the tags and the description of an entry of its own (an AWS rule)."""
+    target = mark.targets[0]
+    pairs = [
+        (DESCRIPTION, f"ipsync {mark.owner}: {mark.origin} for {target}"),
+        (FEED, mark.origin),
+        (OWNER, mark.owner),
+        (TARGET, target),
+    ]
+    return tuple(sorted([*pairs, (SINCE, format_time(mark.since))] if mark.since else pairs))
+
+
+def rule_note(owner: str, marks: Mapping[Network, Mark]) -> Note:
+    """Write the marks of all ranges of one list (a GCP rule) as its description.
+
+    Where the addresses don't fit, short hashes stand for them. Where those don't fit either, the latest to
+    leave stay unmarked until there is room: their grace begins later, which errs on the open, not the cut side.
+    """
+    times = sorted({m.since for m in marks.values() if m.since})
+    text = _describe(owner, marks, times, token=_plain)
+    if len(text) > DESCRIPTION_LIMIT:
+        text = _describe(owner, marks, times, token=_hashed)
+    while len(text) > DESCRIPTION_LIMIT and times:
+        times.pop()
+        text = _describe(owner, marks, times, token=_hashed)
+    return ((DESCRIPTION, text[:DESCRIPTION_LIMIT]),)
+
+
+# ── the description's text ───────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    owner: str
+    targets: tuple[str, ...]
+    feeds: tuple[str, ...]
+    static: frozenset[str]
+    leaving: tuple[tuple[str, datetime], ...]
+
+    def mark(self, network: Network) -> Mark:
+        tokens = {_plain(network), _hashed(network)}
+        origin = STATIC if tokens & self.static else ",".join(self.feeds)
+        since = next((at for token, at in self.leaving if token in tokens), None)
+        return Mark(self.owner, self.targets, origin, since)
+
+
+@lru_cache(maxsize=256)
+def _parse_description(text: str) -> _Rule | None:
+    if not text.startswith(_PREFIX):
+        return None
+    fields = dict(word.split("=", 1) for word in text.split()[1:] if "=" in word)
+    if "owner" not in fields:
+        return None
+    groups = [group.rpartition("@") for group in fields.get("leaving", "").split(";")]
+    times = [(tokens, parse_time(at)) for tokens, _, at in groups]
+    leaving = tuple((token, at) for tokens, at in times if at for token in tokens.split(","))
+    return _Rule(
+        owner=fields["owner"],
+        targets=_words(fields.get("target", "")),
+        feeds=_words(fields.get("feed", "")),
+        static=frozenset(_words(fields.get("static", ""))),
+        leaving=leaving,
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word for word in text.split(",") if word)
+
+
+def _describe(owner: str, marks: Mapping[Network, Mark], times: Iterable[datetime], *, token: _Token) -> str:
+    networks = sorted(marks, key=sort_key)
+    static = [token(n) for n in networks if marks[n].origin == STATIC]
+    groups = [
+        ",".join(token(n) for n in networks if marks[n].since == at) + "@" + format_time(at) for at in times
+    ]
+    origins = {o for m in marks.values() for o in m.origin.split(",") if o and m.origin != STATIC}
+    fields = {
+        "owner": owner,
+        "target": ",".join(sorted({t for m in marks.values() for t in m.targets})),
+        "feed": ",".join(sorted(origins)),
+        "static": ",".join(static),
+        "leaving": ";".join(groups),
+    }
+    return _PREFIX + " ".join(f"{key}={value}" for key, value in fields.items() if value)
+
+
+def _plain(network: Network) -> str:
+    return canonical(network).removesuffix(f"/{network.max_prefixlen}")
+
+
+def _hashed(network: Network) -> str:
+    digest = hashlib.sha256(canonical(network).encode()).digest()
+    return "#" + base64.urlsafe_b64encode(digest)[:6].decode()

@@ -1,0 +1,148 @@
+"""The plan as text, in the manner of Terraform's: coloured on a terminal, calm in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import click
+
+from ipsync.addresses import canonical
+from ipsync.model import Entry, Leaving, Status, Verdict, Violation
+from ipsync.plan import Element, FeedResult, Orphan
+from ipsync.report import Report, summarize
+
+COLOURS = {
+    "+": "green",
+    "-": "red",
+    "~": "yellow",
+    "!": "magenta",
+    Status.IN_SYNC: "green",
+    Status.APPLIED: "green",
+    Status.CHANGE: "yellow",
+    Status.BLOCKED: "magenta",
+    Status.ERROR: "red",
+    Status.PARTIAL: "red",
+    Status.UNKNOWN: "red",
+}
+DONE = {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN}
+
+
+def render_text(report: Report, *, colour: bool) -> str:
+    """Render a report for a terminal or a log."""
+    return "\n".join(_lines(report, _Ink(colour))) + "\n"
+
+
+class _Ink:
+    def __init__(self, colour: bool) -> None:  # noqa: FBT001 - one switch, its only use
+        self._colour = colour
+
+    def __call__(self, key: str, text: str) -> str:
+        return click.style(text, fg=COLOURS[key]) if self._colour else text
+
+    def strong(self, text: str) -> str:
+        return click.style(text, bold=True) if self._colour else text
+
+
+def _lines(report: Report, ink: _Ink) -> Iterator[str]:
+    plan = report.plan
+    yield f"{ink.strong('ipsync ' + report.mode)}  owner {plan.owner}"
+    yield ""
+    for feed in plan.feeds:
+        yield _feed(feed, ink)
+    for element in plan.elements:
+        yield ""
+        yield from _element(element, ink)
+    if plan.orphaned:
+        yield ""
+        yield from _orphans(plan.orphaned)
+    yield ""
+    yield from _summary(report, ink)
+
+
+def _feed(feed: FeedResult, ink: _Ink) -> str:
+    insecure = "  (insecure: plain http)" if feed.insecure else ""
+    if feed.snapshot is None:
+        return f"{ink('-', 'feed ' + feed.name)}  unusable: {feed.error}{insecure}"
+    return f"feed {feed.name}  {_count(len(feed.snapshot.networks), 'address')}  {feed.url}{insecure}"
+
+
+def _element(element: Element, ink: _Ink) -> Iterator[str]:
+    status = ink(element.status, element.status.value)
+    held = f"  ({_count(element.held, 'entry')} kept)" if element.held else ""
+    yield f"{ink.strong(element.target)}  {element.resource}  {status}{held}"
+    yield from _entries("+", element.add, ink)
+    yield from _entries("-", element.remove, ink)
+    yield from (_leaving(item, element, ink) for item in element.leaving)
+    yield from _entries("~", element.returns, ink, note="listed again: stays")
+    for entry in element.satisfied:
+        yield f"    = {_padded(entry)}already allowed by a rule that isn't ours; left alone"
+    for rule, key, old, new in element.settings:
+        yield ink("~", f"    ~ {rule}: {key} {old or '(none)'} -> {new or '(none)'}")
+    if element.error:
+        yield ink("-", f"    error: {element.error}")
+    yield from (_violation(v, ink) for v in element.violations if v.guard != "feed")
+
+
+def _entries(sign: str, entries: Iterable[Entry], ink: _Ink, *, note: str = "") -> Iterator[str]:
+    for entry in entries:
+        yield ink(sign, f"    {sign} {_padded(entry)}{note}".rstrip())
+
+
+def _padded(entry: Entry) -> str:
+    ports = str(entry.service) if entry.service else ""
+    return f"{canonical(entry.network):<20} {ports:<14} "
+
+
+def _leaving(item: Leaving, element: Element, ink: _Ink) -> str:
+    when = f"after {item.until:%Y-%m-%d %H:%M} UTC" if item.until else "never (grace: never)"
+    starts = "no longer listed: " if item.entry in set(element.starts_leaving) else "leaving: "
+    return ink("~", f"    ~ {_padded(item.entry)}{starts}goes {when}")
+
+
+def _violation(violation: Violation, ink: _Ink) -> str:
+    words = {
+        Verdict.ALLOW: "warns",
+        Verdict.NEEDS_APPROVAL: "wants an approval",
+        Verdict.REFUSE: "refuses",
+    }
+    return ink("!", f"    ! guard {violation.guard} {words[violation.verdict]}: {violation.detail}")
+
+
+def _orphans(orphans: Iterable[Orphan]) -> Iterator[str]:
+    yield "Orphaned (made by this owner, wanted by no target of this config; left alone):"
+    for orphan in orphans:
+        yield f"    ? {_padded(orphan.entry)}{orphan.resource}  made for target {orphan.target or '(none)'}"
+
+
+def _summary(report: Report, ink: _Ink) -> Iterator[str]:
+    total = summarize(report.plan.elements)
+    done = any(e.status in DONE for e in report.plan.elements)
+    yield ink.strong(
+        f"{'Sync' if done else 'Plan'}: {total.add} {'added' if done else 'to add'}, "
+        f"{total.remove} {'removed' if done else 'to remove'}, {total.leaving} leaving; "
+        f"{_count(total.in_sync, 'target')} in sync, {total.blocked} blocked, {total.failed} failed."
+    )
+    if not done and not total.blocked and not total.failed and _nothing(report):
+        yield "Nothing to change."
+    yield from report.notices
+    yield f"Plan id: {report.plan.id}"
+    if _approvable(report):
+        yield f"After looking at it, approve this plan, and only this one: ipsync sync --approve {report.plan.id}"
+    if report.checkpoint and report.mode != "plan":
+        yield f"Audit log checkpoint: {report.checkpoint}"
+
+
+def _nothing(report: Report) -> bool:
+    return all(e.status is Status.IN_SYNC for e in report.plan.elements)
+
+
+def _approvable(report: Report) -> bool:
+    return any(
+        e.status is Status.BLOCKED and {v.verdict for v in e.violations} <= {Verdict.NEEDS_APPROVAL, Verdict.ALLOW}
+        for e in report.plan.elements
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    plural = {"address": "addresses", "entry": "entries", "target": "targets"}
+    return f"{number} {noun if number == 1 else plural[noun]}"

@@ -1,0 +1,147 @@
+"""The writes that carry out a diff, in their order, each with what is there before and after.
+
+The order is part of the promise: add, then mark, then remove, so that no door closes before its
+successor is open; removing first only where the quota leaves no other way and the config says `swap`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from ipsync.addresses import canonical
+from ipsync.diff import Diff, Marked, entry_key
+from ipsync.layout import Replacement, replacements
+from ipsync.model import Entry, Note, Part, State, Step
+from ipsync.ownership import Mark, entry_note, format_time, mark_of, rule_is_ours
+
+
+def steps(state: State, change: Diff, *, owner: str, remove_first: bool = False) -> tuple[Step, ...]:
+    """Return the writes for one resource; none when it is as wished."""
+    if state.listed:
+        return tuple(_list_steps(state, change, owner=owner))
+    return tuple(_entry_steps(state, change, owner=owner, remove_first=remove_first))
+
+
+def observed(state: State, *, owner: str) -> tuple[str, ...]:
+    """Return everything of this owner's on a resource, as the sorted texts that intents hold."""
+    if state.listed:
+        ours = [p for p in state.parts if rule_is_ours(p.note, owner=owner)]
+        return tuple(text for part in ours for text in (f"rule {part.name}", *part_texts(part, owner=owner)))
+    marks = ((e, mark_of(e, owner=owner, listed=False)) for e in state.entries)
+    return _texts({e: mark for e, mark in marks if mark})
+
+
+def part_texts(part: Part | None, *, owner: str) -> tuple[str, ...]:
+    """Return one physical list as sorted texts: its settings and its ranges, with when they began to leave."""
+    if part is None:
+        return ()
+    entries = [Entry(n, None, part.note) for n in part.networks]
+    marks = {e: mark for e in entries if (mark := mark_of(e, owner=owner, listed=True))}
+    return (*(f"{key} {value}" for key, value in part.settings), *_texts(marks))
+
+
+def entry_text(entry: Entry) -> str:
+    """Write an entry as people do: `203.0.113.7/32 443/tcp`."""
+    return f"{canonical(entry.network)} {entry.service}" if entry.service else canonical(entry.network)
+
+
+def _texts(marks: Mapping[Entry, Mark]) -> tuple[str, ...]:
+    ordered = sorted(marks, key=entry_key)
+    return tuple(entry_text(e) + _since(marks[e]) for e in ordered)
+
+
+def _since(mark: Mark) -> str:
+    return f" leaving since {format_time(mark.since)}" if mark.since else ""
+
+
+# ── targets that take the difference (AWS rules) ─────────────────────────────
+
+
+def _entry_steps(state: State, change: Diff, *, owner: str, remove_first: bool) -> Iterator[Step]:
+    marks = ((e, mark_of(e, owner=owner, listed=False)) for e in state.entries)
+    held = {e: mark for e, mark in marks if mark}
+    for kind, items in _ordered(change, held, remove_first=remove_first):
+        for batch in _batches(items, state.batch):
+            after = _carried_out(held, kind, batch)
+            yield Step(
+                kind=kind,  # type: ignore[arg-type]
+                resource=state.resource,
+                before=_texts(held),
+                after=_texts(after),
+                entries=tuple(m.entry for m in batch),
+            )
+            held = after
+
+
+def _ordered(
+    change: Diff, held: Mapping[Entry, Mark], *, remove_first: bool
+) -> list[tuple[str, Sequence[Marked]]]:
+    adds = [("add", group) for group in _by_tags(change.add)]
+    removes: list[tuple[str, Sequence[Marked]]] = [("remove", change.remove)] if change.remove else []
+    first, last = (removes, adds) if remove_first else (adds, removes)
+    return [*first, *_notes(change.remark, held), *last]
+
+
+def _by_tags(items: Iterable[Marked]) -> list[Sequence[Marked]]:
+    """Group what one call can tag alike: AWS tags all rules of one Authorize call the same."""
+    groups: dict[Mark, list[Marked]] = {}
+    for item in items:
+        groups.setdefault(item.mark, []).append(item)
+    return list(groups.values())
+
+
+def _notes(items: Iterable[Marked], held: Mapping[Entry, Mark]) -> list[tuple[str, Sequence[Marked]]]:
+    """Return the tags to set and the tags to take away, grouped so that each group is one call."""
+    found: dict[tuple[str, Note], list[Marked]] = {}
+    for item in items:
+        old, new = _tags(held[item.entry]), _tags(item.mark)
+        gone = tuple(sorted((k, v) for k, v in old.items() if k not in new))
+        fresh = tuple(sorted((k, v) for k, v in new.items() if old.get(k) != v))
+        for kind, note in (("note", fresh), ("unnote", gone)):
+            if note:
+                entry = replace(item.entry, note=note)
+                found.setdefault((kind, note), []).append(Marked(entry, item.mark))
+    return [(kind, group) for (kind, _), group in found.items()]
+
+
+def _tags(mark: Mark) -> dict[str, str]:
+    return {key: value for key, value in entry_note(mark) if key != "description"}
+
+
+def _carried_out(held: Mapping[Entry, Mark], kind: str, batch: Sequence[Marked]) -> dict[Entry, Mark]:
+    if kind == "remove":
+        gone = {m.entry for m in batch}
+        return {e: mark for e, mark in held.items() if e not in gone}
+    return {**held, **{m.entry: m.mark for m in batch}}
+
+
+def _batches(items: Sequence[Marked], size: int) -> Iterator[Sequence[Marked]]:
+    rest = iter(items)
+    while batch := tuple(islice(rest, size)):
+        yield batch
+
+
+# ── targets that take the whole (GCP rules) ──────────────────────────────────
+
+
+def _list_steps(state: State, change: Diff, *, owner: str) -> Iterator[Step]:
+    after = {entry.network: mark for entry, mark in change.after.items()}
+    for item in sorted(replacements(state, after, owner=owner), key=_openers_first):
+        name = (item.want or item.was).name  # type: ignore[union-attr]
+        yield Step(
+            kind="create" if not item.was else "replace" if item.want else "delete",
+            resource=state.resource.rpartition("/")[0] + "/" + name,
+            before=part_texts(item.was, owner=owner),
+            after=part_texts(item.want, owner=owner),
+            part=item.want or item.was,
+            was=item.was,
+        )
+
+
+def _openers_first(item: Replacement) -> int:
+    """Order creations and widenings before what only closes."""
+    if not item.want:
+        return 2
+    return 0 if not item.was or set(item.want.networks) - set(item.was.networks) else 1

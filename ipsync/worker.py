@@ -1,0 +1,101 @@
+"""From a config to one finished run: opens the audit log, gives the engine its clouds, closes everything.
+
+The one place where the parts are put together; the commands and the daemon both go through it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ipsync import engine, providers
+from ipsync.errors import UsageError
+from ipsync.journal import Journal, open_intents, open_optional
+from ipsync.model import Config, Feed, Snapshot
+from ipsync.report import Report
+
+
+def now() -> datetime:
+    """Return the wall clock's time in UTC, to the second: the precision of every mark and plan."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def plan_once(config: Config, *, only: Iterable[str] = (), clock: Callable[[], datetime] = now) -> Report:
+    """Plan, and record that in the audit log where it is writable; touch nothing else."""
+    names, run = selection(config, only), _run_id()
+    with open_optional(config.audit_path, clock=clock, **_identity(config, run)) as journal:
+        return engine.plan(_run(config, run, names, journal, clock))
+
+
+def sync_once(
+    config: Config,
+    *,
+    only: Iterable[str] = (),
+    approve: str | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    clock: Callable[[], datetime] = now,
+) -> Report:
+    """Make one pass that may write. Raises JournalError, before any write, when it can't be recorded."""
+    names, run = selection(config, only), _run_id()
+    with _journal(config, run, clock) as (journal, pending):
+        made = _run(config, run, names, journal, clock)
+        made.open_intents, made.stopping = pending, stopping
+        return engine.sync(made, approve=approve)
+
+
+def selection(config: Config, only: Iterable[str]) -> frozenset[str]:
+    """Return the targets that `--target` names, or all; an unknown name is a UsageError."""
+    known, chosen = {t.name for t in config.targets}, frozenset(only)
+    if unknown := sorted(chosen - known):
+        raise UsageError(f"--target {unknown[0]}: no such target in the config; it has: {', '.join(sorted(known))}")
+    return chosen or frozenset(known)
+
+
+@contextmanager
+def _journal(
+    config: Config, run: str, clock: Callable[[], datetime]
+) -> Iterator[tuple[engine.Recorder, list[Mapping[str, object]]]]:
+    with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
+        pending = [] if config.audit_path == "-" else list(open_intents(Path(config.audit_path)))
+        yield journal, pending
+
+
+def _identity(config: Config, run: str) -> dict[str, object]:
+    return {"owner": config.owner, "actor": actor(), "run": run, "hmac_key": config.audit_hmac_key}
+
+
+def _run(
+    config: Config, run: str, names: frozenset[str], journal: engine.Recorder, clock: Callable[[], datetime]
+) -> engine.Run:
+    clouds = engine.Clouds(fetch=fetch_feed, reader=providers.open_reader, writer=providers.open_writer)
+    return engine.Run(run, config, clouds, journal, clock, names)
+
+
+def fetch_feed(feed: Feed) -> Snapshot:
+    """Fetch one feed now; raises FeedError."""
+    from ipsync.feeds import fetch  # noqa: PLC0415 - requests costs 100 ms; not every command fetches
+
+    return fetch(feed, clock=now)
+
+
+def actor() -> str:
+    """Return who acts, for the audit log: $IPSYNC_ACTOR, else user@host."""
+    named = os.environ.get("IPSYNC_ACTOR")
+    return named or f"{_user()}@{socket.gethostname()}"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's UID without a passwd entry
+        return f"uid{os.getuid()}"
+
+
+def _run_id() -> str:
+    return uuid.uuid4().hex[:12]

@@ -1,0 +1,112 @@
+"""Short ways to make configs, snapshots and runs for tests: valid by default, one keyword away from anything else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from ipsync import engine
+from ipsync.addresses import parse, sort_key
+from ipsync.errors import FeedError
+from ipsync.model import AwsGroups, Config, Feed, GcpRule, Limits, Network, Service, Snapshot, Target
+from ipsync.plan import digest
+from ipsync.sandbox.memory import MemoryCloud
+
+NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
+HTTPS = Service("tcp", 443, 443)
+GROUP = "aws/1/eu-north-1/sg-1"
+RULE = "gcp/acme/allow-qatech"
+
+
+def networks(*texts: str) -> tuple[Network, ...]:
+    return tuple(sorted({parse(t) for t in texts}, key=sort_key))
+
+
+def hosts(number: int, *, first: int = 0) -> tuple[Network, ...]:
+    """Return `number` public IPv4 hosts."""
+    return networks(*(f"8.{i // 65536}.{i // 256 % 256}.{i % 256}" for i in range(first, first + number)))
+
+
+def snapshot(listed: Iterable[Network | str], *, feed: str = "qatech", at: datetime = NOW) -> Snapshot:
+    found = networks(*(str(n) for n in listed))
+    return Snapshot(feed, f"https://{feed}.example/ips", found, digest([str(n) for n in found]), at)
+
+
+def aws_target(name: str = "web", **changes: object) -> Target:
+    where = {"region": "eu-north-1", "groups": ("sg-1",)} | dict(changes.pop("where", {}))  # type: ignore[call-overload]
+    base = {"feeds": ("qatech",), "services": (HTTPS,), "limits": (("qatech", Limits()),)} | changes
+    return Target(name, "aws-security-group", where=AwsGroups(**where), **base)  # type: ignore[arg-type]
+
+
+def gcp_target(name: str = "edge", **changes: object) -> Target:
+    where = {"project": "acme", "network": "default", "rule": "allow-qatech"}
+    where |= dict(changes.pop("where", {}))  # type: ignore[call-overload]
+    base = {"feeds": ("qatech",), "services": (HTTPS,), "limits": (("qatech", Limits()),)} | changes
+    return Target(name, "gcp-firewall", where=GcpRule(**where), **base)  # type: ignore[arg-type]
+
+
+def config(*targets: Target, grace: timedelta | None = timedelta(hours=72), owner: str = "acme") -> Config:
+    names = sorted({f for t in targets for f in t.feeds})
+    feeds = tuple(Feed(n, f"https://{n}.example/ips") for n in names)
+    return Config(owner, feeds, targets, grace, audit_path="-")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    seq: int
+    hash: str = "0" * 64
+
+
+@dataclass(slots=True)
+class Log:
+    """An audit log in memory."""
+
+    records: list[dict[str, object]] = field(default_factory=list)
+
+    def record(self, event: str, **fields: object) -> Recorded:
+        self.records.append({"event": event, "seq": len(self.records) + 1, **fields})
+        return Recorded(len(self.records))
+
+    def events(self, event: str) -> list[dict[str, object]]:
+        return [r for r in self.records if r["event"] == event]
+
+
+@dataclass(slots=True)
+class Stage:
+    """A config over a MemoryCloud, feeds that tests set, and a clock that tests move."""
+
+    config: Config
+    cloud: MemoryCloud = field(default_factory=MemoryCloud)
+    lists: dict[str, Iterable[Network | str] | str] = field(default_factory=dict)
+    now: datetime = NOW
+    log: Log = field(default_factory=Log)
+    open_intents: list[Mapping[str, object]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not self.cloud.groups:
+            self.cloud.groups = {GROUP: {}}
+
+    def fetch(self, feed: Feed) -> Snapshot:
+        listed = self.lists[feed.name]
+        if isinstance(listed, str):
+            raise FeedError(listed)
+        return snapshot(listed, feed=feed.name, at=self.now)
+
+    def run(self, *only: str) -> engine.Run:
+        clouds = engine.Clouds(self.fetch, self.cloud.reader, self.cloud.writer, pause=lambda _s: None)
+        names = frozenset(only) or frozenset(t.name for t in self.config.targets)
+        return engine.Run("r1", self.config, clouds, self.log, lambda: self.now, names, list(self.open_intents))
+
+    def plan(self, *only: str):
+        return engine.plan(self.run(*only))
+
+    def sync(self, *only: str, approve: str | None = None):
+        return engine.sync(self.run(*only), approve=approve)
+
+    def held(self, resource: str = GROUP) -> list[str]:
+        return sorted(f"{e.network}" for e in self.cloud.groups[resource].values())
+
+    def ranges(self, name: str = RULE) -> list[str]:
+        part = self.cloud.lists.get(name)
+        return sorted(str(n) for n in part.networks) if part else []

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ipsync import __version__
-from ipsync.errors import IpsyncError, JournalError, PlanFileError
+from ipsync.errors import IpsyncError, JournalError, PlanFileError, UsageError
 
 if TYPE_CHECKING:
     from ipsync.model import Config
@@ -132,17 +132,54 @@ def cli() -> None:
 @cli.command()
 @common
 @reporting
+@click.option("--out", type=click.Path(path_type=Path), help="Save the plan for `ipsync apply`; valid for an hour.")
 def plan(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ...], output: str,
-         *, detailed_exitcode: bool) -> int:  # fmt: skip
+         out: Path | None, *, detailed_exitcode: bool) -> int:  # fmt: skip
     """Show what a sync would change; write to no cloud."""
     _start_logging(log_format, verbose)
-    return _plan(config_path, targets, output, detailed=detailed_exitcode)
+    return _plan(config_path, targets, output, detailed=detailed_exitcode, out=out)
 
 
-def _plan(config_path: Path, targets: tuple[str, ...], output: str, *, detailed: bool) -> int:
+def _plan(
+    config_path: Path, targets: tuple[str, ...], output: str, *, detailed: bool, out: Path | None = None
+) -> int:
     from ipsync import worker
 
-    return _show(worker.plan_once(_load(config_path), only=targets), output, detailed=detailed)
+    config = _load(config_path)
+    report = worker.plan_once(config, only=targets)
+    if out is not None:
+        _write(out, worker.save(report, config, only=targets))
+    return _show(report, output, detailed=detailed)
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"{path}: the plan can't be saved: {error.strerror}") from error
+
+
+@cli.command()
+@common
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option("--approve", metavar="ID", help="Allow what wants an approval, if the plan is this one.")
+def apply(config_path: Path, log_format: str, verbose: int, file: Path, output: str,
+          approve: str | None) -> int:  # fmt: skip
+    """Apply a saved plan, and only that; refused if anything it rests on has moved."""
+    from threading import Event
+
+    from ipsync import daemon, worker
+
+    _start_logging(log_format, verbose)
+    stop = Event()
+    daemon.stop_on_signals(stop)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
+    report = worker.apply_once(_load(config_path), data, approve=approve, stopping=stop.is_set)
+    return _show(report, output, detailed=False)
 
 
 @cli.command()

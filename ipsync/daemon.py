@@ -34,7 +34,8 @@ class SteadyJob(schedule.Job):
     def _schedule_next_run(self) -> None:
         asked = dt.datetime.now()  # noqa: DTZ005 - the same naive clock that schedule itself reads
         super()._schedule_next_run()
-        self.due = time.monotonic() + (self.next_run - asked).total_seconds()
+        if self.next_run is not None:  # for the type checker: super() has just set it
+            self.due = time.monotonic() + (self.next_run - asked).total_seconds()
 
 
 def serve(one_pass: Callable[[], object], *, every: float, jitter: float, stop: Event) -> None:

@@ -10,7 +10,7 @@ Pure, and the one place that decides about a single entry. The rules, in order:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -234,5 +234,5 @@ def entry_key(entry: Entry) -> tuple[object, ...]:
     return (*sort_key(entry.network), str(entry.service or ""))
 
 
-def _sorted(items: object) -> tuple[Marked, ...]:
-    return tuple(sorted(items, key=lambda m: entry_key(m.entry)))  # type: ignore[call-overload, no-any-return]
+def _sorted(items: Iterable[Marked]) -> tuple[Marked, ...]:
+    return tuple(sorted(items, key=lambda m: entry_key(m.entry)))

@@ -19,9 +19,10 @@ from datetime import datetime
 from threading import Lock
 from typing import Protocol
 
-from ipsync.errors import CloudError, Denied, FeedError, IpsyncError, JournalError, Stale, Uncertain
-from ipsync.model import Config, Feed, ReadFailure, Snapshot, State, Status, Step, Target, Verdict
+from ipsync.errors import CloudError, Denied, FeedError, IpsyncError, JournalError, PlanFileError, Stale, Uncertain
+from ipsync.model import Config, Feed, GcpRule, ReadFailure, Snapshot, State, Status, Step, Target, Verdict
 from ipsync.plan import FeedResult, Plan, Work, World, make_plan
+from ipsync.planfile import SavedPlan, moved
 from ipsync.providers.base import Reader, Writer
 from ipsync.report import Report
 from ipsync.steps import observed, part_texts
@@ -106,6 +107,26 @@ def sync(run: Run, *, approve: str | None = None) -> Report:
     return _ended(run, report)
 
 
+def apply(run: Run, saved: SavedPlan, *, approve: str | None = None) -> Report:
+    """Apply a saved plan and only that: refused with PlanFileError, before any write, if what it rests on has moved.
+
+    The plan is a pure function of its inputs, so it is derived again from the saved feeds, the saved time and
+    the clouds as they are now: the same id means the same writes, and the guards have looked at them again.
+    """
+    run.record("run-started", mode="apply", plan=saved.id)
+    world = _world(saved.feeds, _survey_all(run), saved.created_at)
+    _settle_open_intents(run, world)
+    made, _ = _planned(run, world)
+    if made.id != saved.id:
+        run.record("run-ended", mode="apply", targets=[], refused="the world has moved since the plan was made")
+        raise PlanFileError(moved(saved, made))
+    if approve:
+        run.record("approval", plan=approve, current=made.id, holds=approve == made.id)
+    results = _apply(run, made, approved=approve == made.id)
+    done = _with_results(made, results, approved=approve == made.id)
+    return _ended(run, Report(run.id, "apply", saved.created_at, done, notices=_approval_notices(approve, made)))
+
+
 def _ended(run: Run, report: Report) -> Report:
     statuses = [
         {"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.elements
@@ -145,9 +166,14 @@ def _planned(run: Run, world: World) -> tuple[Plan, World]:
 
 
 def _plan_again(run: Run, world: World, now: datetime) -> Plan:
+    return _planned(run, _world(world.feeds, _survey_all(run), now))[0]
+
+
+def _survey_all(run: Run) -> list[State | ReadFailure]:
     chosen = {t.scope for t in run.config.targets if t.name in run.selected}
-    found = [item for targets in _scopes(run.config.targets, chosen).values() for item in _survey(run, targets)]
-    return _planned(run, _world(world.feeds, found, now))[0]
+    with ThreadPoolExecutor(THREADS) as pool:
+        jobs = [pool.submit(_survey, run, targets) for targets in _scopes(run.config.targets, chosen).values()]
+        return [item for job in jobs for item in job.result()]
 
 
 def _world(feeds: Mapping[str, FeedResult], found: Iterable[State | ReadFailure], now: datetime) -> World:
@@ -209,7 +235,7 @@ def _reading(
 
 def _scope_text(target: Target) -> str:
     where = target.where
-    return f"gcp/{where.project}/{where.rule}" if hasattr(where, "project") else f"aws/-/{where.region}"
+    return f"gcp/{where.project}/{where.rule}" if isinstance(where, GcpRule) else f"aws/-/{where.region}"
 
 
 def _reader(run: Run, target: Target) -> Reader:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from ipsync import guards
@@ -221,17 +221,16 @@ class _Planner:
         self, target: Target, state: State, change: Diff, violations: Sequence[Violation], todo: Sequence[Step]
     ) -> Element:
         hindrance = self.hindered[target.name]
-        base = {"target": target.name, "kind": target.kind, "resource": state.resource}
+        blank = Element(target.name, target.kind, state.resource, Status.IN_SYNC)
         mine = _Mine(target.name, state, change, self.config.owner)
         if hindrance:
-            return Element(
-                **base, status=hindrance.status, violations=hindrance.violations, error=hindrance.error, held=mine.held
-            )
+            stuck = replace(blank, status=hindrance.status, error=hindrance.error, held=mine.held)
+            return replace(stuck, violations=hindrance.violations)
         settings = _settings(todo) if mine.leads else ()
         moves = bool(todo) and (mine.changes or bool(settings))
         status = _status(moves, violations)
-        return Element(
-            **base,
+        return replace(
+            blank,
             status=status,
             add=mine.entries(change.add),
             remove=mine.entries(change.remove),

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ipsync import engine, providers
+from ipsync import engine, planfile, providers
 from ipsync.errors import UsageError
 from ipsync.journal import Journal, open_intents, open_optional
 from ipsync.model import Config, Feed, Snapshot
+from ipsync.render.json import document
 from ipsync.report import Report
 
 
@@ -47,6 +48,27 @@ def sync_once(
         made = _run(config, run, names, journal, clock)
         made.open_intents, made.stopping = pending, stopping
         return engine.sync(made, approve=approve)
+
+
+def apply_once(
+    config: Config,
+    data: bytes,
+    *,
+    approve: str | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+    clock: Callable[[], datetime] = now,
+) -> Report:
+    """Apply a saved plan's bytes. Raises PlanFileError, with nothing written, when it may not be applied."""
+    saved, run = planfile.load(data, config, now=clock()), _run_id()
+    with _journal(config, run, clock) as (journal, pending):
+        made = _run(config, run, saved.selected, journal, clock)
+        made.open_intents, made.stopping = pending, stopping
+        return engine.apply(made, saved, approve=approve)
+
+
+def save(report: Report, config: Config, *, only: Iterable[str] = ()) -> bytes:
+    """Return the bytes of a plan file for a report of `plan_once`."""
+    return planfile.dump(document(report), report.plan, config, selected=selection(config, only))
 
 
 def selection(config: Config, only: Iterable[str]) -> frozenset[str]:

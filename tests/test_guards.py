@@ -1,0 +1,129 @@
+"""The guards at every size of list, from nothing to a thousand."""
+
+from __future__ import annotations
+
+import pytest
+from factory import hosts, networks, snapshot
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipsync import guards
+from ipsync.guards import Movement, check_capacity, check_movement, check_snapshot
+from ipsync.model import Capacity, Limits, Threshold, Verdict
+
+LIMITS = Limits()
+sizes = st.integers(0, 1000)
+
+
+def named(violations) -> list[tuple[str, str]]:
+    return [(v.guard, v.verdict.value) for v in violations]
+
+
+def move(before: int, *, gone: int = 0, new: int = 0, leaving: int = 0) -> Movement:
+    held = hosts(before)
+    after = frozenset(held[gone:]) | frozenset(hosts(new, first=20000))
+    return Movement(frozenset(held), after, frozenset(held[:leaving]))
+
+
+@given(sizes)
+def test_max_addresses_and_empty_at_every_size(size):
+    found = named(check_snapshot(snapshot(hosts(size)), LIMITS))
+    assert found == ([("empty", "refuse")] if size == 0 else [])
+
+
+@pytest.mark.parametrize(("size", "refused"), [(1000, False), (1001, True)])
+def test_max_addresses_begins_right_after_its_limit(size, refused):
+    found = check_snapshot(snapshot(hosts(size)), LIMITS)
+    assert named(found) == ([("max-addresses", "refuse")] if refused else [])
+    assert not refused or "1001 addresses, more than 1000" in found[0].detail
+
+
+@pytest.mark.parametrize(
+    ("text", "refused"),
+    [("8.0.0.0/16", False), ("8.0.0.0/15", True), ("2600::/32", False), ("2600::/31", True), ("8.8.8.8/32", False)],
+)
+def test_min_prefix_by_family(text, refused):
+    found = named(check_snapshot(snapshot([text]), LIMITS))
+    assert found == ([("min-prefix", "refuse")] if refused else [])
+
+
+def test_special_use_by_overlap_unless_a_lab_allows_it():
+    wide = check_snapshot(snapshot(["10.0.0.0/16", "8.8.8.8"]), LIMITS)
+    assert named(wide) == [("special-use", "refuse")]
+    assert "10.0.0.0/16" in wide[0].detail
+    assert "8.8.8.8" not in wide[0].detail
+    lab = Limits(allow_special_use=networks("10.0.0.0/8"))
+    assert check_snapshot(snapshot(["10.0.0.0/16"]), lab) == []
+    assert named(check_snapshot(snapshot(["10.0.0.0/16", "192.168.0.0/16"]), lab)) == [("special-use", "refuse")]
+    assert named(check_snapshot(snapshot(["fd00::/64"]), lab)) == [("special-use", "refuse")]
+
+
+@given(held=sizes, gone=sizes)
+def test_max_removals_is_the_larger_of_one_and_30_percent(held, gone):
+    gone = min(gone, held)
+    found = named(check_movement(move(held, gone=gone), [LIMITS]))
+    expected = [("empty", "refuse")] if held and gone == held else []
+    expected += [("max-removals", "needs-approval")] if gone > max(1, 30 * held // 100) else []
+    assert found == expected
+
+
+@given(held=sizes, new=sizes)
+def test_max_additions_once_it_holds_something(held, new):
+    found = named(check_movement(move(held, new=new), [LIMITS]))
+    too_many = held > 0 and new > max(20, held // 2)
+    assert found == ([("max-additions", "needs-approval")] if too_many else [])
+
+
+@given(held=st.integers(1, 1000), leaving=sizes)
+def test_too_many_leaving_only_warns(held, leaving):
+    found = named(check_movement(move(held, leaving=leaving), [LIMITS]))
+    assert found == ([("max-removals", "allow")] if min(leaving, held) > max(1, 30 * held // 100) else [])
+
+
+def test_the_strictest_limits_of_the_targets_hold():
+    loose = Limits(max_removals=Threshold(50, 100), max_additions=Threshold(500, 100))
+    assert check_movement(move(100, gone=40, new=90), [loose]) == []
+    assert named(check_movement(move(100, gone=40, new=90), [loose, LIMITS])) == [
+        ("max-removals", "needs-approval"),
+        ("max-additions", "needs-approval"),
+    ]
+
+
+@given(held=sizes, count=sizes, percent=st.integers(0, 100))
+def test_a_threshold_is_the_larger_of_both(held, count, percent):
+    assert guards.allowed(Threshold(count, percent), held) == max(count, (held * percent) // 100)
+
+
+@given(used=sizes, more=st.integers(0, 100), fewer=st.integers(0, 100), swap=st.booleans())
+def test_capacity_counts_before_any_write(used, more, fewer, swap):
+    found = check_capacity([Capacity(4, used, 60)], added=hosts(more), removed=hosts(fewer), swap=swap)
+    over = more > 0 and used + more - (fewer if swap else 0) > 60
+    assert named(found) == ([("capacity", "refuse")] if over else [])
+
+
+def test_capacity_is_per_family_and_says_the_way_out():
+    rooms = [Capacity(4, 60, 60), Capacity(6, 59, 60)]
+    assert check_capacity(rooms, added=networks("2600::1"), removed=(), swap=False) == []
+    both = check_capacity(rooms, added=networks("8.8.8.8", "2600::1"), removed=networks("8.8.4.4"), swap=False)
+    assert named(both) == [("capacity", "refuse")]
+    assert "60 of 60 IPv4" in both[0].detail
+    assert "swap: true" in both[0].detail
+    none = check_capacity(rooms, added=networks("8.8.8.8"), removed=(), swap=True)
+    assert "swap" not in none[0].detail
+
+
+def test_swap_is_needed_only_where_nothing_else_fits():
+    assert guards.needs_swap([Capacity(4, 60, 60)], networks("8.8.8.8"))
+    assert not guards.needs_swap([Capacity(4, 59, 60)], networks("8.8.8.8"))
+    assert not guards.needs_swap([Capacity(4, 60, 60)], networks("2600::1"))
+
+
+def test_a_message_names_five_and_counts_the_rest():
+    wide = snapshot([f"{i}.0.0.0/8" for i in range(11, 20)])
+    detail = next(v.detail for v in check_snapshot(wide, LIMITS) if v.guard == "min-prefix")
+    assert "11.0.0.0/8, 12.0.0.0/8, 13.0.0.0/8, 14.0.0.0/8, 15.0.0.0/8 and 4 more" in detail
+
+
+def test_refuse_and_approval_are_different_words():
+    assert Verdict.REFUSE.value == "refuse"
+    assert Verdict.NEEDS_APPROVAL.value == "needs-approval"

@@ -1,0 +1,120 @@
+"""The IAM documents: every action exists, and none can touch what isn't ours."""
+
+import json
+import re
+from pathlib import Path
+
+import botocore.loaders
+import pytest
+
+from ipsync import ownership
+
+ROOT = Path(__file__).parents[2] / "deploy" / "aws"
+FILES = sorted(ROOT.glob("*.json"))
+MODELS = {"ec2": "ec2", "servicequotas": "service-quotas", "sts": "sts"}
+NOT_API_OPERATIONS = {"sts:TagSession"}
+"""Permissions that guard a parameter and have no operation of their own (AWS service authorization reference, STS)."""
+RULES = "arn:aws:ec2:*:ACCOUNT_ID:security-group-rule/*"
+
+
+def load(name):
+    return json.loads((ROOT / name).read_text())
+
+
+def as_list(value):
+    return value if isinstance(value, list) else [value]
+
+
+@pytest.fixture(scope="module")
+def statements():
+    return {s["Sid"]: s for s in load("policy.json")["Statement"]}
+
+
+def granting(statements, action):
+    return [s for s in statements.values() if action in as_list(s["Action"])]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_a_document_is_well_formed(path):
+    document = json.loads(path.read_text())
+    assert document["Version"] == "2012-10-17", "the older version knows no policy variables"
+    sids = [s["Sid"] for s in document["Statement"]]
+    assert len(set(sids)) == len(sids)
+    assert all(re.fullmatch("[A-Za-z0-9]+", sid) for sid in sids)
+    assert all(s["Effect"] == "Allow" for s in document["Statement"])
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_every_action_exists_and_none_is_a_wildcard(path):
+    loader = botocore.loaders.Loader()
+    known = set(NOT_API_OPERATIONS)
+    for service, model in MODELS.items():
+        known |= {f"{service}:{name}" for name in loader.load_service_model(model, "service-2")["operations"]}
+    actions = {a for s in json.loads(path.read_text())["Statement"] for a in as_list(s["Action"])}
+    assert actions
+    assert actions <= known
+
+
+def test_the_policy_allows_exactly_what_is_listed_here(statements):
+    assert {a for s in statements.values() for a in as_list(s["Action"])} == {
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:CreateTags",
+        "ec2:DeleteTags",
+        "ec2:DescribeManagedPrefixLists",
+        "ec2:DescribeSecurityGroupRules",
+        "ec2:DescribeSecurityGroups",
+        "ec2:RevokeSecurityGroupIngress",
+        "servicequotas:GetServiceQuota",
+    }
+
+
+def test_only_reading_goes_without_a_resource(statements):
+    everywhere = {a for s in statements.values() if s["Resource"] == "*" for a in as_list(s["Action"])}
+    assert {a.split(":")[1][:8] for a in everywhere} == {"Describe"}
+
+
+def test_a_rule_is_added_only_with_our_mark_and_removed_only_if_it_has_it(statements):
+    [add] = [s for s in granting(statements, "ec2:AuthorizeSecurityGroupIngress") if s["Resource"] == RULES]
+    assert add["Condition"] == {"StringEquals": {f"aws:RequestTag/{ownership.OWNER}": "OWNER"}}
+    [remove] = [s for s in granting(statements, "ec2:RevokeSecurityGroupIngress") if s["Resource"] == RULES]
+    assert remove["Condition"] == {"StringEquals": {f"aws:ResourceTag/{ownership.OWNER}": "OWNER"}}
+
+
+def test_a_foreign_rule_cannot_be_tagged_into_ours(statements):
+    for statement in (*granting(statements, "ec2:CreateTags"), *granting(statements, "ec2:DeleteTags")):
+        assert statement["Resource"] == RULES
+        wanted = statement["Condition"]["StringEquals"]
+        already_ours = wanted.get(f"aws:ResourceTag/{ownership.OWNER}") == "OWNER"
+        while_made = wanted.get("ec2:CreateAction") == "AuthorizeSecurityGroupIngress"
+        assert already_ours or while_made
+
+
+def test_our_tags_can_be_set_and_only_the_leaving_mark_taken_off(statements):
+    ours = {ownership.OWNER, ownership.FEED, ownership.TARGET, ownership.SINCE}
+    mark = statements["MarkOurRulesAsLeaving"]["Condition"]
+    assert set(mark["ForAllValues:StringEquals"]["aws:TagKeys"]) == ours
+    assert mark["StringEqualsIfExists"] == {f"aws:RequestTag/{ownership.OWNER}": "OWNER"}
+    clear = statements["ClearTheLeavingMark"]["Condition"]
+    assert clear["ForAllValues:StringEquals"]["aws:TagKeys"] == [ownership.SINCE]
+    assert clear["Null"] == {"aws:TagKeys": "false"}, (
+        "DeleteTags without keys deletes all, and ForAllValues holds for none"
+    )
+
+
+def test_the_role_is_given_to_one_principal_with_an_external_id():
+    [trust] = load("trust-policy.json")["Statement"]
+    assert trust["Condition"]["StringEquals"]["sts:ExternalId"] == "EXTERNAL_ID"
+    assert trust["Principal"]["AWS"].startswith("arn:aws:iam::HUB_ACCOUNT_ID:role/")
+
+
+@pytest.mark.parametrize("name", ["trust-policy-eks-irsa.json", "trust-policy-eks-pod-identity.json"])
+def test_in_eks_the_role_is_given_to_one_service_account(name):
+    [trust] = load(name)["Statement"]
+    values = " ".join(trust["Condition"]["StringEquals"].values())
+    assert values.count("ipsync") == 2, "the namespace and the account"
+    assert "*" not in values
+
+
+def test_the_readme_explains_each_statement(statements):
+    text = (ROOT / "README.md").read_text()
+    assert not [sid for sid in statements if f"`{sid}`" not in text]

@@ -1,0 +1,97 @@
+"""What people and machines read: the contract's JSON, calm text, colour only where asked, markdown."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import jsonschema
+import pytest
+from factory import GROUP, Stage, aws_target, config, gcp_target, networks
+
+from ipsync.model import Entry, Service
+from ipsync.render import render
+
+A, B, C, D = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32"
+ENTRY = {"type": "object", "required": ["cidr", "ports"]}
+CONTRACT = {
+    "type": "object",
+    "required": ["version", "id", "run", "mode", "owner", "created_at", "feeds", "targets", "orphaned", "summary"],
+    "properties": {
+        "version": {"const": 1},
+        "id": {"pattern": "^sha256:[0-9a-f]{64}$"},
+        "created_at": {"pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"},
+        "feeds": {"items": {"required": ["name", "url", "digest", "addresses", "error"]}},
+        "targets": {
+            "items": {
+                "required": [
+                    *("target", "kind", "resource", "status", "add", "remove"),
+                    *("leaving", "satisfied_by_others", "violations", "error"),
+                ],
+                "properties": {
+                    "status": {"enum": ["in-sync", "change", "blocked", "error", "applied", "partial", "unknown"]},
+                    "add": {"items": ENTRY},
+                    "leaving": {"items": {"required": ["cidr", "ports", "until"]}},
+                    "violations": {"items": {"required": ["guard", "verdict", "detail"]}},
+                },
+            }
+        },
+        "summary": {"required": ["add", "remove", "leaving", "in_sync", "blocked", "failed"]},
+    },
+}
+
+
+@pytest.fixture
+def rich():
+    """A report with something of everything."""
+    stage = Stage(config(aws_target(), gcp_target(), aws_target("bad", feeds=("cdn",))), lists={})
+    stage.lists = {"qatech": [A, B, C, D], "cdn": "feed cdn: no answer in 30 s | look at https://cdn"}
+    stage.cloud.put(GROUP, Entry(networks(A)[0], Service("all")))
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C, "1.0.0.1"]
+    stage.sync("edge")
+    stage.now += timedelta(hours=80)
+    return stage.plan()
+
+
+def test_json_is_the_contract_s(rich):
+    body = json.loads(render(rich, output="json", colour=True))
+    jsonschema.validate(body, CONTRACT)
+    web = next(t for t in body["targets"] if t["target"] == "web")
+    edge = next(t for t in body["targets"] if t["target"] == "edge")
+    assert web["resource"] == "aws/1/eu-north-1/sg-1"
+    assert web["satisfied_by_others"] == [{"cidr": A, "ports": "443/tcp"}]
+    assert edge["resource"] == "gcp/acme/allow-qatech"
+    assert edge["remove"] == [{"cidr": D, "ports": None}]
+    assert body["summary"]["failed"] == 1
+
+
+def test_text_is_calm_in_a_log_and_coloured_on_a_terminal(rich):
+    calm, coloured = (render(rich, output="text", colour=c) for c in (False, True))
+    assert "\x1b" not in calm
+    assert "\x1b[32m    + 1.0.0.1/32" in coloured
+    for part in ("already allowed by a rule that isn't ours", "- 1.1.1.1/32", "error: feed cdn", "Plan id: sha256:"):
+        assert part in calm
+
+
+def test_markdown_holds_a_diff_and_escapes_tables(rich):
+    text = render(rich, output="markdown", colour=False)
+    assert "```diff" in text
+    assert "+ 1.0.0.1/32" in text
+    assert "no answer in 30 s \\| look" in text
+
+
+def test_nothing_to_change_says_so():
+    stage = Stage(config(aws_target()), lists={"qatech": [A]})
+    stage.sync()
+    assert "Nothing to change." in render(stage.plan(), output="text", colour=False)
+
+
+def test_an_approval_is_explained_where_one_helps():
+    stage = Stage(config(aws_target(), grace=timedelta(0)), lists={"qatech": [A, B, C, D]})
+    stage.sync()
+    stage.lists["qatech"] = [A, B]
+    report = stage.plan()
+    text = render(report, output="text", colour=False)
+    assert f"ipsync sync --approve {report.plan.id}" in text
+    assert "guard max-removals wants an approval: removes 2 of 4 addresses, more than 1" in text

@@ -1,0 +1,93 @@
+"""The loop: at once, on time by the monotonic clock, through failing passes, until a signal."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from datetime import UTC, datetime
+
+import pytest
+import time_machine
+
+from ipsync import daemon
+
+
+def serve_briefly(one_pass, *, every: float, stop: threading.Event, seconds: float = 5.0) -> None:
+    threading.Timer(seconds, stop.set).start()
+    daemon.serve(one_pass, every=every, jitter=0, stop=stop)
+
+
+def test_a_pass_at_once_and_then_every_interval():
+    stop, times = threading.Event(), []
+
+    def one_pass() -> None:
+        times.append(time.monotonic())
+        if len(times) == 3:
+            stop.set()
+
+    began = time.monotonic()
+    serve_briefly(one_pass, every=1, stop=stop, seconds=20)
+    assert times[0] - began < 0.5
+    assert [round(b - a) for a, b in zip(times, times[1:], strict=False)] == [1, 1]
+
+
+def test_a_failing_pass_never_ends_the_loop(caplog):
+    stop, count = threading.Event(), []
+
+    def one_pass() -> None:
+        count.append(1)
+        if len(count) == 2:
+            stop.set()
+        raise RuntimeError("boom")
+
+    serve_briefly(one_pass, every=1, stop=stop, seconds=20)
+    assert len(count) == 2
+    assert "the next one comes as scheduled" in caplog.text
+
+
+@pytest.mark.parametrize("hours", [-24, 24])
+def test_a_clock_set_by_a_day_changes_nothing(hours):
+    """With plain schedule 1.2.2, a clock set back 24 h brought the next run 24 h late."""
+    stop, count = threading.Event(), []
+    began = time.monotonic()
+    with time_machine.travel(datetime(2026, 1, 31, 9, tzinfo=UTC), tick=True) as clock:
+        monotonic = time.clock_gettime  # time-machine moves the wall clock only
+
+        def one_pass() -> None:
+            count.append(monotonic(time.CLOCK_MONOTONIC))
+            if len(count) == 1:
+                clock.shift(hours * 3600)
+            else:
+                stop.set()
+
+        serve_briefly(one_pass, every=1, stop=stop)
+    assert len(count) == 2
+    assert 0.9 <= count[1] - count[0] < 3
+    assert time.monotonic() - began < 5
+
+
+def test_jitter_spreads_the_runs():
+    job = daemon.SteadyJob(interval=100, scheduler=daemon.schedule.Scheduler())
+    job.to(160).seconds.do(lambda: None)
+    waits = set()
+    for _ in range(200):
+        job._schedule_next_run()
+        waits.add(round(job.due - time.monotonic()))
+    assert min(waits) >= 99
+    assert max(waits) <= 160
+    assert len(waits) > 20
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_ask_for_an_end(number):
+    stop = threading.Event()
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        daemon.stop_on_signals(stop)
+        os.kill(os.getpid(), number)
+        assert stop.wait(2)
+    finally:
+        for known, handler in before.items():
+            signal.signal(known, handler)

@@ -91,7 +91,7 @@ def test_a_full_rule_s_marks_always_fit(leaving, static, times):
         marks[network] = Mark("acme", ("web",), "qatech", NOW + timedelta(hours=i % times))
     note = rule_note("acme", marks)
     assert len(dict(note)[DESCRIPTION]) <= DESCRIPTION_LIMIT
-    if leaving + static <= 250:
+    if leaving + static <= 220:
         assert {n: mark_of(Entry(n, note=note), owner="acme", listed=True) for n in marks} == marks
 
 

@@ -1,0 +1,76 @@
+"""A feed's bytes to the texts it lists: strict JSON with a JMESPath, or a line an address."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from ipsync.errors import FeedError
+
+
+def is_json_type(kind: str) -> bool:
+    """Tell whether a media type is JSON (RFC 8259, and RFC 6839's `+json`)."""
+    return kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))
+
+
+def is_text_type(kind: str) -> bool:
+    """Tell whether a media type is plain text; some hosts send lists as an octet stream."""
+    return kind in {"text/plain", "text/csv", "application/octet-stream"}
+
+
+def read_json(body: bytes, *, select: str) -> list[object]:
+    """Return the list that a JMESPath selects. Its entries are not judged here."""
+    import jmespath  # noqa: PLC0415 - not every run has a JSON feed
+
+    found = jmespath.search(select, _strict_json(_text(body)))
+    if not isinstance(found, list):
+        raise FeedError(f"`{select}` selects {_kind(found)} instead of a list of addresses; has its format changed?")
+    return found
+
+
+def read_text(body: bytes) -> list[object]:
+    """Return one text a line, without comments (`# …`) and empty lines."""
+    lines = (line.partition("#")[0].strip(" \t\r") for line in _text(body).split("\n"))
+    return [line for line in lines if line]
+
+
+def _text(body: bytes) -> str:
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FeedError(f"the answer is not UTF-8 (byte {error.start})") from None
+
+
+def _strict_json(text: str) -> Any:  # noqa: ANN401 - it is JSON
+    try:
+        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_int)
+    except FeedError:
+        raise
+    except RecursionError:
+        raise FeedError("the answer is nested too deeply to be a list of addresses") from None
+    except ValueError as error:
+        raise FeedError(f"the answer is not JSON: {error}") from None
+
+
+def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """Reject duplicate keys: with the last one winning, `{"p": ["1.2.3.4"], "p": []}` would be empty."""
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise FeedError(f"the answer has the key {key[:40]!r} twice")
+        found[key] = value
+    return found
+
+
+def _no_constant(name: str) -> object:
+    raise FeedError(f"the answer holds {name}, which is not JSON")
+
+
+def _short_int(digits: str) -> int:
+    return int(digits[:20])  # a number is never an address; its value doesn't matter, its length must not cost
+
+
+def _kind(value: object) -> str:
+    names = {type(None): "nothing", str: "a text", dict: "an object", bool: "a boolean", int: "a number"}
+    return names.get(type(value), "a number")

@@ -9,14 +9,13 @@ import getpass
 import os
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import Any
 
 from ipsync import engine, planfile, providers
 from ipsync.errors import UsageError
-from ipsync.journal import Journal, open_intents, open_optional
+from ipsync.journal import Journal, open_optional
 from ipsync.model import Config, Feed, Snapshot
 from ipsync.render.json import document
 from ipsync.report import Report
@@ -44,9 +43,9 @@ def sync_once(
 ) -> Report:
     """Make one pass that may write. Raises JournalError, before any write, when it can't be recorded."""
     names, run = selection(config, only), _run_id()
-    with _journal(config, run, clock) as (journal, pending):
+    with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
         made = _run(config, run, names, journal, clock)
-        made.open_intents, made.stopping = pending, stopping
+        made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
         return engine.sync(made, approve=approve)
 
 
@@ -60,9 +59,9 @@ def apply_once(
 ) -> Report:
     """Apply a saved plan's bytes. Raises PlanFileError, with nothing written, when it may not be applied."""
     saved, run = planfile.load(data, config, now=clock()), _run_id()
-    with _journal(config, run, clock) as (journal, pending):
+    with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
         made = _run(config, run, saved.selected, journal, clock)
-        made.open_intents, made.stopping = pending, stopping
+        made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
         return engine.apply(made, saved, approve=approve)
 
 
@@ -79,16 +78,7 @@ def selection(config: Config, only: Iterable[str]) -> frozenset[str]:
     return chosen or frozenset(known)
 
 
-@contextmanager
-def _journal(
-    config: Config, run: str, clock: Callable[[], datetime]
-) -> Iterator[tuple[engine.Recorder, list[Mapping[str, object]]]]:
-    with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
-        pending = [] if config.audit_path == "-" else list(open_intents(Path(config.audit_path)))
-        yield journal, pending
-
-
-def _identity(config: Config, run: str) -> dict[str, object]:
+def _identity(config: Config, run: str) -> dict[str, Any]:
     return {"owner": config.owner, "actor": actor(), "run": run, "hmac_key": config.audit_hmac_key}
 
 

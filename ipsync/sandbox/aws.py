@@ -1,0 +1,141 @@
+"""An AWS on loopback: moto's server behind a layer that is as strict, slow and fallible as the real one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from ipsync.sandbox.aws_strict import Settings, Strict
+from ipsync.sandbox.faults import Call, Calls, Faults, TokenBucket
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "sandbox"}
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+
+class _Quiet(WSGIRequestHandler):
+    """HTTP/1.1, as AWS speaks it, and no line a request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's signature
+        del type, message, args
+
+
+class AwsCloud:
+    """A context manager; `endpoint_url` is where it answers."""
+
+    def __init__(self) -> None:
+        self._settings = Settings()
+        self._strict = Strict(DomainDispatcherApplication(create_backend_app), self._settings)
+        self._server = make_server("127.0.0.1", 0, self._strict, threaded=True, request_handler=_Quiet)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.reset()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    @property
+    def endpoint_url(self) -> str:
+        """Return the URL of every service."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def environment(self) -> dict[str, str]:
+        """Return what a shell needs to use this cloud."""
+        return {**CREDENTIALS, "AWS_DEFAULT_REGION": "eu-north-1", "AWS_ENDPOINT_URL": self.endpoint_url}
+
+    # ── settings ─────────────────────────────────────────────────────────
+
+    @property
+    def calls(self) -> list[Call]:
+        """Return the EC2 calls since the last reset_calls, this class's own seeding included."""
+        return self._settings.calls.made
+
+    @property
+    def calls_made(self) -> Calls:
+        """Return the calls with their counts."""
+        return self._settings.calls
+
+    @property
+    def faults(self) -> Faults:
+        """Return the faults to come."""
+        return self._settings.faults
+
+    def reset_calls(self) -> None:
+        """Forget the calls so far."""
+        self._settings.calls.clear()
+
+    def deny(self, *actions: str) -> None:
+        """Refuse these actions (`ec2:CreateTags`), as IAM does."""
+        self._settings.denied |= {a.removeprefix("ec2:") for a in actions}
+
+    def quota(self, rules: int) -> None:
+        """Let a group hold this many inbound rules a family."""
+        self._settings.quota = rules
+
+    def throttle(self, action: str, *, burst: float, refill: float) -> None:
+        """Give an action a token bucket."""
+        self._settings.throttles[action] = TokenBucket(burst, refill)
+
+    def lag(self, describes: int) -> None:
+        """Let this many describes after each write show the past."""
+        self._settings.lag = describes
+
+    def reset(self) -> None:
+        """Begin anew: no resources, no faults, no calls."""
+        from moto.core.model_instances import reset_model_data  # noqa: PLC0415 - moto loads its services late
+
+        reset_model_data()
+        settings = self._settings
+        settings.faults.clear()
+        settings.denied.clear()
+        settings.throttles.clear()
+        settings.quota, settings.lag = 60, 0
+        self._strict.forget()
+        settings.calls.clear()
+
+    # ── seeding and looking ──────────────────────────────────────────────
+
+    def client(self, service: str, *, region: str = "eu-north-1") -> Any:  # noqa: ANN401 - made at run time
+        """Return a boto3 client of this cloud's default account."""
+        known = self._clients.get((service, region))
+        if known is None:
+            known = boto3.Session(
+                aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+                region_name=region,
+            ).client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+            self._clients[service, region] = known
+        return known
+
+    def make_group(
+        self, name: str, *, vpc_id: str | None = None, tags: dict[str, str] | None = None, region: str = "eu-north-1"
+    ) -> str:
+        """Make a security group and return its id."""
+        ec2 = self.client("ec2", region=region)
+        where = {"VpcId": vpc_id} if vpc_id else {}
+        group = str(ec2.create_security_group(GroupName=name, Description=name, **where)["GroupId"])
+        if tags:
+            ec2.create_tags(Resources=[group], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
+        return group
+
+    def rules(self, group: str, *, region: str = "eu-north-1") -> list[dict[str, Any]]:
+        """Return a group's inbound rules as EC2 describes them."""
+        pages = self.client("ec2", region=region).get_paginator("describe_security_group_rules")
+        found = pages.paginate(Filters=[{"Name": "group-id", "Values": [group]}], MaxResults=1000)
+        return [r for page in found for r in page["SecurityGroupRules"] if not r["IsEgress"]]

@@ -96,6 +96,7 @@ def stage(folder: Path) -> Iterator[Stage]:
         )  # fmt: skip
         path = folder / "ipsync.yaml"
         path.write_text(text)
+        aws.reset_calls()
         with _environment(aws.environment()):
             yield Stage(aws, gcp, feed, group, path)
 

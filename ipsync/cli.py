@@ -140,9 +140,7 @@ def plan(config_path: Path, log_format: str, verbose: int, targets: tuple[str, .
     return _plan(config_path, targets, output, detailed=detailed_exitcode, out=out)
 
 
-def _plan(
-    config_path: Path, targets: tuple[str, ...], output: str, *, detailed: bool, out: Path | None = None
-) -> int:
+def _plan(config_path: Path, targets: tuple[str, ...], output: str, *, detailed: bool, out: Path | None = None) -> int:
     from ipsync import worker
 
     config = _load(config_path)
@@ -296,9 +294,7 @@ def show(config_path: Path, log_format: str, verbose: int, path: Path | None, ru
 
     _start_logging(log_format, verbose)
     where, _ = _log_path(config_path, path)
-    records = journal.show(
-        where, run=run_id, target=target, address=address, since=since, until=until, event=event
-    )
+    records = journal.show(where, run=run_id, target=target, address=address, since=since, until=until, event=event)
     if output == "json":
         click.echo(json.dumps(list(records), indent=2, ensure_ascii=False))
         return
@@ -317,7 +313,9 @@ def demo(*, keep: bool) -> int:
 
 
 @cli.command()
-@click.option("--dir", "folder", type=click.Path(path_type=Path), help="Where to put the config (default: a new folder).")
+@click.option(
+    "--dir", "folder", type=click.Path(path_type=Path), help="Where to put the config (default: a new folder)."
+)
 def sandbox(folder: Path | None) -> int:
     """Start the embedded clouds and keep them up, printing a config and the environment to use them."""
     from ipsync import demo as story

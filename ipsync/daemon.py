@@ -29,6 +29,7 @@ class SteadyJob(schedule.Job):
 
     @property
     def should_run(self) -> bool:
+        """Tell whether the job is due."""
         return time.monotonic() >= self.due
 
     def _schedule_next_run(self) -> None:

@@ -239,5 +239,3 @@ def keep_up(say: Say, *, folder: Path | None) -> int:
     if folder is None:
         shutil.rmtree(made, ignore_errors=True)
     return 0
-
-

@@ -202,7 +202,7 @@ def _leaving(fates: Sequence[_Fate]) -> tuple[tuple[Marked, Leaving], ...]:
 
 
 class _Cover:
-    """The foreign entries of one resource: does one of them already let this source in?"""
+    """Tells whether a foreign entry of one resource already lets a source in."""
 
     def __init__(self, foreign: Sequence[Entry]) -> None:
         self._foreign = foreign

@@ -37,16 +37,23 @@ THREADS = 8
 class Recorder(Protocol):
     """The audit log as the engine sees it: append a record, durably, and say which one it was."""
 
-    def record(self, event: str, **fields: object) -> Recorded: ...
+    def record(self, event: str, **fields: object) -> Recorded:
+        """Append one record and return its place; on disk when this returns."""
+        ...
 
 
 class Recorded(Protocol):
     """A record's place in the chain."""
 
     @property
-    def seq(self) -> int: ...
+    def seq(self) -> int:
+        """Its number, from 1; 0 where nothing is recorded."""
+        ...
+
     @property
-    def hash(self) -> str: ...
+    def hash(self) -> str:
+        """Its hash, in hexadecimal."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +135,7 @@ def apply(run: Run, saved: SavedPlan, *, approve: str | None = None) -> Report:
 
 
 def _ended(run: Run, report: Report) -> Report:
-    statuses = [
-        {"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.elements
-    ]
+    statuses = [{"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.elements]
     head = run.record("run-ended", mode=report.mode, targets=statuses, interrupted=run.stopping())
     return replace(report, checkpoint=f"{head.seq}:{head.hash}" if head.seq else "")
 
@@ -393,9 +398,7 @@ def _execute(run: Run, writer: Writer, target: Target, work: Work, step: Step) -
         result, now = _read_back(run, target, work, step)
         _outcome(run, intent, step, result, error=CloudError(repr(error)), now=now)
         return result, f"a fault in ipsync while writing: {error!r}"
-    run.record(
-        "outcome", intent=intent.seq, resource=step.resource, result="applied", request_id=receipt.request_id
-    )
+    run.record("outcome", intent=intent.seq, resource=step.resource, result="applied", request_id=receipt.request_id)
     return "applied", None
 
 

@@ -1,18 +1,18 @@
 """The errors ipsync raises on purpose; what matters is what the caller does next.
 
-    IpsyncError
-    ├── UsageError            the command line or the config is wrong: tell the user, exit 1
-    ├── AddressError          a text is not an address: the whole feed is rejected
-    ├── FeedError             a feed can't be used: freeze every target that uses it
-    ├── PlanFileError         a saved plan may not be applied: write nothing, exit 3
-    ├── JournalError          the audit log can't be written or doesn't hold: write to no cloud
-    └── CloudError            a cloud said no, or nothing
-        ├── Denied            a permission is missing: nothing was done, the message says which
-        ├── Missing           the group, rule, project or region isn't there: nothing was done
-        ├── Rejected          the cloud refused the request itself: nothing was done
-        ├── Stale             the target isn't what was read: read again, plan again
-        ├── Unreachable       no answer to a read, or an answer that says nothing was done
-        └── Uncertain         the reply to a write was lost: read back before saying anything
+IpsyncError
+├── UsageError            the command line or the config is wrong: tell the user, exit 1
+├── AddressError          a text is not an address: the whole feed is rejected
+├── FeedError             a feed can't be used: freeze every target that uses it
+├── PlanFileError         a saved plan may not be applied: write nothing, exit 3
+├── JournalError          the audit log can't be written or doesn't hold: write to no cloud
+└── CloudError            a cloud said no, or nothing
+    ├── Denied            a permission is missing: nothing was done, the message says which
+    ├── Missing           the group, rule, project or region isn't there: nothing was done
+    ├── Rejected          the cloud refused the request itself: nothing was done
+    ├── Stale             the target isn't what was read: read again, plan again
+    ├── Unreachable       no answer to a read, or an answer that says nothing was done
+    └── Uncertain         the reply to a write was lost: read back before saying anything
 """
 
 from __future__ import annotations

@@ -41,9 +41,7 @@ def _too_many(snapshot: Snapshot, limits: Limits) -> Violation | None:
     count = len(snapshot.networks)
     if count <= limits.max_addresses:
         return None
-    return _refuse(
-        "max-addresses", f"feed {snapshot.feed} lists {count} addresses, more than {limits.max_addresses}"
-    )
+    return _refuse("max-addresses", f"feed {snapshot.feed} lists {count} addresses, more than {limits.max_addresses}")
 
 
 def _too_wide(snapshot: Snapshot, limits: Limits) -> Violation | None:

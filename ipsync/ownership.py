@@ -148,9 +148,7 @@ def _words(text: str) -> tuple[str, ...]:
 def _describe(owner: str, marks: Mapping[Network, Mark], times: Iterable[datetime], *, token: _Token) -> str:
     networks = sorted(marks, key=sort_key)
     static = [token(n) for n in networks if marks[n].origin == STATIC]
-    groups = [
-        ",".join(token(n) for n in networks if marks[n].since == at) + "@" + format_time(at) for at in times
-    ]
+    groups = [",".join(token(n) for n in networks if marks[n].since == at) + "@" + format_time(at) for at in times]
     origins = {o for m in marks.values() for o in m.origin.split(",") if o and m.origin != STATIC}
     fields = {
         "owner": owner,

@@ -181,9 +181,7 @@ class _Planner:
         violations = self._judge(state, change, targets)
         seen = observed(state, owner=self.config.owner)
         verdict = _worst(violations)
-        elements = [
-            self._element(t, state, change, violations, todo) for t in targets if t.name in self.hindered
-        ]
+        elements = [self._element(t, state, change, violations, todo) for t in targets if t.name in self.hindered]
         work = Work(state, todo, verdict, seen) if todo else None
         orphans = tuple(Orphan(state.resource, m.entry, m.mark.targets[0]) for m in change.orphaned)
         identity = [state.resource, _seen_digest(state, seen), _changes(change), _words(todo, violations)]
@@ -361,7 +359,10 @@ def _seen_digest(state: State, seen: Sequence[str]) -> list[object]:
 def _changes(change: Diff) -> list[object]:
     """Return what decides the writes, without the clock: an entry that begins to leave has no time yet."""
     word: Callable[[Marked], list[object]] = lambda m: [  # noqa: E731 - one shape for all lists
-        entry_text(m.entry), list(m.mark.targets), m.mark.origin, m.mark.since is not None
+        entry_text(m.entry),
+        list(m.mark.targets),
+        m.mark.origin,
+        m.mark.since is not None,
     ]
     return [[word(m) for m in items] for items in (change.add, change.remove, change.remark)]
 

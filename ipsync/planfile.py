@@ -97,5 +97,3 @@ def _feed(feed: Mapping[str, Any], created: datetime) -> FeedResult:
         networks = tuple(parse(a) for a in feed["addresses"])
         snapshot = Snapshot(feed["name"], feed["url"], networks, feed["digest"], created)
     return FeedResult(feed["name"], feed["url"], snapshot, feed["error"], insecure=feed["insecure"])
-
-

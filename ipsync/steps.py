@@ -75,9 +75,7 @@ def _entry_steps(state: State, change: Diff, *, owner: str, remove_first: bool) 
             held = after
 
 
-def _ordered(
-    change: Diff, held: Mapping[Entry, Mark], *, remove_first: bool
-) -> list[tuple[str, Sequence[Marked]]]:
+def _ordered(change: Diff, held: Mapping[Entry, Mark], *, remove_first: bool) -> list[tuple[str, Sequence[Marked]]]:
     adds = [("add", group) for group in _by_tags(change.add)]
     removes: list[tuple[str, Sequence[Marked]]] = [("remove", change.remove)] if change.remove else []
     first, last = (removes, adds) if remove_first else (adds, removes)

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 import time_machine
@@ -30,7 +31,7 @@ def test_a_pass_at_once_and_then_every_interval():
     began = time.monotonic()
     serve_briefly(one_pass, every=1, stop=stop, seconds=20)
     assert times[0] - began < 0.5
-    assert [round(b - a) for a, b in zip(times, times[1:], strict=False)] == [1, 1]
+    assert [round(b - a) for a, b in pairwise(times)] == [1, 1]
 
 
 def test_a_failing_pass_never_ends_the_loop(caplog):

@@ -21,7 +21,15 @@ from ipsync.model import Config
 LARGEST = 1024 * 1024
 """Bytes of a config file: far more than any has, far less than what could hurt."""
 ALWAYS_ON = {"feed", "special-use", "empty", "capacity", "drift"}
-KINDS = {"aws-security-group", "gcp-firewall"}
+NO_KIND = "needs a kind: aws-security-group or gcp-firewall"
+WORDS = {
+    "missing": "is required",
+    "union_tag_not_found": NO_KIND,
+    "union_tag_invalid": NO_KIND,
+    "string_type": "must be a text; YAML reads it as something else, so write it in quotes",
+    "too_short": "must not be empty",
+}
+"""Our words for pydantic's kinds of error."""
 
 
 class ConfigError(UsageError):
@@ -88,16 +96,15 @@ def _explain(document: Document, item: Mapping[str, Any]) -> None:
     path = _real_path(document.value, item["loc"])
     if path and path in {p.path for p in document.problems}:
         return  # said already: an unset variable, or another member of a union
-    document.add(path, _words(document.value, path, item))
+    document.add(path, _words(path, item))
 
 
-def _real_path(value: Any, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:  # noqa: ANN401 - YAML
+def _real_path(value: Any, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
     """Leave out what pydantic adds to a location: the names of union members and validators."""
     path: list[str | int] = []
     for i, step in enumerate(loc):
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
+        inside = isinstance(value, dict) and step in value
+        if inside or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
             value = value[step]
         elif i < len(loc) - 1 or step == "[key]" or not isinstance(value, dict):
             continue
@@ -105,34 +112,27 @@ def _real_path(value: Any, loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
     return tuple(path)
 
 
-def _words(whole: Any, path: tuple[str | int, ...], item: Mapping[str, Any]) -> str:  # noqa: ANN401 - YAML
-    kind, context = item["type"], item.get("ctx", {})
+def _words(path: tuple[str | int, ...], item: Mapping[str, Any]) -> str:
+    kind = item["type"]
     if kind == "extra_forbidden":
-        return _unknown(whole, path)
-    if kind == "missing":
-        return "is required"
+        return _unknown(path)
     if kind == "value_error":
-        return str(context["error"])
-    if kind in {"union_tag_not_found", "union_tag_invalid"}:
-        return f"needs a kind: {' or '.join(sorted(KINDS))}"
-    if kind == "string_type":
-        return "must be a text; YAML reads it as something else, so write it in quotes"
-    if kind == "too_short":
-        return "must not be empty"
+        return str(item["ctx"]["error"])
+    if kind in WORDS:
+        return WORDS[kind]
     return str(item["msg"]).replace("Input should be", "must be").replace("Input should", "must")
 
 
-def _unknown(whole: Any, path: tuple[str | int, ...]) -> str:  # noqa: ANN401 - YAML
+def _unknown(path: tuple[str | int, ...]) -> str:
     key = str(path[-1])
     if "guards" in path and key in ALWAYS_ON:
         return "this guard is always on and has no setting"
-    near = difflib.get_close_matches(key, _known_keys(path), 1)
+    near = difflib.get_close_matches(key, _known_keys(), 1)
     return f"unknown key; did you mean {near[0]}?" if near else "unknown key"
 
 
-def _known_keys(path: tuple[str | int, ...]) -> list[str]:
+def _known_keys() -> list[str]:
     from ipsync.config import shape  # noqa: PLC0415 - only errors need it
 
     models = [m for m in vars(shape).values() if isinstance(m, type) and issubclass(m, shape.Strict)]
-    del path
     return sorted({field.alias or name for m in models for name, field in m.model_fields.items()})

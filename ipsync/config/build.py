@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path as FilePath
 from urllib.parse import urlsplit
 
@@ -121,7 +122,7 @@ def _check_ports(ports: Sequence[Service], document: Document, path: Path) -> No
     if Service("all") in ports and len(ports) > 1:
         document.add(path, "all stands alone: it holds every other port already")
     ranged = sorted(p for p in ports if p.first is not None)
-    for one, other in zip(ranged, ranged[1:], strict=False):
+    for one, other in pairwise(ranged):
         if one.protocol == other.protocol and (other.first or 0) <= (one.last or 0):
             document.add(path, f"{one} and {other} overlap; write them as one range")
     doubled = [p for p, n in Counter(p for p in ports if p.first is None).items() if n > 1]
@@ -129,9 +130,7 @@ def _check_ports(ports: Sequence[Service], document: Document, path: Path) -> No
         document.add(path, f"{port} stands here twice")
 
 
-def _limits(
-    file: shape.File, target: shape.Target, feeds: Sequence[str]
-) -> Iterator[tuple[str, model.Limits]]:
+def _limits(file: shape.File, target: shape.Target, feeds: Sequence[str]) -> Iterator[tuple[str, model.Limits]]:
     """Yield the limits for each feed as this target uses it: the target's word, else the feed's, else the file's."""
     for name in feeds:
         feed = file.feeds.get(name) or shape.Feed()
@@ -224,9 +223,7 @@ def _one_rule_one_wish(targets: Sequence[model.Target], document: Document) -> N
     _neighbours(targets, seen, document)
 
 
-def _neighbours(
-    targets: Sequence[model.Target], rules: dict[tuple[str, str], int], document: Document
-) -> None:
+def _neighbours(targets: Sequence[model.Target], rules: dict[tuple[str, str], int], document: Document) -> None:
     for (project, rule), index in rules.items():
         base = rule.rstrip("0123456789").removesuffix("-") if rule[-1].isdigit() else rule
         for stem in {base, rule.removesuffix("-v6"), base.removesuffix("-v6")} - {rule}:

@@ -72,7 +72,7 @@ class _Builder:
     loader: Any
     environ: Mapping[str, str]
 
-    def build(self, node: yaml.Node, path: Path) -> Any:  # noqa: ANN401 - YAML holds anything
+    def build(self, node: yaml.Node, path: Path) -> Any:
         self.document.nodes += 1
         if self.document.nodes > MOST_NODES:
             raise ValueError("it unfolds to too many values")
@@ -95,7 +95,7 @@ class _Builder:
             self.document.lines[here] = key_node.start_mark.line + 1
         return found
 
-    def _scalar(self, node: yaml.Node, path: Path) -> Any:  # noqa: ANN401 - YAML holds anything
+    def _scalar(self, node: yaml.Node, path: Path) -> Any:
         if node.tag in {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:binary"}:
             return str(node.value)
         try:

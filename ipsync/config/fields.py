@@ -106,7 +106,7 @@ def endpoint(value: str) -> str:
     return value
 
 
-def _text(pattern: str, what: str) -> Any:  # noqa: ANN401 - an annotation
+def _text(pattern: str, what: str) -> Any:
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value):
             raise ValueError(f"is not {what}")
@@ -115,7 +115,7 @@ def _text(pattern: str, what: str) -> Any:  # noqa: ANN401 - an annotation
     return Annotated[str, AfterValidator(check), Field(json_schema_extra={"pattern": f"^(?:{pattern})$"})]
 
 
-def _schema(kind: Any, *examples: object, **extra: object) -> Any:  # noqa: ANN401 - an annotation
+def _schema(kind: Any, *examples: object, **extra: object) -> Any:
     return WithJsonSchema({"type": kind, "examples": list(examples), **extra})
 
 
@@ -132,7 +132,9 @@ Owner = _text(r"[a-z0-9-]{1,32}", "an owner: 1 to 32 of a-z, 0-9 and -")
 Region = _text(r"[a-z]{2}(?:-[a-z]+)+-[0-9]{1,2}", "an AWS region; write it like eu-north-1")
 Group = _text(r"sg-[0-9a-f]{8,17}", "a security group's id; write it like sg-0123456789abcdef0")
 Vpc = _text(r"vpc-[0-9a-f]{8,17}", "a VPC's id; write it like vpc-0123456789abcdef0")
-Role = _text(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", "a role's ARN; like arn:aws:iam::111122223333:role/ipsync")
+Role = _text(
+    r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+", "a role's ARN; like arn:aws:iam::111122223333:role/ipsync"
+)
 Project = _text(r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]", "a GCP project's id (not its name or number)")
 NetworkName = _text(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", "a VPC network's name")
 Rule = _text(
@@ -142,5 +144,3 @@ Rule = _text(
 Tag = _text(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", "a network tag")
 Percent = Annotated[int, Field(ge=0, le=100)]
 Count = Annotated[int, Field(ge=0)]
-
-

@@ -99,7 +99,7 @@ class AwsSecurityGroup(Target):
 
 
 class GcpFirewall(Target):
-    """A VPC firewall rule of one project; IPv6 goes to RULE-v6, overflow to RULE-2 …"""
+    """A VPC firewall rule of one project; IPv6 goes to RULE-v6, overflow to RULE-2."""
 
     kind: Literal["gcp-firewall"]
     project: f.Project

@@ -24,7 +24,9 @@ def fetch(feed: Feed, *, clock: Callable[[], datetime]) -> Snapshot:
     """
     try:
         body = _body(feed)
-        listed = formats.read_text(body) if feed.format == "text" else formats.read_json(body, select=feed.select or "@")
+        listed = (
+            formats.read_text(body) if feed.format == "text" else formats.read_json(body, select=feed.select or "@")
+        )
         networks = _networks(listed)
     except FeedError as error:
         raise FeedError(f"feed {feed.name} ({public_url(feed.url)}): {error}") from None

@@ -42,7 +42,7 @@ def _text(body: bytes) -> str:
         raise FeedError(f"the answer is not UTF-8 (byte {error.start})") from None
 
 
-def _strict_json(text: str) -> Any:  # noqa: ANN401 - it is JSON
+def _strict_json(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_int)
     except FeedError:

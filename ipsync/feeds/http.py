@@ -12,6 +12,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -175,10 +176,8 @@ class _Wire:
 
     def _shut(self) -> None:
         for handle in self._handles:
-            try:
+            with suppress(OSError):  # already gone
                 handle.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass  # already gone
             handle.close()
         self._handles.clear()
 
@@ -197,11 +196,11 @@ class _Adapter(HTTPAdapter):
         self._wire = wire
         super().__init__(max_retries=0)
 
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - requests' signature
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = _pools(self._wire)
 
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - requests' signature
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
         manager = super().proxy_manager_for(*args, **kwargs)
         manager.pool_classes_by_scheme = _pools(self._wire)
         return manager

@@ -72,4 +72,6 @@ def _check(value: object, where: str) -> None:
         for key, item in value.items():
             _check(item, f"{where}.{key}")
         return
-    raise JournalError(f"a fault in ipsync: {where or 'a record'} holds a {type(value).__name__}, which can't be recorded")
+    raise JournalError(
+        f"a fault in ipsync: {where or 'a record'} holds a {type(value).__name__}, which can't be recorded"
+    )

@@ -13,7 +13,7 @@ from ipsync.journal.files import all_files
 from ipsync.journal.record import Record
 
 
-def show(
+def show(  # noqa: PLR0913 - filters, by name
     path: Path,
     *,
     run: str | None = None,
@@ -52,7 +52,7 @@ def _records(path: Path) -> Iterator[Record]:
                     continue  # a torn or damaged line: `audit verify` names it
 
 
-def _network(text: str) -> Any:  # noqa: ANN401 - one of two classes
+def _network(text: str) -> Any:
     try:
         return ip_network(text, strict=False)
     except ValueError:
@@ -64,7 +64,7 @@ def _names(record: Mapping[str, Any], target: str) -> bool:
     return record.get("target") == target or any(item.get("target") == target for item in listed)
 
 
-def _holds(record: Mapping[str, Any], wanted: Any) -> bool:  # noqa: ANN401 - one of two classes
+def _holds(record: Mapping[str, Any], wanted: Any) -> bool:
     if record.get("event") == "intent":
         texts = set(record.get("before", ())) ^ set(record.get("after", ()))
     else:
@@ -72,7 +72,7 @@ def _holds(record: Mapping[str, Any], wanted: Any) -> bool:  # noqa: ANN401 - on
     return any(_inside(text.split(" ")[0], wanted) for text in texts)
 
 
-def _inside(text: str, wanted: Any) -> bool:  # noqa: ANN401 - one of two classes
+def _inside(text: str, wanted: Any) -> bool:
     try:
         held = ip_network(text)
     except ValueError:

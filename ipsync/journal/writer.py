@@ -57,7 +57,7 @@ class Journal:
         self.pending: dict[int, Record] = {}
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913 - what stands in every record, by name
         cls,
         path: str | Path,
         *,

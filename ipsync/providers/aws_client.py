@@ -51,13 +51,15 @@ _LOADER: list[Any] = []
 _SESSIONS: dict[AwsAccount, boto3.Session] = {}
 
 
-def client(service: str, where: AwsGroups) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+def client(service: str, where: AwsGroups) -> Any:
     """Return a client for the account and region. Raises Denied when there are no credentials to try."""
     with _LOCK:
         try:
             session = _SESSIONS.get(where.account) or _session(where.account)
             _SESSIONS[where.account] = session
-            return session.client(service, region_name=where.region, endpoint_url=where.endpoint_url, config=CONFIG)
+            return session.client(  # type: ignore[call-overload]
+                service, region_name=where.region, endpoint_url=where.endpoint_url, config=CONFIG
+            )
         except ProfileNotFound as error:
             raise Denied(f"{error}; check `account: {{profile: …}}` and ~/.aws/config") from None
         except (BotoCoreError, ValueError) as error:
@@ -71,11 +73,11 @@ def _session(account: AwsAccount) -> boto3.Session:
     else:
         _LOADER.append(core.get_component("data_loader"))
     if account.role_arn:
-        _assume(core, account)
+        _assume(core, account, account.role_arn)
     return boto3.Session(botocore_session=core)
 
 
-def _assume(core: Any, account: AwsAccount) -> None:  # noqa: ANN401 - botocore is untyped here
+def _assume(core: Any, account: AwsAccount, role_arn: str) -> None:
     extra = {"RoleSessionName": "ipsync"}
     if account.external_id:
         extra["ExternalId"] = account.external_id
@@ -84,7 +86,7 @@ def _assume(core: Any, account: AwsAccount) -> None:  # noqa: ANN401 - botocore 
     fetcher = AssumeRoleCredentialFetcher(
         client_creator=source.create_client,
         source_credentials=source.get_credentials(),
-        role_arn=account.role_arn,
+        role_arn=role_arn,
         extra_args=extra,
     )
     core._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")  # noqa: SLF001

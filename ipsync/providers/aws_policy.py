@@ -6,6 +6,7 @@ Each is as narrow as IAM can be: a rule that doesn't carry this owner's tag can'
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 RULES, GROUPS = "arn:aws:ec2:*:*:security-group-rule/*", "arn:aws:ec2:*:*:security-group/*"
 
@@ -33,6 +34,6 @@ def statement(what: str, *, owner: str) -> str:
     return "\n".join(json.dumps(item) for item in needed[what])
 
 
-def _allow(actions: list[str], resource: str, condition: dict[str, object] | None = None) -> dict[str, object]:
+def _allow(actions: list[str], resource: str, condition: Mapping[str, object] | None = None) -> dict[str, object]:
     whole: dict[str, object] = {"Effect": "Allow", "Action": actions, "Resource": resource}
     return {**whole, "Condition": condition} if condition else whole

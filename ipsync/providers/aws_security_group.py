@@ -11,7 +11,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
-from ipsync.errors import CloudError, Denied, UsageError
+from ipsync.errors import CloudError, Denied, Missing, UsageError
 from ipsync.model import (
     AwsGroups,
     Capacity,
@@ -56,13 +56,13 @@ class Reader:
         self._calls: list[tuple[str, str]] = []
         self._ec2 = self._client("ec2")
 
-    def _client(self, service: str) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+    def _client(self, service: str) -> Any:
         made = aws_client.client(service, self._where)
         made.meta.events.register("provide-client-params.*.*", _refuse_writes)
         made.meta.events.register("after-call.*.*", self._count)
         return made
 
-    def _count(self, *, model: Any, http_response: Any, **_: object) -> None:  # noqa: ANN401 - botocore's event
+    def _count(self, *, model: Any, http_response: Any, **_: object) -> None:
         ok = http_response is not None and http_response.status_code < 300  # noqa: PLR2004 - HTTP's successes
         self._calls.append((model.name, "ok" if ok else "error"))
 
@@ -127,9 +127,7 @@ class Reader:
         if not found:
             tags = ", ".join(f"{k}={v}" for k, v in where.match_tags)
             vpc = f" in {where.match_vpc}" if where.match_vpc else ""
-            raise aws_client.Missing(
-                f"no security group in {where.region}{vpc} has the tags {tags}; check `match` or tag one"
-            )
+            raise Missing(f"no security group in {where.region}{vpc} has the tags {tags}; check `match` or tag one")
         return found
 
     def _missing(self, group: str, names: tuple[str, ...], account: str) -> ReadFailure:
@@ -273,7 +271,7 @@ class Reader:
         return Finding(subject, ok=False, detail="the dry run was carried out: this endpoint doesn't honour DryRun")
 
 
-def _refuse_writes(*, params: Mapping[str, Any], model: Any, **_: object) -> None:  # noqa: ANN401 - botocore's event
+def _refuse_writes(*, params: Mapping[str, Any], model: Any, **_: object) -> None:
     if model.name not in READS and params.get("DryRun") is not True:
         raise Denied(f"a fault in ipsync: {model.name} was called where only reading is allowed; nothing was sent")
 

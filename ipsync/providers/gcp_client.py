@@ -29,25 +29,25 @@ def options(where: GcpRule) -> dict[str, Any]:
     """Return the arguments that every client of this project is made with."""
     if where.endpoint is None:
         return {}
-    from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - see the module's docstring
+    from google.auth.credentials import AnonymousCredentials
 
     local = urlsplit(where.endpoint).hostname in LOOPBACK
     chosen = {"client_options": {"api_endpoint": where.endpoint}}
     return {**chosen, "credentials": AnonymousCredentials()} if local else chosen  # type: ignore[no-untyped-call]
 
 
-def compute() -> Any:  # noqa: ANN401 - imported at run time
+def compute() -> Any:
     """Import and return google.cloud.compute_v1."""
     try:
-        from google.cloud import compute_v1  # noqa: PLC0415 - see the module's docstring
+        from google.cloud import compute_v1
     except ImportError as error:
         raise Denied(f"google-cloud-compute is not installed ({error}); install ipsync with its dependencies") from None
     return compute_v1
 
 
-def make(client: Callable[..., Any], where: GcpRule) -> Any:  # noqa: ANN401 - imported at run time
+def make(client: Callable[..., Any], where: GcpRule) -> Any:
     """Return a client. Raises Denied when there are no credentials to try."""
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415 - see the module's docstring
+    from google.auth.exceptions import GoogleAuthError
 
     try:
         return client(**options(where))
@@ -57,7 +57,7 @@ def make(client: Callable[..., Any], where: GcpRule) -> Any:  # noqa: ANN401 - i
 
 def call(
     operation: Callable[[], Any], *, subject: str, writes: bool, pause: Callable[[float], None] = time.sleep
-) -> Any:  # noqa: ANN401 - what the library returns
+) -> Any:
     """Call until it succeeds, is refused, or the deadline passes; raise what that means for the target."""
     ends, wait, maybe_done = time.monotonic() + DEADLINE, FIRST_PAUSE, False
     while True:
@@ -77,9 +77,9 @@ def call(
 
 def _sorted(error: Exception, subject: str) -> tuple[CloudError, bool, bool]:
     """Return what an exception means, whether to try again, and whether the request may have been carried out."""
-    from google.api_core.exceptions import GoogleAPICallError  # noqa: PLC0415 - see the module's docstring
-    from google.auth.exceptions import GoogleAuthError  # noqa: PLC0415
-    from requests import RequestException  # noqa: PLC0415
+    from google.api_core.exceptions import GoogleAPICallError
+    from google.auth.exceptions import GoogleAuthError
+    from requests import RequestException
 
     if isinstance(error, CloudError):
         return error, False, False
@@ -91,7 +91,7 @@ def _sorted(error: Exception, subject: str) -> tuple[CloudError, bool, bool]:
     return Unreachable(f"{subject}: no usable answer from Google ({kind})", code=kind), True, True
 
 
-def _answered(error: Any, subject: str) -> tuple[CloudError, bool, bool]:  # noqa: ANN401 - a lazy import's class
+def _answered(error: Any, subject: str) -> tuple[CloudError, bool, bool]:
     status = int(error.code or 0)
     reasons = {str(item.get("reason", "")) for item in error.errors or () if isinstance(item, dict)}
     code = next(iter(sorted(reasons)), str(status))
@@ -109,7 +109,7 @@ def _answered(error: Any, subject: str) -> tuple[CloudError, bool, bool]:  # noq
     return Rejected(text, code=code), False, False
 
 
-def finish(operations: Any, where: GcpRule, started: Any, *, subject: str) -> str:  # noqa: ANN401 - library objects
+def finish(operations: Any, where: GcpRule, started: Any, *, subject: str) -> str:
     """Wait for an operation and return its name. A failed one raises; one that doesn't end is Uncertain."""
     ends, wait = time.monotonic() + DEADLINE, 0.0
     now = started
@@ -130,11 +130,11 @@ def finish(operations: Any, where: GcpRule, started: Any, *, subject: str) -> st
     return str(started.name)
 
 
-def _done(operation: Any) -> bool:  # noqa: ANN401 - a library object
+def _done(operation: Any) -> bool:
     return str(getattr(operation.status, "name", operation.status)) == "DONE"
 
 
-def _raise_if_failed(operation: Any, subject: str) -> None:  # noqa: ANN401 - a library object
+def _raise_if_failed(operation: Any, subject: str) -> None:
     """Look at `error.errors`, not at httpErrorStatusCode, which failed operations may lack."""
     errors = list(operation.error.errors) if operation.error else []
     if not errors:
@@ -142,6 +142,6 @@ def _raise_if_failed(operation: Any, subject: str) -> None:  # noqa: ANN401 - a 
     code, text = str(errors[0].code), "; ".join(f"{e.code}: {e.message}" for e in errors)
     if "PERMISSION" in code or "FORBIDDEN" in code:
         raise Denied(f"{subject}: {text}", code=code, request_id=str(operation.name))
-    if code in {"RESOURCE_NOT_FOUND"}:
+    if code == "RESOURCE_NOT_FOUND":
         raise Missing(f"{subject}: {text}", code=code, request_id=str(operation.name))
     raise Rejected(f"{subject}: {text}", code=code, request_id=str(operation.name))

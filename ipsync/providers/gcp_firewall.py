@@ -86,9 +86,7 @@ class Reader:
         self._calls.append(("firewalls.list", "ok"))
         return list(found)
 
-    def _state(
-        self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule], named: Iterable[str]
-    ) -> State:
+    def _state(self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule], named: Iterable[str]) -> State:
         where = _where(sharing[0])
         blank = State(
             kind=sharing[0].kind,
@@ -105,7 +103,9 @@ class Reader:
         mine = [r for r in rules.values() if _belongs(r, name, set(named))]
         found = [_part(r) for r in mine]
         entries = tuple(Entry(n, None, p.note, p.name) for p in found for n in p.networks)
-        return replace(state, parts=tuple(found), entries=entries, obstacle=_obstacle(mine, dict(state.wanted_settings)))
+        return replace(
+            state, parts=tuple(found), entries=entries, obstacle=_obstacle(mine, dict(state.wanted_settings))
+        )
 
     def _stray(self, rule: Rule) -> State:
         found = _part(rule)
@@ -130,14 +130,14 @@ class Reader:
 
     def _held(self) -> set[str]:
         """Call cloudresourcemanager's projects.testIamPermissions, which changes nothing."""
-        import google.auth  # noqa: PLC0415 - see gcp_client's docstring
-        from google.auth.transport.requests import AuthorizedSession  # noqa: PLC0415
+        import google.auth
+        from google.auth.transport.requests import AuthorizedSession
 
         chosen = gcp_client.options(self._where)
         base = self._where.endpoint or "https://cloudresourcemanager.googleapis.com"
         subject = f"testing permissions on project {self._where.project}"
 
-        def ask() -> Any:  # noqa: ANN401 - JSON
+        def ask() -> Any:
             credentials = chosen.get("credentials") or google.auth.default()[0]
             with AuthorizedSession(credentials) as session:  # type: ignore[no-untyped-call]
                 answer = session.post(
@@ -175,7 +175,7 @@ class Writer:
             raise Denied(f"{error}. {remedy(self._where.project)}", code=error.code) from None
         return Receipt(name)
 
-    def _started(self, step: Step, part: Part, subject: str) -> Any:  # noqa: ANN401 - a library object
+    def _started(self, step: Step, part: Part, subject: str) -> Any:
         request_id = str(uuid.uuid4())  # one for all tries: Google carries the request out once
         fixed = {"project": self._where.project, "request_id": request_id}
         firewall = self._compute.Firewall
@@ -191,7 +191,7 @@ class Writer:
         request = self._compute.PatchFirewallRequest(firewall=part.name, firewall_resource=body, **fixed)
         return self._send(self._client.patch_unary, request, subject)
 
-    def _send(self, method: Callable[..., Any], request: object, subject: str) -> Any:  # noqa: ANN401 - a library object
+    def _send(self, method: Callable[..., Any], request: object, subject: str) -> Any:
         return gcp_client.call(
             lambda: method(request=request, timeout=gcp_client.TIMEOUT, retry=None), subject=subject, writes=True
         )

@@ -63,9 +63,7 @@ def _element(element: Element) -> dict[str, object]:
         "settings": [
             {"rule": rule, "setting": key, "from": old, "to": new} for rule, key, old, new in element.settings
         ],
-        "violations": [
-            {"guard": v.guard, "verdict": v.verdict.value, "detail": v.detail} for v in element.violations
-        ],
+        "violations": [{"guard": v.guard, "verdict": v.verdict.value, "detail": v.detail} for v in element.violations],
         "error": element.error,
     }
 

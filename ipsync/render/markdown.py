@@ -55,8 +55,10 @@ def _changes(element: Element) -> Iterator[str]:
     yield from (f"+ {_entry(e)}" for e in element.add)
     yield from (f"- {_entry(e)}" for e in element.remove)
     for item in element.leaving:
-        yield f"! {_entry(item.entry)} leaves after {item.until:%Y-%m-%d %H:%M} UTC" if item.until else (
-            f"! {_entry(item.entry)} is no longer listed; grace: never"
+        yield (
+            f"! {_entry(item.entry)} leaves after {item.until:%Y-%m-%d %H:%M} UTC"
+            if item.until
+            else (f"! {_entry(item.entry)} is no longer listed; grace: never")
         )
     yield from (f"! {_entry(e)} is listed again and stays" for e in element.returns)
     yield from (f"# {_entry(e)} is already allowed by a rule that isn't ours" for e in element.satisfied)

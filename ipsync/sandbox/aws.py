@@ -34,7 +34,6 @@ class AwsCloud:
         self._settings = Settings()
         self._strict = Strict(DomainDispatcherApplication(create_backend_app), self._settings)
         self._server = make_server("127.0.0.1", 0, self._strict, threaded=True, request_handler=_Quiet)
-        self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._clients: dict[tuple[str, str], Any] = {}
 
@@ -98,7 +97,7 @@ class AwsCloud:
 
     def reset(self) -> None:
         """Begin anew: no resources, no faults, no calls."""
-        from moto.core.model_instances import reset_model_data  # noqa: PLC0415 - moto loads its services late
+        from moto.core.model_instances import reset_model_data
 
         reset_model_data()
         settings = self._settings
@@ -111,7 +110,7 @@ class AwsCloud:
 
     # ── seeding and looking ──────────────────────────────────────────────
 
-    def client(self, service: str, *, region: str = "eu-north-1") -> Any:  # noqa: ANN401 - made at run time
+    def client(self, service: str, *, region: str = "eu-north-1") -> Any:
         """Return a boto3 client of this cloud's default account."""
         known = self._clients.get((service, region))
         if known is None:

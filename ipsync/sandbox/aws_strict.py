@@ -32,7 +32,7 @@ MOST_RULES, MOST_VALUES = 1000, 200
 RULE_FILTERS = re.compile(r"group-id|security-group-rule-id|tag:.+")
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault of ours
+class Refused(Exception):
     """EC2's error answer."""
 
     def __init__(self, code: str, message: str, *, status: int = 400) -> None:
@@ -67,7 +67,7 @@ class Strict:
         self._past.clear()
         self._stale = 0
 
-    def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:  # noqa: ANN401 - WSGI
+    def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         """Answer one request."""
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         params = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
@@ -144,16 +144,16 @@ class Strict:
         return ET.tostring(root)
 
     def _past_or_present(self, environ: dict[str, Any], params: Params) -> bytes:
-        key = tuple(sorted(params.items())) + _scope(environ)
+        key = (*(f"{k}={v}" for k, v in sorted(params.items())), *_scope(environ))
         if self._stale > 0:
             self._stale -= 1
-            past = [data for known, data in self._past.items() if known == key]  # type: ignore[comparison-overlap]
+            past = [data for known, data in self._past.items() if known == key]
             if past:
                 return past[0]
         status, data = self._forward(environ, params)
         if status >= 300:  # noqa: PLR2004 - HTTP's successes
             raise _from_moto(status, data)
-        self._past[key] = data  # type: ignore[index]
+        self._past[key] = data
         return data
 
     def _remember(self, environ: dict[str, Any]) -> None:
@@ -176,8 +176,7 @@ class Strict:
         listed = _parse(data).find("securityGroupInfo")
         names = {"id": "groupId", "owner": "ownerId", "vpc": "vpcId"}
         return [
-            {k: item.findtext(v) or "" for k, v in names.items()}
-            for item in (listed if listed is not None else ())
+            {k: item.findtext(v) or "" for k, v in names.items()} for item in (listed if listed is not None else ())
         ]
 
     def _rules(self, environ: dict[str, Any], group: str) -> list[dict[str, str]]:
@@ -202,14 +201,13 @@ class Strict:
         held = [r for r in self._rules(environ, group) if r.get("isEgress") != "true"]
         for rule in wanted:
             if rule in {_key(r) for r in held}:
-                raise Refused(
-                    "InvalidPermission.Duplicate", f'the specified rule "peer: {rule[3]}" already exists'
-                )
+                raise Refused("InvalidPermission.Duplicate", f'the specified rule "peer: {rule[3]}" already exists')
         for family in (4, 6):
             count = sum(_counts(r, family) for r in held) + sum(_family(r[3]) in {family, 0} for r in wanted)
             if count > self._settings.quota:
                 raise Refused(
-                    "RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached."
+                    "RulesPerSecurityGroupLimitExceeded",
+                    "The maximum number of rules per security group has been reached.",
                 )
         return params
 
@@ -258,7 +256,10 @@ def _canonical(params: Params) -> Params:
                 raise Refused("InvalidParameterValue", f"CIDR block {value} is malformed")
             made[key] = str(network)
         if key.endswith(".Description") and not DESCRIPTION.fullmatch(value):
-            raise Refused("InvalidParameterValue", "Invalid rule description. Valid descriptions are strings less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*")  # noqa: E501 - EC2's own text
+            raise Refused(
+                "InvalidParameterValue",
+                "Invalid rule description. Valid descriptions are strings less than 256 characters from the following set:  a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*",
+            )
     for prefix in {".".join(k.split(".")[:2]) for k in params if k.startswith("IpPermissions.")}:
         _check_ports(params, prefix)
     return made

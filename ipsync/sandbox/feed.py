@@ -121,5 +121,3 @@ class FeedServer:
             connection.sendall(raw.data[start : start + raw.size])
             if raw.delay and self._stop.wait(raw.delay):
                 return
-
-

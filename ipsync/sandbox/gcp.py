@@ -41,7 +41,7 @@ IMMUTABLE = ("name", "direction", "network")
 Body = dict[str, Any]
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a fault of ours
+class Refused(Exception):
     """Google's error answer."""
 
     def __init__(self, status: int, reason: str, message: str) -> None:
@@ -284,7 +284,11 @@ class GcpCloud:
         self._check_ranges(rule)
         url = f"https://www.googleapis.com/compute/v1/projects/{project}/global"
         network = str(rule["network"]).rpartition("/")[2]
-        made = {"kind": "compute#firewall", "id": str(next(self._ids)), "creationTimestamp": "2026-01-31T01:00:00.000-08:00"}
+        made = {
+            "kind": "compute#firewall",
+            "id": str(next(self._ids)),
+            "creationTimestamp": "2026-01-31T01:00:00.000-08:00",
+        }
         rule = {**made, **rule, "network": f"{url}/networks/{network}", "selfLink": f"{url}/firewalls/{rule['name']}"}
         return {k: v for k, v in rule.items() if v != []}
 
@@ -301,7 +305,7 @@ class GcpCloud:
 
     # ── operations ───────────────────────────────────────────────────────
 
-    def _once(self, project: _Project, path: dict[str, str], query: dict[str, str], change: Any) -> Body:  # noqa: ANN401
+    def _once(self, project: _Project, path: dict[str, str], query: dict[str, str], change: Any) -> Body:
         """Start an operation; the same requestId gets the same one, and changes nothing twice."""
         request = query.get("requestId", "")
         if request in project.requests:

@@ -15,7 +15,7 @@ from ipsync.config import fields as f
 class Strict(BaseModel):
     """Unknown keys are errors; values aren't converted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Threshold(Strict):

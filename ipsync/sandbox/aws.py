@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import urllib.request
 from types import TracebackType
 from typing import Any, Self
 
@@ -97,9 +98,9 @@ class AwsCloud:
 
     def reset(self) -> None:
         """Begin anew: no resources, no faults, no calls."""
-        from moto.core.model_instances import reset_model_data
-
-        reset_model_data()
+        request = urllib.request.Request(f"{self.endpoint_url}/moto-api/reset", method="POST")  # noqa: S310 - loopback
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30):
+            pass
         settings = self._settings
         settings.faults.clear()
         settings.denied.clear()

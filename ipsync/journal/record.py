@@ -13,7 +13,7 @@ from ipsync.errors import JournalError
 Record = dict[str, Any]
 GENESIS = "0" * 64
 """`prev` of the first record."""
-LARGEST_INT = 2**53
+LARGEST_INT = 2**53 - 1
 """Integers beyond this aren't the same in every JSON reader (RFC 8785, RFC 7493)."""
 
 

@@ -1,0 +1,362 @@
+"""The audit log: a chain that shows any change, on disk before anything happens, by one writer."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipsync.errors import JournalError, UsageError
+from ipsync.journal import Journal, NullJournal, describe, open_optional, show, verify
+from ipsync.journal.files import lines_backwards
+from ipsync.journal.record import canonical, seal
+
+AT = datetime(2026, 1, 31, 9, tzinfo=UTC)
+
+
+def opened(path: Path, run: str = "r1", **options) -> Journal:
+    return Journal.open(path, owner="acme", actor="me@host", run=run, clock=lambda: AT, **options)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "audit.jsonl"
+
+
+def filled(path: Path, **options) -> list[bytes]:
+    with opened(path, **options) as journal:
+        journal.record("run-started", mode="sync")
+        intent = journal.record("intent", resource="r", kind="add", target="web", before=[], after=["8.8.8.8/32 443/tcp"])
+        journal.record("outcome", intent=intent.seq, resource="r", result="applied", request_id="req-1")
+        journal.record("run-ended", mode="sync", targets=[{"target": "web", "resource": "r", "status": "applied"}])
+    return path.read_bytes().splitlines(keepends=True)
+
+
+def test_a_record_is_the_contract_s(path):
+    first = json.loads(filled(path)[0])
+    assert first["v"] == 1
+    assert first["seq"] == 1
+    assert first["at"] == "2026-01-31T09:00:00Z"
+    assert (first["run"], first["event"], first["owner"], first["actor"]) == ("r1", "run-started", "acme", "me@host")
+    assert first["prev"] == "0" * 64
+    assert verify(path).head == f"4:{json.loads(path.read_bytes().splitlines()[-1])['hash']}"
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), inner),
+    max_leaves=20,
+)
+
+
+@given(values)
+def test_canonical_json_is_rfc_8785_s(value):
+    assert canonical(value) == rfc8785.dumps(value)
+
+
+@pytest.mark.parametrize("value", [1.5, 2**53, b"x", {"ä": 1}, {1: 2}, object()])
+def test_what_has_no_safe_canonical_form_is_not_recorded(value):
+    with pytest.raises(JournalError, match="a fault in ipsync"):
+        seal({"x": [value]}, key=None)
+
+
+def test_every_flipped_bit_is_found(path, tmp_path):
+    data = b"".join(filled(path))
+    other = tmp_path / "other.jsonl"
+    for bit in range(len(data) * 8):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << (bit % 8)
+        other.write_bytes(changed)
+        assert not verify(other).ok, f"bit {bit}: {data[bit // 8 : bit // 8 + 1]!r}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda lines: lines[1:],
+        lambda lines: lines[:1] + lines[2:],
+        lambda lines: [lines[1], lines[0], *lines[2:]],
+        lambda lines: [lines[0], *lines],
+        lambda lines: [*lines, lines[-1]],
+        lambda lines: [*lines[:-1], lines[-1][:-1]],
+        lambda lines: [*lines[:-1], lines[-1][:-9]],
+        lambda lines: [b"\n", *lines],
+        lambda lines: [lines[0].replace(b'"v":1', b'"v": 1'), *lines[1:]],
+        lambda lines: [b"[]\n", *lines],
+    ],
+)
+def test_dropped_swapped_doubled_cut_and_reformatted_records_are_found(path, change):
+    path.write_bytes(b"".join(change(filled(path))))
+    result = verify(path)
+    assert not result.ok
+    assert "line" in result.problem
+
+
+def test_an_anchor_shows_a_cut_end(path):
+    lines = filled(path)
+    head = verify(path).head
+    assert verify(path, anchor=head).ok
+    path.write_bytes(b"".join(lines[:-1]))
+    assert verify(path).ok
+    assert "cut off" in verify(path, anchor=head).problem
+
+
+def test_a_chain_stamped_anew_is_found_with_a_key_only(path):
+    filled(path, hmac_key="secret")
+    assert verify(path, hmac_key="secret").ok
+    assert not verify(path).ok
+    forged, prev = [], "0" * 64
+    for line in path.read_bytes().splitlines():
+        body = {k: v for k, v in json.loads(line).items() if k != "hash"}
+        record = seal({**body, "actor": "nobody", "prev": prev}, key=None)
+        prev = record["hash"]
+        forged.append(canonical(record) + b"\n")
+    path.write_bytes(b"".join(forged))
+    assert verify(path).ok
+    assert not verify(path, hmac_key="secret").ok
+
+
+def test_no_log_is_no_proof(path):
+    assert "no audit log" in verify(path).problem
+
+
+# ── crashes ──────────────────────────────────────────────────────────────────
+
+
+def test_a_torn_end_is_cut_off_and_recorded_wherever_it_was_torn(path):
+    lines = filled(path)
+    whole = b"".join(lines)
+    for cut in range(len(whole) - len(lines[-1]) + 1, len(whole)):
+        path.write_bytes(whole[:cut])
+        with opened(path, run="r2"):
+            pass
+        assert verify(path).ok
+        mended = json.loads(path.read_bytes().splitlines()[-1])
+        assert mended["event"] == "recovered"
+        assert mended["torn_bytes"] == cut - (len(whole) - len(lines[-1]))
+
+
+def test_a_whole_last_record_that_was_changed_is_not_built_upon(path):
+    lines = filled(path)
+    path.write_bytes(b"".join(lines[:-1]) + lines[-1].replace(b"applied", b"denied!"))
+    with pytest.raises(JournalError, match="doesn't hold"):
+        opened(path)
+
+
+def test_intents_without_an_outcome_are_pending_until_settled(path):
+    filled(path)
+    with opened(path, run="r2") as journal:
+        left = journal.record("intent", resource="r", kind="add", target="web", before=[], after=[])
+    with opened(path, run="r3") as journal:
+        assert list(journal.pending) == [left.seq]
+        journal.record("run-started", mode="sync")
+        journal.record("run-ended", mode="sync", targets=[])
+    with opened(path, run="r4") as journal:
+        assert list(journal.pending) == [left.seq], "a run that settled nothing must not hide it"
+        journal.record("recovered", intent=left.seq, resource="r", result="applied", now=[])
+        journal.record("run-ended", mode="sync", targets=[])
+    with opened(path, run="r5") as journal:
+        assert journal.pending == {}
+
+
+def test_pending_intents_survive_rotation(path):
+    with opened(path) as journal:
+        left = journal.record("intent", resource="r", kind="add", target="web", before=[], after=[])
+        journal.record("run-ended", mode="sync", targets=[])
+    with opened(path, run="r2", max_bytes=1) as journal:
+        assert list(journal.pending) == [left.seq]
+
+
+# ── one writer, and a disk that fails ────────────────────────────────────────
+
+
+def test_a_second_writer_is_told_who_holds_it(path):
+    with opened(path, run="first"), pytest.raises(JournalError, match=f"held by run first, process {os.getpid()}"):
+        opened(path, run="second", lock_timeout=0.1)
+    with opened(path, run="second", lock_timeout=0.1):
+        pass
+
+
+def test_a_killed_holder_lets_go(path):
+    code = (
+        "import os, sys; from datetime import UTC, datetime; from ipsync.journal import Journal\n"
+        "j = Journal.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC))\n"
+        "j.record('run-started'); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    with opened(path, lock_timeout=0.5):
+        pass
+    assert verify(path).records == 1
+
+
+def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(path):
+    code = (
+        "import resource, signal, sys; from datetime import UTC, datetime; from ipsync.journal import Journal\n"
+        "from ipsync.errors import JournalError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "j = Journal.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "said = []\n"
+        "for _ in range(9):\n"
+        "    try: j.record('intent', x='y' * 100)\n"
+        "    except JournalError as e: said.append(str(e))\n"
+        "print(len(said), said[0])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert "no audit, no write" in done.stdout
+    assert int(done.stdout.split()[0]) >= 6, "it went on writing after a failure"
+    with opened(path):
+        pass
+    assert verify(path).ok
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_a_failed_fsync_is_not_tried_again(path, monkeypatch):
+    with opened(path) as journal:
+        tries = []
+
+        def fail(_fd):
+            tries.append(1)
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(os, "fsync", fail)
+        for _ in range(3):
+            with pytest.raises(JournalError, match="Input/output error"):
+                journal.record("intent")
+        assert len(tries) == 1
+
+
+def test_every_record_is_synced_before_it_counts_and_a_new_file_s_folder_too(path, monkeypatch):
+    synced = []
+    real = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.path.realpath(f"/proc/self/fd/{fd}")), real(fd)))
+    with opened(path) as journal:
+        journal.record("a")
+        journal.record("b")
+    assert synced == [str(path.parent), str(path), str(path)]
+
+
+@pytest.mark.parametrize("where", ["missing/audit.jsonl", "folder"])
+def test_a_log_that_cannot_be_made_is_said(tmp_path, where):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(JournalError, match=where.split("/", maxsplit=1)[0]):
+        opened(tmp_path / where)
+
+
+def test_a_plan_needs_no_log(tmp_path, path):
+    options = {"owner": "a", "actor": "b", "run": "c", "clock": lambda: AT}
+    with open_optional(tmp_path / "missing" / "a.jsonl", **options) as journal:
+        assert isinstance(journal, NullJournal)
+        assert journal.record("plan").seq == 0
+    with open_optional("-", **options) as journal:
+        assert isinstance(journal, NullJournal)
+    with open_optional(path, **options) as journal:
+        assert journal.record("plan").seq == 1
+
+
+def test_standard_output_gets_the_same_lines(capfd):
+    with Journal.open("-", owner="a", actor="b", run="c", clock=lambda: AT) as journal:
+        journal.record("run-started")
+    assert json.loads(capfd.readouterr().out)["seq"] == 1
+
+
+# ── rotation ─────────────────────────────────────────────────────────────────
+
+
+def test_rotation_keeps_the_chain_and_names_the_file_before(path):
+    filled(path)
+    filled(path, run="r2", max_bytes=10)
+    filled(path, run="r3", max_bytes=10)
+    names = sorted(p.name for p in path.parent.glob("audit.jsonl.*-*"))
+    assert names == ["audit.jsonl.1-4", "audit.jsonl.5-9"]
+    first = json.loads(path.read_bytes().splitlines()[0])
+    assert (first["event"], first["file"], first["records"]) == ("rotated", "audit.jsonl.5-9", 5)
+    assert verify(path).records == 14
+    (path.parent / "audit.jsonl.1-4").unlink()
+    assert not verify(path).ok
+
+
+def test_a_crash_between_renaming_and_the_new_file_loses_nothing(path):
+    filled(path)
+    path.rename(path.with_name("audit.jsonl.1-4"))
+    with opened(path, run="r2") as journal:
+        journal.record("run-started")
+    assert verify(path).records == 6
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40).filter(lambda b: b"\n" not in b), max_size=30), st.integers(1, 99))
+def test_lines_backwards_are_the_lines_backwards(tmp_path_factory, lines, block):
+    from ipsync.journal import files
+
+    path = tmp_path_factory.mktemp("lines") / "x"
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    before, files.BLOCK = files.BLOCK, block
+    try:
+        assert list(lines_backwards(path)) == lines[::-1]
+    finally:
+        files.BLOCK = before
+
+
+# ── reading ──────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("filters", "seqs"),
+    [
+        ({}, [1, 2, 3, 4, 5]),
+        ({"run": "r2"}, [5]),
+        ({"target": "web"}, [2, 4]),
+        ({"address": "8.8.8.8"}, [2]),
+        ({"address": "8.8.0.0/16"}, [2]),
+        ({"address": "9.9.9.9"}, []),
+        ({"event": "outcome"}, [3]),
+        ({"since": "2026-02-01"}, []),
+        ({"until": "2026-01-30"}, []),
+        ({"since": "2026-01-31", "until": "2026-01-31"}, [1, 2, 3, 4, 5]),
+    ],
+)
+def test_filters(path, filters, seqs):
+    filled(path)
+    with opened(path, run="r2") as journal:
+        journal.record("run-started", mode="plan")
+    assert [r["seq"] for r in show(path, **filters)] == seqs
+
+
+def test_a_wrong_address_is_a_usage_error(path):
+    filled(path)
+    with pytest.raises(UsageError, match="--address"):
+        list(show(path, address="nonsense"))
+
+
+def test_records_read_well(path):
+    with opened(path) as journal:
+        journal.record("feed", feed="qatech", rejected="no answer")
+        journal.record("feed", feed="qatech", count=2, digest="sha256:1")
+        journal.record("plan", plan="sha256:2", summary={"add": 1, "remove": 0}, verdicts=[])
+        journal.record("approval", plan="sha256:3", current="sha256:2", holds=False)
+        journal.record("recovered", intent=1, result="applied")
+        journal.record("recovered", torn_bytes=7)
+        journal.record("rotated", file="x")
+    filled(path, run="r2")
+    text = "\n".join(describe(r) for r in show(path))
+    for part in (
+        "feed qatech rejected: no answer",
+        "feed qatech: 2 addresses",
+        "plan sha256:2: 1 to add",
+        "which is not the plan sha256:2",
+        "recovered of #1: applied",
+        "cut off 7 bytes",
+        "intent: add on r for web: + 8.8.8.8/32 443/tcp",
+        "outcome of #9: applied (request req-1)",
+        "sync ended: web applied",
+    ):
+        assert part in text

@@ -1,0 +1,35 @@
+"""One strict AWS and one judged Compute Engine for all provider tests; each test finds them empty."""
+
+from __future__ import annotations
+
+import pytest
+
+from ipsync.sandbox.aws import AwsCloud
+from ipsync.sandbox.gcp import GcpCloud
+
+
+@pytest.fixture(scope="session")
+def _aws():
+    with AwsCloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def aws(_aws, monkeypatch):
+    for name, value in _aws.environment().items():
+        monkeypatch.setenv(name, value)
+    _aws.reset()
+    return _aws
+
+
+@pytest.fixture(scope="session")
+def _gcp():
+    with GcpCloud() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def gcp(_gcp):
+    _gcp.reset()
+    yield _gcp
+    assert _gcp.violations == [], "Google's own description rejects a request or one of our answers"

@@ -1,0 +1,267 @@
+"""The commands as users run them: exit codes, streams, files, signals, against the embedded clouds."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ipsync import cli, demo
+from ipsync.journal import verify
+
+CODES = {"ok": 0, "failed": 1, "pending": 2, "refused": 3, "partial": 4}
+
+
+@pytest.fixture(scope="module")
+def _clouds(tmp_path_factory):
+    with demo.stage(tmp_path_factory.mktemp("stage")) as clouds:
+        yield clouds
+
+
+@pytest.fixture
+def stage(_clouds, tmp_path, monkeypatch):
+    """The demo's clouds, emptied and seeded anew, with a config of this test's own."""
+    _clouds.aws.reset()
+    _clouds.gcp.reset()
+    _clouds.feed.recover()
+    _clouds.feed.addresses = list(demo.LISTED)
+    group = demo._seed(_clouds.aws, _clouds.gcp)
+    _clouds.aws.reset_calls()
+    text = _clouds.config_path.read_text().replace(str(_clouds.config_path.parent), str(tmp_path))
+    path = tmp_path / "ipsync.yaml"
+    path.write_text(re.sub(r"groups: \[.*\]", f"groups: [{group}]", text))
+    monkeypatch.setenv("IPSYNC_CONFIG", str(path))
+    monkeypatch.setenv("IPSYNC_ACTOR", "tests")
+    return demo.Stage(_clouds.aws, _clouds.gcp, _clouds.feed, group, path)
+
+
+def ran(capsys, monkeypatch, *words: str) -> tuple[int, str, str]:
+    """Run a command in this process, as `main` does."""
+    monkeypatch.setattr(sys, "argv", ["ipsync", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+@pytest.fixture
+def ipsync(capsys, monkeypatch):
+    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    yield lambda *words: ran(capsys, monkeypatch, *words)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def writes(stage) -> int:
+    return stage.aws.calls_made.writes + stage.gcp.calls_made.writes
+
+
+def test_the_main_job(ipsync, stage, tmp_path):
+    assert ipsync("plan")[0] == 0
+    assert ipsync("plan", "--detailed-exitcode")[0] == CODES["pending"]
+    assert writes(stage) == 0
+    code, out, _ = ipsync("sync")
+    assert code == 0
+    assert "Sync: 9 added" in out
+    assert ipsync("sync", "--detailed-exitcode")[0] == 0
+    assert verify(tmp_path / "audit.jsonl").ok
+
+
+def test_sync_dry_run_is_plan_to_the_byte(ipsync, stage):
+    for options in (["--output", "text"], ["--output", "markdown"], ["--output", "json"]):
+        one, other = ipsync("plan", *options), ipsync("sync", "--dry-run", *options)
+        bodies = [re.sub(r'"(run|created_at|checkpoint)": "[^"]*"', "", text) for text in (one[1], other[1])]
+        assert bodies[0] == bodies[1]
+        assert one[0] == other[0]
+    assert writes(stage) == 0
+
+
+def test_json_output_is_one_document_and_nothing_else(ipsync, stage):
+    stage.feed.respond(status="500 Oops")
+    code, out, _ = ipsync("plan", "--output", "json")
+    body = json.loads(out)
+    assert code == 1
+    assert "answered 500" in body["feeds"][0]["error"]
+    assert {t["status"] for t in body["targets"]} == {"error"}
+
+
+def test_one_target_only(ipsync, stage):
+    code, out, _ = ipsync("sync", "--target", "staging-gcp")
+    assert code == 0
+    assert "staging-web" not in out
+    assert stage.aws.calls_made.writes == 0
+    code, _, err = ipsync("plan", "--target", "nope")
+    assert code == 1
+    assert "no such target in the config; it has: staging-gcp, staging-web" in err
+
+
+def test_a_partial_failure_is_4_and_says_what_to_grant(ipsync, stage):
+    stage.aws.deny("ec2:AuthorizeSecurityGroupIngress")
+    code, out, _ = ipsync("sync")
+    assert code == CODES["partial"]
+    assert "ec2:AuthorizeSecurityGroupIngress" in out
+    assert "allow-qatech" in stage.gcp.firewalls(demo.PROJECT)
+
+
+def test_approve(ipsync, stage, tmp_path):
+    config = tmp_path / "ipsync.yaml"
+    config.write_text(config.read_text().replace("grace: 72h", "grace: 0s"))
+    ipsync("sync")
+    stage.feed.addresses = demo.LISTED[:2]
+    code, out, _ = ipsync("sync")
+    assert code == CODES["refused"]
+    plan_id = re.search(r"--approve (sha256:[0-9a-f]+)", out)[1]
+    code, out, _ = ipsync("sync", "--approve", "sha256:0")
+    assert code == CODES["refused"]
+    assert "look at it again" in out
+    assert ipsync("sync", "--approve", plan_id)[0] == 0
+    assert len(stage.gcp.firewalls(demo.PROJECT)["allow-qatech"]["sourceRanges"]) == 2
+
+
+def test_a_saved_plan_is_applied_once(ipsync, stage, tmp_path):
+    file = tmp_path / "plan.json"
+    assert ipsync("plan", "--out", str(file))[0] == 0
+    assert json.loads(file.read_text())["digest"].startswith("sha256:")
+    assert ipsync("apply", str(file))[0] == 0
+    code, _, err = ipsync("apply", str(file))
+    assert code == CODES["refused"]
+    assert "nothing was written" in err
+    file.write_bytes(file.read_bytes().replace(b"203", b"204").replace(b"13.50", b"13.51"))
+    assert ipsync("apply", str(file))[0] == CODES["refused"]
+    assert ipsync("apply", str(tmp_path / "none"))[0] == 1
+    assert ipsync("plan", "--out", str(tmp_path / "no" / "dir"))[0] == 1
+
+
+def test_check(ipsync, stage):
+    code, out, _ = ipsync("check")
+    assert code == 0, out
+    stage.gcp.deny("compute.firewalls.update")
+    code, out, _ = ipsync("check", "--output", "json")
+    assert code == 1
+    missing = [f for f in json.loads(out) if not f["ok"]]
+    assert [f["subject"] for f in missing] == ["gcp project acme-demo: compute.firewalls.update"]
+    stage.feed.respond(status="500 Oops")
+    code, out, _ = ipsync("check")
+    assert "MISSING  feed qatech" in out
+    stage.feed.recover()
+    stage.feed.addresses = ["10.0.0.1"]
+    assert "guard special-use refuses it" in ipsync("check")[1]
+    assert writes(stage) == 0
+
+
+def test_audit_commands(ipsync, stage, tmp_path):
+    ipsync("sync")
+    code, out, _ = ipsync("audit", "verify")
+    assert code == 0
+    head = re.search(r"head (\S+)", out)[1]
+    assert ipsync("audit", "verify", "--anchor", head)[0] == 0
+    assert "for staging-web: + 3.64.226.93/32 443/tcp" in ipsync("audit", "show", "--target", "staging-web")[1]
+    records = json.loads(ipsync("audit", "show", "--address", demo.LISTED[1], "--output", "json")[1])
+    assert {r["event"] for r in records} == {"intent"}
+    log = tmp_path / "audit.jsonl"
+    log.write_bytes(log.read_bytes().replace(b"staging-web", b"staging-wob", 1))
+    code, _, err = ipsync("audit", "verify", "--path", str(log))
+    assert code == 1
+    assert "line" in err
+    code, _, err = ipsync("sync")
+    assert code == 0, "the last record still holds"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["plan", "--nope"], "No such option"),
+        (["nope"], "No such command"),
+        (["plan", "--output", "xml"], "xml"),
+        (["plan", "-c", "/no/such.yaml"], "name another with -c PATH"),
+    ],
+)
+def test_usage_errors_are_1(ipsync, words, said):
+    code, _, err = ipsync(*words)
+    assert code == 1
+    assert said in err
+
+
+def test_schema_and_version(ipsync):
+    assert json.loads(ipsync("schema")[1])["properties"]["owner"]
+    assert ipsync("--version")[:2] == (0, "ipsync, version 0.1.0\n")
+
+
+def test_an_audit_log_that_cannot_be_written_stops_a_sync_and_not_a_plan(ipsync, stage, tmp_path):
+    config = tmp_path / "ipsync.yaml"
+    config.write_text(config.read_text().replace("/audit.jsonl", "/missing/audit.jsonl"))
+    assert ipsync("plan")[0] == 0
+    code, _, err = ipsync("sync")
+    assert code == 1
+    assert err.startswith("audit log: ")
+    assert writes(stage) == 0
+
+
+def test_the_demo_keeps_its_promises(ipsync):
+    code, out, _ = ipsync("demo")
+    assert code == 0, out
+    assert "NOT as promised" not in out
+
+
+# ── processes of their own ───────────────────────────────────────────────────
+
+
+def started(*words: str, **options) -> subprocess.Popen:
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "ipsync", *words], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
+    )
+
+
+def test_the_worker_runs_until_sigterm(stage, tmp_path):
+    worker = started("run", "--log-format", "json")
+    try:
+        deadline = time.monotonic() + 30
+        while "allow-qatech" not in stage.gcp.firewalls(demo.PROJECT) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        while not _ended(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        worker.send_signal(signal.SIGTERM)
+        out, err = worker.communicate(timeout=20)
+    finally:
+        worker.kill()
+    assert worker.returncode == 0
+    assert b"Sync: 9 added" in out
+    assert "SIGTERM" in json.loads(err.splitlines()[-1])["message"]
+    assert verify(tmp_path / "audit.jsonl").ok
+
+
+def _ended(folder: Path) -> bool:
+    log = folder / "audit.jsonl"
+    return log.exists() and b'"run-ended"' in log.read_bytes()
+
+
+def test_a_run_for_one_cloud_imports_nothing_of_the_other(stage):
+    code = (
+        "import sys\nfrom ipsync.cli import main\nsys.argv = ['ipsync', 'plan', '--target', sys.argv[1]]\n"
+        "try:\n    main()\nfinally:\n    print(sorted({m.split('.')[0] for m in sys.modules} & {'boto3', 'botocore', 'google'}))"
+    )
+    for target, modules in (("staging-web", "['botocore']"), ("staging-gcp", "['google']")):
+        done = subprocess.run([sys.executable, "-c", code, target], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == modules
+
+
+def test_the_sandbox_says_how_to_use_it(tmp_path):
+    box = started("sandbox", "--dir", str(tmp_path / "box"))
+    try:
+        lines = [box.stdout.readline().decode() for _ in range(7)]
+        config = (tmp_path / "box" / "ipsync.yaml").read_text()
+        box.send_signal(signal.SIGINT)
+        box.communicate(timeout=20)
+    finally:
+        box.kill()
+    assert any(line.startswith("export IPSYNC_CONFIG=") for line in lines), lines
+    assert "127.0.0.1" in config
+    assert box.returncode == 0

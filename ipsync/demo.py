@@ -26,6 +26,8 @@ from ipsync.sandbox.feed import FeedServer
 from ipsync.sandbox.gcp import GcpCloud
 
 Say = Callable[[str], object]
+LEFT_OUT = ("ipsync ", "\x1b[1mipsync ", "feed ", "Plan id", "Audit log checkpoint")
+"""Lines that the demo leaves out of the reports, so that the story fits a screen."""
 
 REGION, PROJECT, NETWORK = "eu-north-1", "acme-demo", "default"
 LISTED = ["18.196.41.10", "18.196.41.11", "3.64.226.93", "13.50.118.20", "2600:1f14:436:5801::10"]
@@ -152,12 +154,14 @@ class _Teller:
         self.clouds, self.say, self.colour = clouds, say, colour
 
     def title(self, text: str) -> None:
-        self.say(f"\n━━ {text}")
+        self.say(f"\n── {text}")
 
     def show(self, command: str, report: Report) -> int:
         code = exit_code(report, detailed="--detailed-exitcode" in command)
         self.say(f"$ {command}")
-        self.say(render(report, output="text", colour=self.colour).rstrip())
+        for line in render(report, output="text", colour=self.colour).splitlines():
+            if line and not line.startswith(LEFT_OUT):
+                self.say(line)
         self.say(f"(exit code {code})")
         return code
 

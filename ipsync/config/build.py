@@ -28,8 +28,6 @@ def build(file: shape.File, document: Document, *, digest: str) -> model.Config:
     _unique_names(targets, document)
     _one_rule_one_wish(targets, document)
     _schedule(file, document)
-    if file.audit.objects and not file.audit.objects.startswith(("s3://", "gs://")):
-        document.add(("audit", "objects"), "is not s3://bucket/prefix or gs://bucket/prefix")
     return model.Config(
         owner=file.owner,
         feeds=tuple(feeds),
@@ -37,7 +35,6 @@ def build(file: shape.File, document: Document, *, digest: str) -> model.Config:
         grace=file.removal.grace,
         audit_path=file.audit.path,
         audit_hmac_key=file.audit.hmac_key,
-        audit_objects=file.audit.objects,
         every=file.schedule.every,
         jitter=file.schedule.jitter,
         digest=digest,

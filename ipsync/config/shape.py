@@ -125,7 +125,6 @@ class Audit(Strict):
 
     path: str = Field("./audit.jsonl", description="A file, relative to the working folder; - is standard output.")
     hmac_key: str | None = Field(None, description="A key that makes the chain unforgeable; from ${NAME}.")
-    objects: str | None = Field(None, description="s3://bucket/prefix or gs://bucket/prefix: one object a run.")
 
 
 class Schedule(Strict):

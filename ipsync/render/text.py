@@ -90,7 +90,7 @@ def _entries(sign: str, entries: Iterable[Entry], ink: _Ink, *, note: str = "") 
 
 def _padded(entry: Entry) -> str:
     ports = str(entry.service) if entry.service else ""
-    return f"{canonical(entry.network):<20} {ports:<14} "
+    return f"{canonical(entry.network):<28} {ports:<10} "
 
 
 def _leaving(item: Leaving, element: Element, ink: _Ink) -> str:

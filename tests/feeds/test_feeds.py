@@ -162,7 +162,9 @@ def test_a_tls_answer_cut_at_any_byte_is_refused(secure):
 
 
 def test_a_chunked_answer_counts_only_when_complete(server):
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    head = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+    )
     body = b'{"ipAddresses": ["8.8.8.8"]}'
     chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
     server.raw = Raw(head + chunks)

@@ -35,7 +35,9 @@ def path(tmp_path):
 def filled(path: Path, **options) -> list[bytes]:
     with opened(path, **options) as journal:
         journal.record("run-started", mode="sync")
-        intent = journal.record("intent", resource="r", kind="add", target="web", before=[], after=["8.8.8.8/32 443/tcp"])
+        intent = journal.record(
+            "intent", resource="r", kind="add", target="web", before=[], after=["8.8.8.8/32 443/tcp"]
+        )
         journal.record("outcome", intent=intent.seq, resource="r", result="applied", request_id="req-1")
         journal.record("run-ended", mode="sync", targets=[{"target": "web", "resource": "r", "status": "applied"}])
     return path.read_bytes().splitlines(keepends=True)
@@ -52,7 +54,10 @@ def test_a_record_is_the_contract_s(path):
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(exclude_categories=["Cs"])),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53) + 1, 2**53 - 1)
+    | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.from_regex(r"[a-z]{1,8}", fullmatch=True), inner),
     max_leaves=20,
 )

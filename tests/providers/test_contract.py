@@ -202,4 +202,4 @@ def test_both_kinds_under_one_plan(aws, gcp):
     clouds = engine.Clouds(lambda f: snapshot([A, B], feed=f.name), providers.open_reader, providers.open_writer)
     report = engine.sync(engine.Run("r", made, clouds, Log(), lambda: NOW, frozenset({"web", "edge"})))
     assert {e.status.value for e in report.plan.elements} == {"applied"}
-    assert HTTPS == Service("tcp", 443, 443)
+    assert Service("tcp", 443, 443) == HTTPS

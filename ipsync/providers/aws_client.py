@@ -26,6 +26,7 @@ from botocore.exceptions import (
     ProfileNotFound,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 from ipsync import __version__
 from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
@@ -104,7 +105,7 @@ def call(operation: Callable[[], dict[str, Any]], *, subject: str, writes: bool)
         raise _silence(error, subject, writes=writes) from None
     except (ConnectTimeoutError, EndpointConnectionError) as error:
         raise Unreachable(f"{subject}: AWS can't be reached ({error})") from None
-    except (HTTPClientError, BotoCoreError) as error:
+    except (HTTPClientError, BotoCoreError, ResponseParserError) as error:
         raise _silence(error, subject, writes=writes) from None
 
 

@@ -195,7 +195,7 @@ def test_a_drip_ends_at_the_deadline(server, secure, part):
     start = {"status line": 0, "headers": 30}.get(part, whole.index(b"\r\n\r\n") + 4)
     target.raw = Raw(whole, size=1, delay=0.2 if start == 0 else 0.05 + 3 / len(whole))
     began = time.monotonic()
-    with pytest.raises(FeedError, match="within 0.5 s"):
+    with pytest.raises(FeedError, match=r"within 0\.5 s"):
         got(target, timeout=0.5, **options)
     assert time.monotonic() - began < 1.5
 
@@ -203,7 +203,7 @@ def test_a_drip_ends_at_the_deadline(server, secure, part):
 def test_silence_ends_at_the_deadline(server):
     server.raw = Raw(b"HTTP/1.1", size=4, delay=30)
     began = time.monotonic()
-    with pytest.raises(FeedError, match="within 0.4 s"):
+    with pytest.raises(FeedError, match=r"within 0\.4 s"):
         got(server, timeout=0.4)
     assert time.monotonic() - began < 1.5
 

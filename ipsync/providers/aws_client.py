@@ -35,7 +35,7 @@ from ipsync.model import AwsAccount, AwsGroups
 CONFIG = Config(
     connect_timeout=5,
     read_timeout=20,
-    retries={"mode": "standard", "max_attempts": 5},  # set by us: the default changed between botocore releases
+    retries={"mode": "standard", "total_max_attempts": 5},  # set by us: the default changed between botocore releases
     user_agent_extra=f"ipsync/{__version__}",
 )
 THROTTLES = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown"}

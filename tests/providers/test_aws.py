@@ -19,7 +19,7 @@ PERMISSIONS = [
     {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 443, "Ipv6Ranges": [{"CidrIpv6": "2600::/32"}]},
     {"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, "IpRanges": [{"CidrIp": "62.2.0.0/16"}]},
     {"IpProtocol": "icmp", "FromPort": 8, "ToPort": -1, "IpRanges": [{"CidrIp": "62.3.0.0/16"}]},
-    {"IpProtocol": "50", "IpRanges": [{"CidrIp": "62.4.0.0/16"}]},
+    {"IpProtocol": "50", "FromPort": -1, "ToPort": -1, "IpRanges": [{"CidrIp": "62.4.0.0/16"}]},
 ]
 
 
@@ -167,7 +167,7 @@ def test_an_orphan_in_another_group_is_reported(aws):
 
 def test_an_account_by_assumed_role(aws):
     role = "arn:aws:iam::222222222222:role/ipsync"
-    account = AwsAccount(role_arn=role, external_id="x")
+    account = AwsAccount(role_arn=role, external_id="xyz")
     ec2 = aws_client.client("ec2", aws_target(where={"endpoint_url": aws.endpoint_url, "account": account}).where)
     group = ec2.create_security_group(GroupName="there", Description="there")["GroupId"]
     made = config(target(aws, group, where={"account": account}))

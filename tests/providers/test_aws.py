@@ -121,7 +121,10 @@ def test_add_comes_before_remove(aws):
     engine.sync(run(made, hosts(4)))
     aws.reset_calls()
     engine.sync(run(made, hosts(4, first=1)))
-    assert [c.operation for c in aws.calls if c.writes] == ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"]
+    assert [c.operation for c in aws.calls if c.writes] == [
+        "AuthorizeSecurityGroupIngress",
+        "RevokeSecurityGroupIngress",
+    ]
 
 
 def test_a_full_group_is_refused_in_the_plan_and_swap_finds_the_way(aws):
@@ -268,7 +271,12 @@ def test_a_prefix_list_counts_its_size(aws):
     group = aws.make_group("web")
     ec2 = aws.client("ec2")
     made = ec2.create_managed_prefix_list(PrefixListName="l", MaxEntries=30, AddressFamily="IPv4")["PrefixList"]
-    permission = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1, "PrefixListIds": [{"PrefixListId": made["PrefixListId"]}]}
+    permission = {
+        "IpProtocol": "tcp",
+        "FromPort": 1,
+        "ToPort": 1,
+        "PrefixListIds": [{"PrefixListId": made["PrefixListId"]}],
+    }
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
     (state,) = Reader(target(aws, group)).complete(
         [State("aws-security-group", f"aws/1/eu-north-1/{group}", ("web",))], owner="acme"

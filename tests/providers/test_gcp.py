@@ -105,7 +105,10 @@ def test_an_emptied_numbered_rule_is_deleted_never_emptied(gcp):
     [
         ({}, "was not made by this owner"),
         ({"description": "ipsync owner=globex target=x"}, "was not made by this owner"),
-        ({"description": "ipsync owner=acme", "denied": THEIRS["allowed"], "allowed": None}, "is not a rule that allows"),
+        (
+            {"description": "ipsync owner=acme", "denied": THEIRS["allowed"], "allowed": None},
+            "is not a rule that allows",
+        ),
         ({"description": "ipsync owner=acme", "network": "global/networks/prod"}, "can't change its network"),
         ({"description": "ipsync owner=acme", "disabled": True}, "is disabled; somebody closed it on purpose"),
         ({"description": "ipsync owner=acme", "sourceTags": ["x"]}, "also lets in sources by tag"),

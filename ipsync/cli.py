@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ipsync.model import Config
     from ipsync.report import Report
 
-FAILED, REFUSED = 1, 3
+FAILED, REFUSED, PARTIAL = 1, 3, 4
 
 
 def main() -> None:
@@ -39,6 +39,8 @@ def main() -> None:
         code = FAILED
     except PlanFileError as error:
         code = _complain(error, REFUSED)
+    except JournalError as error:
+        code = _complain(error, PARTIAL if error.wrote else FAILED)
     except IpsyncError as error:
         code = _complain(error, FAILED)
     except BrokenPipeError:
@@ -49,7 +51,8 @@ def main() -> None:
 
 def _complain(error: IpsyncError, code: int) -> int:
     prefix = "audit log: " if isinstance(error, JournalError) else ""
-    click.echo(f"{prefix}{error}", err=True)
+    half = "\nSome writes of this run were made; the next run settles and records them." if code == PARTIAL else ""
+    click.echo(f"{prefix}{error}{half}", err=True)
     return code
 
 

@@ -80,11 +80,18 @@ class Run:
     stopping: Callable[[], bool] = lambda: False
     readers: dict[tuple[object, ...], Reader] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
+    wrote: bool = False
 
     def record(self, event: str, **fields: object) -> Recorded:
-        """Append to the audit log from any thread."""
+        """Append to the audit log from any thread. A JournalError says whether this run had begun to write."""
         with self.lock:
-            return self.recorder.record(event, **fields)
+            try:
+                recorded = self.recorder.record(event, **fields)
+            except JournalError as error:
+                error.wrote = self.wrote
+                raise
+            self.wrote = self.wrote or event == "intent"
+            return recorded
 
 
 def plan(run: Run) -> Report:

@@ -39,7 +39,12 @@ class PlanFileError(IpsyncError):
 
 
 class JournalError(IpsyncError):
-    """The audit log can't be written, is held by another process, or was changed."""
+    """The audit log can't be written, is held by another process, or was changed.
+
+    `wrote` tells that this run had begun to write to a cloud before: then targets may be half done.
+    """
+
+    wrote = False
 
 
 class CloudError(IpsyncError):

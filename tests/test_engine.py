@@ -271,17 +271,37 @@ def test_every_write_has_its_intent_before_and_its_outcome_after():
     assert stage.log.records[-1]["event"] == "run-ended"
 
 
-def test_no_record_no_write():
-    class Broken(Log):
-        def record(self, event, **fields):
-            if event == "intent":
-                raise JournalError("disk full")
-            return Log.record(self, event, **fields)
+class Broken(Log):
+    """A log whose disk is full when it matters."""
 
+    def record(self, event, **fields):
+        if event == "intent":
+            raise JournalError("disk full")
+        return Log.record(self, event, **fields)
+
+
+def test_no_record_no_write():
     stage = both(log=Broken())
     with pytest.raises(JournalError):
         stage.sync()
     assert stage.cloud.writes == 0
+
+
+def test_a_log_that_fails_halfway_says_that_something_was_written():
+    class Halfway(Log):
+        def record(self, event, **fields):
+            if event == "outcome":
+                raise JournalError("disk full")
+            return Log.record(self, event, **fields)
+
+    stage = both(log=Halfway())
+    with pytest.raises(JournalError) as caught:
+        stage.sync()
+    assert caught.value.wrote
+    stage = both(log=Broken())
+    with pytest.raises(JournalError) as caught:
+        stage.sync()
+    assert not caught.value.wrote
 
 
 def raising(error: Exception, *, once: bool = True):

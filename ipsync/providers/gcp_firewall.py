@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
-from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, UsageError
-from ipsync.model import Entry, GcpRule, Network, Part, ReadFailure, Receipt, State, Step, Target
+from ipsync.addresses import sort_key
+from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable, UsageError
+from ipsync.model import GCP_FIREWALL, Entry, GcpRule, Network, Part, ReadFailure, Receipt, State, Step, Target
 from ipsync.providers import gcp_client
 from ipsync.providers.base import Finding
 
@@ -26,6 +28,9 @@ PERMISSIONS = (
     *("compute.firewalls.list", "compute.firewalls.get", "compute.firewalls.create", "compute.firewalls.update"),
     *("compute.firewalls.delete", "compute.networks.updatePolicy", "compute.globalOperations.get"),
 )
+CLEARABLE = ("target_service_accounts", "target_tags")
+PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "132": "sctp"}
+"""Protocols by number; icmpv6 has no name in Compute Engine (API, `allowed[].IPProtocol`)."""
 Rule = Any
 
 
@@ -36,14 +41,15 @@ def _where(target: Target) -> GcpRule:
 
 
 class Reader:
-    """Reads one project's firewall rules. It keeps the library's `list` alone; nothing else of the client."""
+    """Reads one project's firewall rules, over a transport that refuses all but get and list."""
 
     def __init__(self, target: Target) -> None:
         self._where = _where(target)
         self._compute = gcp_client.compute()
-        client = gcp_client.make(self._compute.FirewallsClient, self._where)
-        self._list: Callable[..., Any] = client.list
+        made = gcp_client.make(self._compute.FirewallsClient, self._where, transport=gcp_client.read_only())
+        self._list: Callable[..., Any] = made.list
         self._calls: list[tuple[str, str]] = []
+        self._named = {self._where.rule}
 
     @property
     def calls(self) -> tuple[tuple[str, str], ...]:
@@ -53,40 +59,53 @@ class Reader:
     def survey(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
         """Read the project's rules with one list call a 500 rules."""
         del owner
-        rules = {r.name: r for r in self._rules()}
+        rules = self._rules()
         named: dict[str, list[Target]] = {}
         for target in targets:
             named.setdefault(_where(target).rule, []).append(target)
-        states = [self._state(name, sharing, rules, named) for name, sharing in named.items()]
+        self._named |= named.keys()
+        states = [self._state(name, sharing, rules) for name, sharing in named.items()]
         taken = {p.name for s in states for p in s.parts}
-        strays = [self._stray(r) for r in rules.values() if r.description.startswith(OURS) and r.name not in taken]
+        strays = [self._stray(r) for r in rules.values() if _ours(r.description) and r.name not in taken]
         return [*states, *strays]
 
     def complete(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
         """Read these rules again."""
         del owner
-        rules = {r.name: r for r in self._rules()}
-        names = {s.resource.rpartition("/")[2] for s in states}
-        return [self._filled(s, rules, names) for s in states]
+        rules = self._rules()
+        return [self._filled(s, rules) for s in states]
 
-    def _rules(self) -> list[Rule]:
-        request = self._compute.ListFirewallsRequest(project=self._where.project, max_results=PAGE)
-        subject = f"listing firewall rules of project {self._where.project}"
+    def _rules(self) -> dict[str, Rule]:
+        """Return all rules of the project by name. A page that can't be read fails the whole: never a short list."""
+        found: dict[str, Rule] = {}
+        token, seen = "", {""}
+        while True:
+            page = self._page(token)
+            found |= {rule.name: rule for rule in page.items}
+            token = page.next_page_token
+            if not token:
+                return found
+            if token in seen:
+                raise Unreachable(f"listing firewall rules of project {self._where.project}: the same page came twice")
+            seen.add(token)
+
+    def _page(self, token: str) -> Any:
+        project = self._where.project
+        request = self._compute.ListFirewallsRequest(project=project, max_results=PAGE, page_token=token)
+        subject = f"listing firewall rules of project {project}"
+        with _advice(project):
+            return gcp_client.call(lambda: self._first_page(request), subject=subject, writes=False)
+
+    def _first_page(self, request: object) -> Any:
         try:
-            found = gcp_client.call(
-                lambda: list(self._list(request=request, timeout=gcp_client.TIMEOUT, retry=None)),
-                subject=subject,
-                writes=False,
-            )
-        except CloudError as error:
+            pager = self._list(request=request, timeout=gcp_client.TIMEOUT, retry=None)
+        except Exception:
             self._calls.append(("firewalls.list", "error"))
-            if isinstance(error, Denied):
-                raise Denied(f"{error}. {remedy(self._where.project)}", code=error.code) from None
             raise
         self._calls.append(("firewalls.list", "ok"))
-        return list(found)
+        return next(iter(pager.pages))
 
-    def _state(self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule], named: Iterable[str]) -> State:
+    def _state(self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule]) -> State:
         where = _where(sharing[0])
         blank = State(
             kind=sharing[0].kind,
@@ -96,59 +115,53 @@ class Reader:
             wanted_settings=wanted_settings(sharing[0]),
             max_ranges=where.max_ranges,
         )
-        return self._filled(blank, rules, set(named))
+        return self._filled(blank, rules)
 
-    def _filled(self, state: State, rules: Mapping[str, Rule], named: Iterable[str]) -> State:
+    def _filled(self, state: State, rules: Mapping[str, Rule]) -> State:
         name = state.resource.rpartition("/")[2]
-        mine = [r for r in rules.values() if _belongs(r, name, set(named))]
+        if not state.targets:
+            return self._stray(rules[name]) if name in rules else replace(state, parts=(), entries=())
+        mine = [r for r in rules.values() if _base(r, self._named) == name]
         found = [_part(r) for r in mine]
         entries = tuple(Entry(n, None, p.note, p.name) for p in found for n in p.networks)
-        return replace(
-            state, parts=tuple(found), entries=entries, obstacle=_obstacle(mine, dict(state.wanted_settings))
-        )
+        judged = [r for r in mine if r.name == name or _ours(r.description)]
+        obstacle = _obstacle(judged, dict(state.wanted_settings), self._where.project)
+        return replace(state, parts=tuple(found), entries=entries, obstacle=obstacle)
 
     def _stray(self, rule: Rule) -> State:
         found = _part(rule)
         entries = tuple(Entry(n, None, found.note, found.name) for n in found.networks)
         resource = f"gcp/{self._where.project}/{rule.name}"
-        return State("gcp-firewall", resource, (), entries, listed=True, parts=(found,))
+        return State(GCP_FIREWALL, resource, (), entries, listed=True, parts=(found,))
 
     # ── check ────────────────────────────────────────────────────────────
 
     def check(self, targets: Sequence[Target], *, owner: str) -> list[Finding]:
-        """Ask which of the needed permissions the caller holds on the project; then read."""
+        """Read; then ask which of the needed permissions the caller holds on the project."""
         project = self._where.project
+        subject = f"gcp project {project}"
+        read = self._tried(lambda: self.survey(targets, owner=owner))
         try:
-            self.survey(targets, owner=owner)
             held = self._held()
         except CloudError as error:
-            return [Finding(f"gcp project {project}", ok=False, detail=str(error), remedy=remedy(project))]
-        return [
-            Finding(f"gcp project {project}: {p}", ok=p in held, remedy="" if p in held else remedy(project))
-            for p in PERMISSIONS
+            unknown = Finding(subject, ok=False, detail=str(error), remedy=_asking_remedy(project))
+            return [read, unknown]
+        found = [
+            Finding(f"{subject}: {p}", ok=p in held, remedy="" if p in held else remedy(project)) for p in PERMISSIONS
         ]
+        return found if read.ok or "compute.firewalls.list" not in held else [read, *found]
+
+    def _tried(self, read: Callable[[], object]) -> Finding:
+        subject = f"gcp project {self._where.project}: compute.firewalls.list"
+        try:
+            read()
+        except CloudError as error:
+            return Finding(subject, ok=False, detail=str(error), remedy=remedy(self._where.project))
+        return Finding(subject, ok=True)
 
     def _held(self) -> set[str]:
-        """Call cloudresourcemanager's projects.testIamPermissions, which changes nothing."""
-        import google.auth
-        from google.auth.transport.requests import AuthorizedSession
-
-        chosen = gcp_client.options(self._where)
-        base = self._where.endpoint or "https://cloudresourcemanager.googleapis.com"
         subject = f"testing permissions on project {self._where.project}"
-
-        def ask() -> Any:
-            credentials = chosen.get("credentials") or google.auth.default()[0]
-            with AuthorizedSession(credentials) as session:  # type: ignore[no-untyped-call]
-                answer = session.post(
-                    f"{base.rstrip('/')}/v1/projects/{self._where.project}:testIamPermissions",
-                    json={"permissions": list(PERMISSIONS)},
-                    timeout=gcp_client.TIMEOUT,
-                )
-                answer.raise_for_status()
-                return answer.json()
-
-        return set(gcp_client.call(ask, subject=subject, writes=False).get("permissions", ()))
+        return gcp_client.held(self._where, PERMISSIONS, subject=subject)
 
 
 class Writer:
@@ -162,28 +175,21 @@ class Writer:
 
     def execute(self, step: Step) -> Receipt:
         """Make, patch or delete one rule, after looking that it is as the step expects; then wait for the operation."""
-        part = step.part
-        if part is None:
-            raise Rejected(f"{step.resource}: a GCP rule can't be changed entry by entry")
-        if step.kind != "delete" and not part.networks:
-            raise Rejected(f"{step.resource}: an empty source list would let in the whole internet; nothing was sent")
+        part = _checked(step)
         subject = f"{step.kind} firewall rule {part.name} of project {self._where.project}"
-        try:
+        with _advice(self._where.project):
             started = self._started(step, part, subject)
-            name = gcp_client.finish(self._operations, self._where, started, subject=subject)
-        except Denied as error:
-            raise Denied(f"{error}. {remedy(self._where.project)}", code=error.code) from None
-        return Receipt(name)
+            return Receipt(gcp_client.finish(self._operations, self._where, started, subject=subject))
 
     def _started(self, step: Step, part: Part, subject: str) -> Any:
         request_id = str(uuid.uuid4())  # one for all tries: Google carries the request out once
         fixed = {"project": self._where.project, "request_id": request_id}
         firewall = self._compute.Firewall
         if step.kind == "create":
-            body = firewall(**_created(part, self._where.project))
+            body = firewall(**_created(part))
             request = self._compute.InsertFirewallRequest(firewall_resource=body, **fixed)
             return self._send(self._client.insert_unary, request, subject)
-        self._expect(step, subject)
+        self._expect(step, part.name, subject)
         if step.kind == "delete":
             request = self._compute.DeleteFirewallRequest(firewall=part.name, **fixed)
             return self._send(self._client.delete_unary, request, subject)
@@ -196,21 +202,51 @@ class Writer:
             lambda: method(request=request, timeout=gcp_client.TIMEOUT, retry=None), subject=subject, writes=True
         )
 
-    def _expect(self, step: Step, subject: str) -> None:
+    def _expect(self, step: Step, name: str, subject: str) -> None:
         """Read right before writing: a rule has no fingerprint, and the last write wins."""
-        name = step.resource.rpartition("/")[2]
+        where = self._where
         try:
             now = gcp_client.call(
-                lambda: self._client.get(
-                    project=self._where.project, firewall=name, timeout=gcp_client.TIMEOUT, retry=None
-                ),
+                lambda: self._client.get(project=where.project, firewall=name, timeout=gcp_client.TIMEOUT, retry=None),
                 subject=subject,
                 writes=False,
             )
         except Missing:
             raise Stale(f"{subject}: it was deleted since it was read") from None
-        if _part(now) != step.was:
+        found = _part(now)
+        if found != step.was or _hindrance(now, dict(found.settings), where.project):
             raise Stale(f"{subject}: someone changed it since it was read")
+
+
+def _checked(step: Step) -> Part:
+    """Return the step's part, or refuse what no plan should hold, before anything is sent."""
+    part, was = step.part, step.was
+    if part is None or step.kind not in {"create", "replace", "delete"}:
+        raise Rejected(f"{step.resource}: a GCP rule can't be changed entry by entry")
+    if step.kind != "create" and not (was and _ours(_description(was))):
+        raise Rejected(f"{step.resource}: the rule was not made by ipsync; nothing was sent")
+    if step.kind == "delete":
+        return part
+    if not part.networks:
+        raise Rejected(f"{step.resource}: an empty source list would let in the whole internet; nothing was sent")
+    if not _ours(_description(part)):
+        raise Rejected(f"{step.resource}: a rule without ipsync's mark would be nobody's; nothing was sent")
+    return part
+
+
+@contextmanager
+def _advice(project: str) -> Iterator[None]:
+    """Say with a refusal what would help: the command that grants the role, or that switches the API on."""
+    try:
+        yield
+    except Denied as error:
+        off = error.code in gcp_client.SWITCHED_OFF
+        advice = f"Enable it: {_enable('compute', project)}" if off else remedy(project)
+        raise Denied(f"{error}. {advice}", code=error.code, request_id=error.request_id) from None
+    except Uncertain as error:
+        if "Required '" not in str(error):
+            raise
+        raise Uncertain(f"{error}. {remedy(project)}", code=error.code, request_id=error.request_id) from None
 
 
 # ── Compute Engine's shapes and ours ─────────────────────────────────────────
@@ -223,9 +259,17 @@ def wanted_settings(target: Target) -> tuple[tuple[str, str], ...]:
         ("network", where.network),
         ("ports", ",".join(sorted(str(s) for s in target.services))),
         ("priority", str(where.priority)),
-        ("target_service_accounts", ",".join(where.target_service_accounts)),
-        ("target_tags", ",".join(where.target_tags)),
+        ("target_service_accounts", ",".join(sorted(where.target_service_accounts))),
+        ("target_tags", ",".join(sorted(where.target_tags))),
     )
+
+
+def _ours(description: str) -> bool:
+    return description.startswith(OURS)
+
+
+def _description(part: Part) -> str:
+    return dict(part.note).get("description", "")
 
 
 def _part(rule: Rule) -> Part:
@@ -241,12 +285,12 @@ def _part(rule: Rule) -> Part:
 
 def _networks(rule: Rule) -> tuple[Network, ...]:
     found = {ip_network(text, strict=False) for text in rule.source_ranges}
-    return tuple(sorted(found, key=lambda n: (n.version, int(n.network_address), n.prefixlen)))
+    return tuple(sorted(found, key=sort_key))
 
 
 def _ports(rule: Rule) -> Iterator[str]:
     for allowed in rule.allowed:
-        protocol = str(allowed.I_p_protocol)
+        protocol = PROTOCOLS.get(allowed.I_p_protocol, str(allowed.I_p_protocol))
         if not allowed.ports:
             yield protocol
         for port in allowed.ports:
@@ -259,11 +303,10 @@ def _allowed(ports: str) -> list[dict[str, Any]]:
     for text in ports.split(","):
         port, _, protocol = text.rpartition("/")
         found.setdefault(protocol, []).extend([port] if port else [])
-    return [{"I_p_protocol": name, "ports": listed} for name, listed in found.items()]
+    return [{"I_p_protocol": "58" if name == "icmpv6" else name, "ports": listed} for name, listed in found.items()]
 
 
-def _created(part: Part, project: str) -> dict[str, Any]:
-    del project
+def _created(part: Part) -> dict[str, Any]:
     network = dict(part.settings)["network"]
     body = _fields(part, SETTINGS)
     return {**body, "name": part.name, "direction": "INGRESS", "network": f"global/networks/{network}"}
@@ -305,32 +348,45 @@ def _fields(part: Part, keys: Iterable[str]) -> dict[str, Any]:
     return body
 
 
-def _belongs(rule: Rule, base: str, named: set[str]) -> bool:
-    """Tell whether a rule is one of `base`'s: itself, its IPv6 twin, or (only if an ipsync made it) overflow."""
-    if rule.name != base and rule.name in named:
-        return False
+def _base(rule: Rule, named: Iterable[str]) -> str | None:
+    """Return which of these names a rule stands under: its own, else the longest that it continues."""
+    bases = [name for name in named if _belongs(rule, name)]
+    return rule.name if rule.name in bases else max(bases, key=len, default=None)
+
+
+def _belongs(rule: Rule, base: str) -> bool:
+    """Tell whether a rule is `base` itself, its IPv6 twin, or (only if an ipsync made it) overflow of either."""
     if rule.name in {base, f"{base}-v6"}:
         return True
-    return bool(re.fullmatch(rf"{re.escape(base)}(?:-v6)?-[0-9]+", rule.name)) and rule.description.startswith(OURS)
+    return bool(re.fullmatch(rf"{re.escape(base)}(?:-v6)?-[0-9]+", rule.name)) and _ours(rule.description)
 
 
-def _obstacle(rules: Sequence[Rule], wanted: Mapping[str, str]) -> str | None:
+def _obstacle(rules: Sequence[Rule], wanted: Mapping[str, str], project: str) -> str | None:
     for rule in rules:
-        if reason := _hindrance(rule, wanted):
+        if reason := _hindrance(rule, wanted, project):
             return f"rule {rule.name} {reason}"
     return None
 
 
-def _hindrance(rule: Rule, wanted: Mapping[str, str]) -> str:
-    network = rule.network.rpartition("/")[2]
-    if rule.direction != "INGRESS" or rule.denied:
+def _hindrance(rule: Rule, wanted: Mapping[str, str], project: str) -> str:
+    network, command = rule.network.rpartition("/")[2], "gcloud compute firewall-rules"
+    if rule.direction not in {"", "INGRESS"} or rule.denied:
         return "is not a rule that allows ingress; choose another `rule:` in the config, or delete or rename it"
     if network != wanted["network"]:
         return f"is in network {network}, and the config says {wanted['network']}; a rule can't change its network"
     if rule.disabled:
-        return "is disabled; somebody closed it on purpose: enable it, or take the target out of the config"
+        return (
+            "is disabled; somebody closed it on purpose: take the target out of the config, or enable it: "
+            f"{command} update {rule.name} --project={project} --no-disabled"
+        )
     if rule.source_tags or rule.source_service_accounts:
         return "also lets in sources by tag or service account, which ipsync did not set; take them out of the rule"
+    if cleared := [key for key in CLEARABLE if dict(_part(rule).settings)[key] and not wanted[key]]:
+        return (
+            f"has {', '.join(cleared)} and the config has none; ipsync can't take them off, which would open more "
+            "machines: put them back into the config, choose another `rule:`, or delete this one and ipsync makes it "
+            f"anew: {command} delete {rule.name} --project={project}"
+        )
     return ""
 
 
@@ -338,5 +394,13 @@ def remedy(project: str) -> str:
     """Return the command that gives what is missing."""
     return (
         "Grant the role of deploy/gcp/role.yaml: gcloud projects add-iam-policy-binding "
-        f"{project} --member=serviceAccount:ACCOUNT --role=projects/{project}/roles/ipsync"
+        f"{project} --member=serviceAccount:ACCOUNT --role=projects/{project}/roles/ipsync --condition=None"
     )
+
+
+def _asking_remedy(project: str) -> str:
+    return f"Only `check` asks this; a sync doesn't need it. To ask: {_enable('cloudresourcemanager', project)}"
+
+
+def _enable(api: str, project: str) -> str:
+    return f"gcloud services enable {api}.googleapis.com --project={project}"

@@ -278,7 +278,7 @@ def _record_plan(run: Run, made: Plan) -> None:
         for v in e.violations
     ]
     counts = {"add": sum(len(e.add) for e in made.elements), "remove": sum(len(e.remove) for e in made.elements)}
-    run.record("plan", plan=made.id, summary=counts, verdicts=verdicts)
+    run.record("plan", id=made.id, summary=counts, verdicts=verdicts)
 
 
 # ── settle what an earlier run left open ─────────────────────────────────────

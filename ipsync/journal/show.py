@@ -110,7 +110,7 @@ def _feed(record: Mapping[str, Any]) -> str:
 def _plan(record: Mapping[str, Any]) -> str:
     summary = record.get("summary", {})
     verdicts = "".join(f"; {v['guard']}: {v['verdict']}" for v in record.get("verdicts", ()))
-    return f"plan {record.get('plan')}: {summary.get('add')} to add, {summary.get('remove')} to remove{verdicts}"
+    return f"plan {record.get('id')}: {summary.get('add')} to add, {summary.get('remove')} to remove{verdicts}"
 
 
 def _started(record: Mapping[str, Any]) -> str:

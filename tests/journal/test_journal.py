@@ -346,7 +346,7 @@ def test_records_read_well(path):
     with opened(path) as journal:
         journal.record("feed", feed="qatech", rejected="no answer")
         journal.record("feed", feed="qatech", count=2, digest="sha256:1")
-        journal.record("plan", plan="sha256:2", summary={"add": 1, "remove": 0}, verdicts=[])
+        journal.record("plan", id="sha256:2", summary={"add": 1, "remove": 0}, verdicts=[])
         journal.record("approval", plan="sha256:3", current="sha256:2", holds=False)
         journal.record("recovered", intent=1, result="applied")
         journal.record("recovered", torn_bytes=7)

@@ -38,6 +38,7 @@ class FeedServer:
         self.requests: list[Request] = []
         self._tls = tls
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(0.1)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
@@ -83,7 +84,6 @@ class FeedServer:
         self._thread.join(5)
 
     def _serve(self) -> None:
-        self._listener.settimeout(0.1)
         while not self._stop.is_set():
             try:
                 connection, _ = self._listener.accept()

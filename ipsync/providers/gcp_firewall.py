@@ -6,45 +6,42 @@ whole internet, and PUT resets what it doesn't name: so an empty list is never s
 
 from __future__ import annotations
 
-import re
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from ipaddress import ip_network
 from typing import Any
 
-from ipsync.addresses import sort_key
-from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable, UsageError
-from ipsync.model import GCP_FIREWALL, Entry, GcpRule, Network, Part, ReadFailure, Receipt, State, Step, Target
+from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
+from ipsync.model import GCP_FIREWALL, Entry, Part, ReadFailure, Receipt, State, Step, Target
 from ipsync.providers import gcp_client
 from ipsync.providers.base import Finding
+from ipsync.providers.gcp_rules import (
+    Rule,
+    base_of,
+    created,
+    description_of,
+    hindrance,
+    obstacle_of,
+    ours,
+    part_of,
+    patched,
+    wanted_settings,
+    where_of,
+)
 
 PAGE = 500
-OURS = "ipsync "
-"""How the description of every rule that any ipsync made begins; whose it is, others decide."""
-SETTINGS = ("network", "ports", "priority", "target_service_accounts", "target_tags")
 PERMISSIONS = (
     *("compute.firewalls.list", "compute.firewalls.get", "compute.firewalls.create", "compute.firewalls.update"),
     *("compute.firewalls.delete", "compute.networks.updatePolicy", "compute.globalOperations.get"),
 )
-CLEARABLE = ("target_service_accounts", "target_tags")
-PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "132": "sctp"}
-"""Protocols by number; icmpv6 has no name in Compute Engine (API, `allowed[].IPProtocol`)."""
-Rule = Any
-
-
-def _where(target: Target) -> GcpRule:
-    if not isinstance(target.where, GcpRule):
-        raise UsageError(f"target {target.name} is no GCP target")
-    return target.where
 
 
 class Reader:
     """Reads one project's firewall rules, over a transport that refuses all but get and list."""
 
     def __init__(self, target: Target) -> None:
-        self._where = _where(target)
+        self._where = where_of(target)
         self._compute = gcp_client.compute()
         made = gcp_client.make(self._compute.FirewallsClient, self._where, transport=gcp_client.read_only())
         self._list: Callable[..., Any] = made.list
@@ -62,11 +59,11 @@ class Reader:
         rules = self._rules()
         named: dict[str, list[Target]] = {}
         for target in targets:
-            named.setdefault(_where(target).rule, []).append(target)
+            named.setdefault(where_of(target).rule, []).append(target)
         self._named |= named.keys()
         states = [self._state(name, sharing, rules) for name, sharing in named.items()]
         taken = {p.name for s in states for p in s.parts}
-        strays = [self._stray(r) for r in rules.values() if _ours(r.description) and r.name not in taken]
+        strays = [self._stray(r) for r in rules.values() if ours(r.description) and r.name not in taken]
         return [*states, *strays]
 
     def complete(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
@@ -106,7 +103,7 @@ class Reader:
         return next(iter(pager.pages))
 
     def _state(self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule]) -> State:
-        where = _where(sharing[0])
+        where = where_of(sharing[0])
         blank = State(
             kind=sharing[0].kind,
             resource=f"gcp/{where.project}/{name}",
@@ -121,15 +118,15 @@ class Reader:
         name = state.resource.rpartition("/")[2]
         if not state.targets:
             return self._stray(rules[name]) if name in rules else replace(state, parts=(), entries=())
-        mine = [r for r in rules.values() if _base(r, self._named) == name]
-        found = [_part(r) for r in mine]
+        mine = [r for r in rules.values() if base_of(r, self._named) == name]
+        found = [part_of(r) for r in mine]
         entries = tuple(Entry(n, None, p.note, p.name) for p in found for n in p.networks)
-        judged = [r for r in mine if r.name == name or _ours(r.description)]
-        obstacle = _obstacle(judged, dict(state.wanted_settings), self._where.project)
+        judged = [r for r in mine if ours(r.description)]  # of the others the core says that they aren't ours
+        obstacle = obstacle_of(judged, dict(state.wanted_settings), self._where.project)
         return replace(state, parts=tuple(found), entries=entries, obstacle=obstacle)
 
     def _stray(self, rule: Rule) -> State:
-        found = _part(rule)
+        found = part_of(rule)
         entries = tuple(Entry(n, None, found.note, found.name) for n in found.networks)
         resource = f"gcp/{self._where.project}/{rule.name}"
         return State(GCP_FIREWALL, resource, (), entries, listed=True, parts=(found,))
@@ -168,7 +165,7 @@ class Writer:
     """Writes to one project's firewall rules, a rule a step."""
 
     def __init__(self, target: Target) -> None:
-        self._where = _where(target)
+        self._where = where_of(target)
         self._compute = gcp_client.compute()
         self._client = gcp_client.make(self._compute.FirewallsClient, self._where)
         self._operations = gcp_client.make(self._compute.GlobalOperationsClient, self._where)
@@ -186,14 +183,14 @@ class Writer:
         fixed = {"project": self._where.project, "request_id": request_id}
         firewall = self._compute.Firewall
         if step.kind == "create":
-            body = firewall(**_created(part))
+            body = firewall(**created(part))
             request = self._compute.InsertFirewallRequest(firewall_resource=body, **fixed)
             return self._send(self._client.insert_unary, request, subject)
         self._expect(step, part.name, subject)
         if step.kind == "delete":
             request = self._compute.DeleteFirewallRequest(firewall=part.name, **fixed)
             return self._send(self._client.delete_unary, request, subject)
-        body = firewall(**_patched(part, step.was))
+        body = firewall(**patched(part, step.was))
         request = self._compute.PatchFirewallRequest(firewall=part.name, firewall_resource=body, **fixed)
         return self._send(self._client.patch_unary, request, subject)
 
@@ -213,8 +210,8 @@ class Writer:
             )
         except Missing:
             raise Stale(f"{subject}: it was deleted since it was read") from None
-        found = _part(now)
-        if found != step.was or _hindrance(now, dict(found.settings), where.project):
+        found = part_of(now)
+        if found != step.was or hindrance(now, dict(found.settings), where.project):
             raise Stale(f"{subject}: someone changed it since it was read")
 
 
@@ -223,13 +220,13 @@ def _checked(step: Step) -> Part:
     part, was = step.part, step.was
     if part is None or step.kind not in {"create", "replace", "delete"}:
         raise Rejected(f"{step.resource}: a GCP rule can't be changed entry by entry")
-    if step.kind != "create" and not (was and _ours(_description(was))):
+    if step.kind != "create" and not (was and ours(description_of(was))):
         raise Rejected(f"{step.resource}: the rule was not made by ipsync; nothing was sent")
     if step.kind == "delete":
         return part
     if not part.networks:
         raise Rejected(f"{step.resource}: an empty source list would let in the whole internet; nothing was sent")
-    if not _ours(_description(part)):
+    if not ours(description_of(part)):
         raise Rejected(f"{step.resource}: a rule without ipsync's mark would be nobody's; nothing was sent")
     return part
 
@@ -249,145 +246,7 @@ def _advice(project: str) -> Iterator[None]:
         raise Uncertain(f"{error}. {remedy(project)}", code=error.code, request_id=error.request_id) from None
 
 
-# ── Compute Engine's shapes and ours ─────────────────────────────────────────
-
-
-def wanted_settings(target: Target) -> tuple[tuple[str, str], ...]:
-    """Return what the config asks of each rule besides its sources, as text pairs."""
-    where = _where(target)
-    return (
-        ("network", where.network),
-        ("ports", ",".join(sorted(str(s) for s in target.services))),
-        ("priority", str(where.priority)),
-        ("target_service_accounts", ",".join(sorted(where.target_service_accounts))),
-        ("target_tags", ",".join(sorted(where.target_tags))),
-    )
-
-
-def _ours(description: str) -> bool:
-    return description.startswith(OURS)
-
-
-def _description(part: Part) -> str:
-    return dict(part.note).get("description", "")
-
-
-def _part(rule: Rule) -> Part:
-    settings = (
-        ("network", rule.network.rpartition("/")[2]),
-        ("ports", ",".join(sorted(_ports(rule)))),
-        ("priority", str(rule.priority)),
-        ("target_service_accounts", ",".join(sorted(rule.target_service_accounts))),
-        ("target_tags", ",".join(sorted(rule.target_tags))),
-    )
-    return Part(rule.name, _networks(rule), (("description", rule.description),), settings)
-
-
-def _networks(rule: Rule) -> tuple[Network, ...]:
-    found = {ip_network(text, strict=False) for text in rule.source_ranges}
-    return tuple(sorted(found, key=sort_key))
-
-
-def _ports(rule: Rule) -> Iterator[str]:
-    for allowed in rule.allowed:
-        protocol = PROTOCOLS.get(allowed.I_p_protocol, str(allowed.I_p_protocol))
-        if not allowed.ports:
-            yield protocol
-        for port in allowed.ports:
-            first, _, last = port.partition("-")
-            yield f"{first}/{protocol}" if last in {"", first} else f"{first}-{last}/{protocol}"
-
-
-def _allowed(ports: str) -> list[dict[str, Any]]:
-    found: dict[str, list[str]] = {}
-    for text in ports.split(","):
-        port, _, protocol = text.rpartition("/")
-        found.setdefault(protocol, []).extend([port] if port else [])
-    return [{"I_p_protocol": "58" if name == "icmpv6" else name, "ports": listed} for name, listed in found.items()]
-
-
-def _created(part: Part) -> dict[str, Any]:
-    network = dict(part.settings)["network"]
-    body = _fields(part, SETTINGS)
-    return {**body, "name": part.name, "direction": "INGRESS", "network": f"global/networks/{network}"}
-
-
-def _patched(part: Part, was: Part | None) -> dict[str, Any]:
-    """Return only what differs: PATCH replaces an array whole and leaves what it doesn't name."""
-    old, new = dict(was.settings) if was else {}, dict(part.settings)
-    changed = [key for key in SETTINGS if old.get(key) != new.get(key)]
-    cleared = [key for key in changed if not new.get(key)]
-    if cleared:
-        # The library leaves an empty list out of the request, and so would change nothing.
-        raise Rejected(
-            f"{part.name}: {', '.join(cleared)} can't be taken off an existing rule; "
-            f"choose another `rule:` (ipsync makes it), then delete this one"
-        )
-    body = _fields(part, changed)
-    if was and was.networks == part.networks:
-        del body["source_ranges"]
-    if was and was.note == part.note:
-        del body["description"]
-    return {**body, "name": part.name}
-
-
-def _fields(part: Part, keys: Iterable[str]) -> dict[str, Any]:
-    settings = dict(part.settings)
-    body: dict[str, Any] = {
-        "source_ranges": [str(n) for n in part.networks],
-        "description": dict(part.note)["description"],
-    }
-    for key in keys:
-        text = settings[key]
-        if key == "ports":
-            body["allowed"] = _allowed(text)
-        elif key == "priority":
-            body["priority"] = int(text)
-        elif key != "network" and text:
-            body[key] = text.split(",")
-    return body
-
-
-def _base(rule: Rule, named: Iterable[str]) -> str | None:
-    """Return which of these names a rule stands under: its own, else the longest that it continues."""
-    bases = [name for name in named if _belongs(rule, name)]
-    return rule.name if rule.name in bases else max(bases, key=len, default=None)
-
-
-def _belongs(rule: Rule, base: str) -> bool:
-    """Tell whether a rule is `base` itself, its IPv6 twin, or (only if an ipsync made it) overflow of either."""
-    if rule.name in {base, f"{base}-v6"}:
-        return True
-    return bool(re.fullmatch(rf"{re.escape(base)}(?:-v6)?-[0-9]+", rule.name)) and _ours(rule.description)
-
-
-def _obstacle(rules: Sequence[Rule], wanted: Mapping[str, str], project: str) -> str | None:
-    for rule in rules:
-        if reason := _hindrance(rule, wanted, project):
-            return f"rule {rule.name} {reason}"
-    return None
-
-
-def _hindrance(rule: Rule, wanted: Mapping[str, str], project: str) -> str:
-    network, command = rule.network.rpartition("/")[2], "gcloud compute firewall-rules"
-    if rule.direction not in {"", "INGRESS"} or rule.denied:
-        return "is not a rule that allows ingress; choose another `rule:` in the config, or delete or rename it"
-    if network != wanted["network"]:
-        return f"is in network {network}, and the config says {wanted['network']}; a rule can't change its network"
-    if rule.disabled:
-        return (
-            "is disabled; somebody closed it on purpose: take the target out of the config, or enable it: "
-            f"{command} update {rule.name} --project={project} --no-disabled"
-        )
-    if rule.source_tags or rule.source_service_accounts:
-        return "also lets in sources by tag or service account, which ipsync did not set; take them out of the rule"
-    if cleared := [key for key in CLEARABLE if dict(_part(rule).settings)[key] and not wanted[key]]:
-        return (
-            f"has {', '.join(cleared)} and the config has none; ipsync can't take them off, which would open more "
-            "machines: put them back into the config, choose another `rule:`, or delete this one and ipsync makes it "
-            f"anew: {command} delete {rule.name} --project={project}"
-        )
-    return ""
+# ── what would help ──────────────────────────────────────────────────────────
 
 
 def remedy(project: str) -> str:

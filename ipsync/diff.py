@@ -83,7 +83,8 @@ def diff(state: State, wanted: Wants, policy: Policy) -> Diff:
     owned, foreign = _split(state, policy.owner)
     kept, remarked = _wanted(owned, wanted)
     fates = [_fate(m, state, policy) for m in owned if m.entry not in wanted]
-    missing = [_new(entry, by, policy) for entry, by in wanted.items() if entry not in {m.entry for m in owned}]
+    held = {m.entry for m in owned}
+    missing = [_new(entry, by, policy) for entry, by in wanted.items() if entry not in held]
     covered = _Cover(foreign)
     return Diff(
         add=_sorted(m for m in missing if not covered.allows(m.entry)),

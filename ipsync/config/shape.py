@@ -1,13 +1,15 @@
 """The shape of the config file, version 1, as pydantic models: the contract's section 2.
 
-Strict: nothing is converted that a person didn't write so. Descriptions go into the JSON Schema, for editors.
+Strict: nothing is converted that a person didn't write so. Descriptions go into the JSON Schema, for editors, and from
+there into docs/config.md.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from datetime import timedelta
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ipsync.config import fields as f
 
@@ -18,144 +20,213 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
+def _written(text: str) -> dict[str, Any]:
+    """Give the schema a default as a person writes it."""
+    return {"default": text}
+
+
+def _section(description: str, *, alias: str | None = None) -> Any:
+    """Make a section that may be left out; as a plain default, its model isn't built a second time at import."""
+    return Field({}, validate_default=True, alias=alias, description=description)
+
+
 class Threshold(Strict):
     """The larger of a count and a percentage of what is held, in addresses."""
 
-    count: f.Count | None = None
-    percent: f.Percent | None = None
+    count: f.Count | None = Field(None, description="Addresses.")
+    percent: f.Percent | None = Field(None, description="Percent of the addresses held, 0 to 100.")
 
 
 class MinPrefix(Strict):
     """The widest networks that a feed may list."""
 
-    ipv4: Annotated[int, Field(ge=1, le=32)] | None = None
-    ipv6: Annotated[int, Field(ge=1, le=128)] | None = None
+    ipv4: Annotated[int, Field(ge=1, le=32)] | None = Field(None, description="The shortest IPv4 prefix. Default: 16.")
+    ipv6: Annotated[int, Field(ge=1, le=128)] | None = Field(None, description="The shortest IPv6 prefix. Default: 32.")
 
 
 class Guards(Strict):
-    """Limits of the guards that have limits; the others are always on (contract, section 4)."""
+    """Limits of the guards that have limits; the others are always on."""
 
-    min_prefix: MinPrefix = Field(MinPrefix(), alias="min-prefix", description="Default: /16 and /32.")
-    max_addresses: Annotated[int, Field(ge=1)] | None = Field(
-        None, alias="max-addresses", description="Entries of a feed. Default: 1000."
+    min_prefix: MinPrefix = _section(
+        "The widest networks that a feed may list: {ipv4: 16, ipv6: 32}.", alias="min-prefix"
     )
-    max_removals: Threshold = Field(
-        Threshold(), alias="max-removals", description="A resource and run. Default: the larger of 1 and 30 %."
+    max_addresses: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None, alias="max-addresses", description="The most entries that a feed may list. Default: 1000."
     )
-    max_additions: Threshold = Field(
-        Threshold(), alias="max-additions", description="A resource and run. Default: the larger of 20 and 50 %."
+    max_removals: Threshold = _section(
+        "More removals want an approval: the larger of both, {count: 1, percent: 30}.", alias="max-removals"
+    )
+    max_additions: Threshold = _section(
+        "More additions want an approval: the larger of both, {count: 20, percent: 50}.", alias="max-additions"
     )
 
 
 class Feed(Strict):
     """Where a vendor publishes its addresses."""
 
-    url: f.Url | None = Field(None, description="https; plain http only on this machine, or with insecure: true.")
-    format: Literal["json", "text"] = Field("json", description="text: an address a line, # comments.")
-    select: str | None = Field(None, description="JMESPath to a list of strings, for json.")
-    timeout: f.Duration = Field(30.0, description="For the whole fetch, whatever the peer does.")
-    max_bytes: f.Size = Field(5 * 1024 * 1024, description="A larger answer is refused.")
-    headers: dict[str, str] = Field({}, description="Extra request headers; values are secret.")
-    ca_file: str | None = Field(None, description="A CA bundle (PEM) for this feed.")
+    url: f.Url | None = Field(
+        None, description="An https:// address. It is shown in plans and logs: secrets belong into headers."
+    )
+    format: Literal["json", "text"] = Field("json", description="json, or text: an address a line, # comments.")
+    select: f.Select | None = Field(
+        None, description="For json: a JMESPath to a list of texts. Default: @, the whole document."
+    )
+    timeout: f.Timeout = Field(
+        30.0, description="For the whole fetch, whatever the peer does; up to 600s.", json_schema_extra=_written("30s")
+    )
+    max_bytes: f.Size = Field(
+        5 * 1024 * 1024, description="A larger answer is refused; up to 100MiB.", json_schema_extra=_written("5MiB")
+    )
+    headers: dict[f.HeaderName, f.HeaderValue] = Field(
+        {}, description="More request headers. Values are secret and never shown; write them as ${NAME}."
+    )
+    ca_file: f.CaFile | None = Field(
+        None, description="A CA bundle (PEM) to trust for this feed, instead of the usual."
+    )
     insecure: bool = Field(default=False, description="Allow plain http to another machine; shown in every plan.")
-    allow_special_use: list[f.Cidr] = Field([], description="Special-use networks that a lab's feed may list.")
-    guards: Guards = Guards()
+    allow_special_use: list[f.Cidr] = Field(
+        [], description="Special-use networks that this feed may list nonetheless, for labs."
+    )
+    guards: Guards = _section("Limits for this feed; they win over the top's.")
 
 
 class Account(Strict):
     """How to reach an AWS account; without it, the ambient credentials are used."""
 
     role_arn: f.Role | None = Field(None, description="A role to assume.")
-    external_id: str | None = Field(None, description="The external id that the role's trust policy asks for.")
-    profile: str | None = Field(None, description="A profile of the shared credentials file.")
+    external_id: f.ExternalId | None = Field(
+        None, description="The external id that the role's trust policy asks for; never shown."
+    )
+    profile: f.Profile | None = Field(None, description="A profile of the shared AWS config.")
 
 
 class Match(Strict):
     """Security groups by tags, and VPC."""
 
-    tags: dict[str, str] = Field(min_length=1)
-    vpc: f.Vpc | None = None
+    tags: dict[f.TagKey, f.TagValue] = Field(min_length=1, description="Tags that a group must have, all of them.")
+    vpc: f.Vpc | None = Field(None, description="Only groups of this VPC.")
 
 
 class Target(Strict):
     """What every kind of target has."""
 
-    name: f.Name = Field(description="Stands in the marks on what is made; unique.")
-    feed: f.Name | list[f.Name] = Field([], description="A feed's name, or a list of names.")
-    ports: list[f.Ports] = Field(min_length=1, description="Like 443/tcp and 8000-8100/tcp, or [all].")
-    static: list[f.StaticCidr] = Field([], description="Addresses always wanted besides the feed's.")
-    guards: Guards = Guards()
+    name: f.Name = Field(description="Its name in reports, and in the marks on what is made; unique.")
+    feed: f.Name | Annotated[list[f.Name], f.Unique] = Field([], description="A feed's name, or a list of names.")
+    ports: f.Ports = Field(description="Like 443/tcp, 8000-8100/tcp, 53/udp and icmp; or [all], alone.")
+    static: Annotated[list[f.StaticCidr], f.Unique] = Field(
+        [], description="Addresses always wanted besides the feed's; any network but /0."
+    )
+    guards: Guards = _section("Limits for this target; they win over the feed's and the top's.")
 
 
 class AwsSecurityGroup(Target):
     """Rules of security groups in one region of one account."""
 
-    kind: Literal["aws-security-group"]
-    region: f.Region
-    account: Account = Account()
-    groups: list[f.Group] = Field([], description="By id; or match.")
-    match: Match | None = Field(None, description="By tags and VPC; or groups.")
+    kind: Literal["aws-security-group"] = Field(description="Which kind of target this is.")
+    region: f.Region = Field(description="Like eu-north-1.")
+    account: Account = _section("How to reach the account. Default: the ambient credentials.")
+    groups: Annotated[list[f.Group], f.Unique] = Field([], description="Security groups by id; or match.")
+    match: Match | None = Field(None, description="Security groups by tags and VPC; or groups.")
     swap: bool = Field(default=False, description="Allow removing before adding where the quota leaves no other way.")
 
 
 class GcpFirewall(Target):
     """A VPC firewall rule of one project; IPv6 goes to RULE-v6, overflow to RULE-2."""
 
-    kind: Literal["gcp-firewall"]
-    project: f.Project
-    network: f.NetworkName = "default"
-    rule: f.Rule
-    priority: Annotated[int, Field(ge=0, le=65535)] = 1000
-    target_tags: list[f.Tag] = []
-    target_service_accounts: list[str] = []
-    max_ranges: Annotated[int, Field(ge=1, le=5000)] = Field(256, description="Source ranges that one rule holds.")
+    kind: Literal["gcp-firewall"] = Field(description="Which kind of target this is.")
+    project: f.Project = Field(description="The project's id; with a Shared VPC, the host project's.")
+    network: f.NetworkName = Field("default", description="The VPC network's name.")
+    rule: f.Rule = Field(
+        description="The rule's name, at most 56 characters; IPv6 goes to RULE-v6, overflow to RULE-2."
+    )
+    priority: Annotated[int, Field(ge=0, le=65535)] = Field(1000, description="0 (first) to 65535.")
+    target_tags: Annotated[list[f.Tag], f.Unique] = Field(
+        [], description="Only instances with one of these network tags; not with target_service_accounts."
+    )
+    target_service_accounts: Annotated[list[f.ServiceAccount], f.Unique] = Field(
+        [], description="Only instances that run as one of these; not with target_tags."
+    )
+    max_ranges: Annotated[int, Field(ge=1, le=5000)] = Field(
+        256, description="Source ranges that one rule holds; more go to RULE-2."
+    )
 
 
 class Removal(Strict):
     """How slowly addresses leave."""
 
     grace: f.Grace = Field(
-        default_factory=lambda: f.grace("72h"),
-        description="How long an address stays after the feed drops it; 0s or never too.",
+        timedelta(hours=72),
+        description="How long an address stays allowed after the feed drops it: a duration, 0s or never.",
+        json_schema_extra=_written("72h"),
     )
 
 
 class Audit(Strict):
     """Where the audit log goes."""
 
-    path: str = Field("./audit.jsonl", description="A file, relative to the working folder; - is standard output.")
-    hmac_key: str | None = Field(None, description="A key that makes the chain unforgeable; from ${NAME}.")
+    path: f.FilePath = Field(
+        "./audit.jsonl", description="A file; a relative path starts at the working folder. - is standard output."
+    )
+    hmac_key: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="A key that makes the chain unforgeable; never shown, write it as ${NAME}."
+    )
 
 
 class Schedule(Strict):
     """When `ipsync run` makes its passes."""
 
-    every: f.Duration = 900.0
-    jitter: f.Duration = 60.0
+    every: f.Every = Field(
+        900.0, description="How often a pass is made; 10s or longer.", json_schema_extra=_written("15m")
+    )
+    jitter: f.Duration = Field(
+        60.0, description="At most so much later, by chance; shorter than every.", json_schema_extra=_written("60s")
+    )
+
+    @model_validator(mode="after")
+    def _jitter_is_the_smaller(self) -> Schedule:
+        if self.jitter >= self.every:
+            text = "jitter must be shorter than every; set it too (it is 60s where nothing else is said)"
+            raise ValueError(text)
+        return self
 
 
 class Aws(Strict):
     """For emulators."""
 
-    endpoint_url: f.Endpoint | None = None
+    endpoint_url: f.Endpoint | None = Field(
+        None, description="An emulator's URL; http only on this machine. AWS_ENDPOINT_URL works too."
+    )
 
 
 class Gcp(Strict):
     """For emulators."""
 
-    endpoint: f.Endpoint | None = None
+    endpoint: f.Endpoint | None = Field(
+        None, description="An emulator's URL; http only on this machine, and then without credentials."
+    )
+
+
+def _version(value: object) -> object:
+    """Refuse `true` and `1.0`, which Python calls equal to 1."""
+    if type(value) is not int or value != 1:
+        raise ValueError("must be 1, the only version of this file there is")
+    return value
 
 
 class File(Strict):
     """ipsync's config file."""
 
-    version: Literal[1]
-    owner: f.Owner = Field(description="Marks what this installation made.")
-    feeds: dict[f.Name, Feed | None] = Field({}, description="By name; `qatech: {}` is a preset.")
-    removal: Removal = Field(default_factory=Removal)
-    guards: Guards = Guards()
-    targets: list[Annotated[AwsSecurityGroup | GcpFirewall, Field(discriminator="kind")]] = Field(min_length=1)
-    audit: Audit = Audit()
-    schedule: Schedule = Schedule()
-    aws: Aws = Aws()
-    gcp: Gcp = Gcp()
+    version: Annotated[Literal[1], BeforeValidator(_version)] = Field(description="The version of this file: 1.")
+    owner: f.Owner = Field(
+        description="Marks what this installation made: 1 to 32 of a-z, 0-9 and -. Never change it later."
+    )
+    feeds: dict[f.FeedName, Feed | None] = Field({}, description="By name; `qatech: {}` is a preset.")
+    removal: Removal = _section("How slowly addresses leave: the grace.")
+    guards: Guards = _section("Limits for everything; a feed's and a target's own win.")
+    targets: list[Annotated[AwsSecurityGroup | GcpFirewall, Field(discriminator="kind")]] = Field(
+        min_length=1, description="The doors to keep, at least one."
+    )
+    audit: Audit = _section("Where the audit log goes, and its key.")
+    schedule: Schedule = _section("When `ipsync run` makes its passes; the other commands make one.")
+    aws: Aws = _section("For emulators of AWS.")
+    gcp: Gcp = _section("For emulators of Google Cloud.")

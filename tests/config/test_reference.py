@@ -1,0 +1,79 @@
+"""docs/config.md has every key of the schema, with its description and default, and no other.
+
+`python tests/config/test_reference.py` writes the page's tables anew.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from ipsync import config
+
+PAGE = Path(__file__).parents[2] / "docs/config.md"
+PARTS = {
+    "": ("", "File"),
+    "A feed": ("feeds.NAME.", "Feed"),
+    "Guards": ("guards.", "Guards"),
+    "min-prefix": ("guards.min-prefix.", "MinPrefix"),
+    "max-removals and max-additions": ("guards.max-….", "Threshold"),
+    "Every target": ("targets[].", "Target"),
+    "aws-security-group": ("targets[].", "AwsSecurityGroup"),
+    "account": ("targets[].account.", "Account"),
+    "match": ("targets[].match.", "Match"),
+    "gcp-firewall": ("targets[].", "GcpFirewall"),
+    "removal": ("removal.", "Removal"),
+    "audit": ("audit.", "Audit"),
+    "schedule": ("schedule.", "Schedule"),
+    "Emulators": ("aws.", "Aws"),
+    "Emulators, GCP": ("gcp.", "Gcp"),
+}
+"""The tables in the page's order: the keys' prefix, and the schema's name for what holds them."""
+
+
+def models() -> dict[str, dict]:
+    schema = config.schema()
+    found = {"File": schema, **schema["$defs"]}
+    shared = found["AwsSecurityGroup"]["properties"].keys() & found["GcpFirewall"]["properties"].keys() - {"kind"}
+    aws, gcp = found["AwsSecurityGroup"], found["GcpFirewall"]
+    found["Target"] = {**aws, "properties": {k: v for k, v in aws["properties"].items() if k in shared}}
+    for name, model in (("AwsSecurityGroup", aws), ("GcpFirewall", gcp)):
+        found[name] = {**model, "properties": {k: v for k, v in model["properties"].items() if k not in shared}}
+    return found
+
+
+def table(prefix: str, model: dict) -> str:
+    rows = ["| key | what it does | default |", "|---|---|---|"]
+    for key, node in model["properties"].items():
+        default = f"`{shown(node['default'])}`" if "default" in node else ""
+        default = "required" if key in model.get("required", ()) else default
+        rows.append(f"| `{prefix}{key}` | {node['description']} | {default} |".replace("  |", " |"))
+    return "\n".join(rows)
+
+
+def shown(default: object) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def tables() -> list[str]:
+    found = models()
+    return [table(prefix, found[name]) for prefix, name in PARTS.values()]
+
+
+def written(page: str) -> list[str]:
+    return re.findall(r"^\| key \|(?:.*\n)(?:\|.*(?:\n|$))+", page, re.MULTILINE)
+
+
+def test_the_page_has_every_key_with_its_description_and_default():
+    assert [t.strip() for t in written(PAGE.read_text())] == tables(), "run: python tests/config/test_reference.py"
+
+
+def test_every_section_of_the_schema_stands_in_a_table():
+    assert {name for _, name in PARTS.values()} == set(models())
+
+
+if __name__ == "__main__":
+    text, made = PAGE.read_text(), iter(tables())
+    PAGE.write_text(
+        re.sub(r"^\| key \|(?:.*\n)(?:\|.*(?:\n|$))+", lambda _: next(made) + "\n", text, flags=re.MULTILINE)
+    )

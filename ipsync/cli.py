@@ -308,6 +308,21 @@ def show(config_path: Path, log_format: str, verbose: int, path: Path | None, ru
         click.echo(journal.describe(record))
 
 
+@audit.command()
+@common
+@click.option("--path", type=click.Path(path_type=Path), help="The log, instead of the config's.")
+@click.option("--format", "form", type=click.Choice(["ocsf"]), default="ocsf", show_default=True)
+def export(config_path: Path, log_format: str, verbose: int, path: Path | None, form: str) -> None:
+    """Write the log for a SIEM, an event a line: OCSF API Activity."""
+    from ipsync import journal
+
+    _start_logging(log_format, verbose)
+    where, _ = _log_path(config_path, path)
+    del form  # there is one so far
+    for event in journal.export(journal.show(where), version=__version__):
+        click.echo(json.dumps(event, ensure_ascii=False))
+
+
 @cli.command()
 @click.option("--keep", is_flag=True, help="Keep the demo's folder, with its config and audit log.")
 def demo(*, keep: bool) -> int:

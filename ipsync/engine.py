@@ -20,6 +20,7 @@ from threading import Lock
 from typing import Protocol
 
 from ipsync.errors import CloudError, Denied, FeedError, IpsyncError, JournalError, PlanFileError, Stale, Uncertain
+from ipsync.layout import base_name, belongs
 from ipsync.model import Config, Feed, GcpRule, ReadFailure, Snapshot, State, Status, Step, Target, Verdict
 from ipsync.plan import FeedResult, Plan, Work, World, make_plan
 from ipsync.planfile import SavedPlan, moved
@@ -310,14 +311,10 @@ def _lines_now(resource: str, states: Iterable[State], owner: str) -> tuple[str,
         if state.resource == resource and not state.listed:
             return observed(state, owner=owner)
         folder, _, name = resource.rpartition("/")
-        if state.listed and state.resource.rpartition("/")[0] == folder and name.startswith(_rule(state)):
+        if state.listed and state.resource.rpartition("/")[0] == folder and belongs(name, base_name(state)):
             part = next((p for p in state.parts if p.name == name), None)
             return part_texts(part, owner=owner)
     return None
-
-
-def _rule(state: State) -> str:
-    return state.resource.rpartition("/")[2]
 
 
 # ── apply ────────────────────────────────────────────────────────────────────

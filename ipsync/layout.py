@@ -44,6 +44,12 @@ def family_name(base: str, version: int) -> str:
     return base if version == 4 else f"{base}-v6"  # noqa: PLR2004 - the IP version
 
 
+def belongs(name: str, base: str) -> bool:
+    """Tell whether a list's name is one that `base` may have: itself, its IPv6 twin, or a numbered one of either."""
+    rest = name.removeprefix(base).removeprefix("-v6")
+    return name.startswith(base) and (not rest or (rest[0] == "-" and rest[1:].isdigit()))
+
+
 def _place(state: State, after: Mapping[Network, Mark], ours: Mapping[str, Part]) -> dict[str, list[Network]]:
     placed = {name: [n for n in part.networks if n in after] for name, part in ours.items()}
     settled = {n for networks in placed.values() for n in networks}

@@ -6,19 +6,23 @@ The one place where the parts are put together; the commands and the daemon both
 from __future__ import annotations
 
 import getpass
+import logging
 import os
 import socket
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from ipsync import engine, planfile, providers
-from ipsync.errors import UsageError
+from ipsync.errors import JournalError, UsageError
 from ipsync.journal import Journal, open_optional
 from ipsync.model import Config, Feed, Snapshot
 from ipsync.render.json import document
 from ipsync.report import Report
+
+log = logging.getLogger(__name__)
 
 
 def now() -> datetime:
@@ -46,7 +50,7 @@ def sync_once(
     with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
         made = _run(config, run, names, journal, clock)
         made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
-        return engine.sync(made, approve=approve)
+        return _copied(config, journal, engine.sync(made, approve=approve))
 
 
 def apply_once(
@@ -62,7 +66,23 @@ def apply_once(
     with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
         made = _run(config, run, saved.selected, journal, clock)
         made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
-        return engine.apply(made, saved, approve=approve)
+        return _copied(config, journal, engine.apply(made, saved, approve=approve))
+
+
+def _copied(config: Config, journal: Journal, report: Report) -> Report:
+    """Copy what no copy holds yet to the object store, if one is configured; the next run makes up for a failure."""
+    if config.audit_objects is None:
+        return report
+    from ipsync.journal import sinks  # noqa: PLC0415 - brings a cloud's library
+
+    name = f"{config.owner}/{now():%Y/%m/%d/%H%M%S}-{report.run}.jsonl"
+    try:
+        where = sinks.upload(config.audit_objects, name=name, data=journal.uncopied())
+        head = journal.record("copied", object=where)
+    except JournalError as error:
+        log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would only frighten
+        return replace(report, notices=(*report.notices, str(error)))
+    return replace(report, checkpoint=f"{head.seq}:{head.hash}")
 
 
 def save(report: Report, config: Config, *, only: Iterable[str] = ()) -> bytes:

@@ -204,6 +204,28 @@ def test_an_audit_log_that_cannot_be_written_stops_a_sync_and_not_a_plan(ipsync,
     assert writes(stage) == 0
 
 
+def test_each_run_is_copied_to_a_bucket_and_a_failed_copy_is_said(ipsync, stage, tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stage.aws.endpoint_url)
+    config = tmp_path / "ipsync.yaml"
+    config.write_text(config.read_text().replace("audit:\n", "audit:\n  objects: s3://audit-copies/ipsync\n"))
+    code, out, _ = ipsync("sync")
+    assert code == 0
+    assert "NoSuchBucket" in out
+    ipsync("plan")
+    s3 = stage.aws.client("s3")
+    s3.create_bucket(Bucket="audit-copies", CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
+    ipsync("sync")
+    ipsync("sync")
+    keys = sorted(o["Key"] for o in s3.list_objects_v2(Bucket="audit-copies")["Contents"])
+    copies = [s3.get_object(Bucket="audit-copies", Key=key)["Body"].read() for key in keys]
+    assert len(copies) == 2
+    missing = (tmp_path / "audit.jsonl").read_bytes().removeprefix(b"".join(copies))
+    assert [json.loads(line)["event"] for line in missing.splitlines()] == ["copied"]
+    assert json.loads(missing)["object"] == f"s3://audit-copies/{keys[1]}"
+    events = [json.loads(line) for line in ipsync("audit", "export")[1].splitlines()]
+    assert {e["class_uid"] for e in events} == {6003}
+
+
 def test_the_demo_keeps_its_promises(ipsync):
     code, out, _ = ipsync("demo")
     assert code == 0, out

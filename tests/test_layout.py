@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from factory import NOW, hosts, networks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipsync.layout import Replacement, replacements
+from ipsync.layout import Replacement, belongs, replacements
 from ipsync.model import Part, State
 from ipsync.ownership import Mark, rule_note
 
@@ -53,6 +54,14 @@ def test_a_foreign_list_is_stepped_around_and_never_changed():
     theirs = Part("allow-2", networks("9.9.9.9"), (("description", "by hand"),))
     changes = replacements(state(theirs, room=1), dict.fromkeys(hosts(3), MARK), owner="acme")
     assert [c.want.name for c in changes] == ["allow", "allow-3", "allow-4"]
+
+
+@pytest.mark.parametrize(
+    ("name", "mine"),
+    [("allow", 1), ("allow-v6", 1), ("allow-2", 1), ("allow-v6-12", 1), ("allow-web", 0), ("allow-", 0), ("allo", 0)],
+)
+def test_names_that_a_rule_may_have(name, mine):
+    assert belongs(name, "allow") == bool(mine)
 
 
 def test_settings_and_marks_alone_are_a_reason_to_write():

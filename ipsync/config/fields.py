@@ -321,6 +321,10 @@ Rule = _text(
     r"[a-z](?:[-a-z0-9]{0,54}[a-z0-9])?",
     "a firewall rule's name; use a-z, 0-9 and -, at most 56 characters (ipsync appends -v6 and numbers)",
 )
+Objects = _text(
+    r"(?:s3|gs)://[a-z0-9][a-z0-9._-]{1,221}(?:/[^?#\s]*)?",
+    "a bucket; write it like s3://bucket/prefix or gs://bucket/prefix",
+)
 Tag = _text(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", "a network tag; write it like web")
 ServiceAccount = _text(
     r"[a-zA-Z0-9][\w.-]*@[a-z0-9.-]+", "a service account; write it like web@acme-staging.iam.gserviceaccount.com"

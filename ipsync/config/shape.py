@@ -170,6 +170,9 @@ class Audit(Strict):
     hmac_key: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="A key that makes the chain unforgeable; never shown, write it as ${NAME}."
     )
+    objects: f.Objects | None = Field(
+        None, description="s3://bucket/prefix or gs://bucket/prefix: a copy of each run, never written over."
+    )
 
 
 class Schedule(Strict):

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from ipsync.journal.ocsf import export
 from ipsync.journal.show import describe, show
 from ipsync.journal.verify import Verification, verify
 from ipsync.journal.writer import Checkpoint, Journal, NullJournal, open_optional
 
-__all__ = ["Checkpoint", "Journal", "NullJournal", "Verification", "describe", "open_optional", "show", "verify"]
+__all__ = [
+    "Checkpoint",
+    "Journal",
+    "NullJournal",
+    "Verification",
+    "describe",
+    "export",
+    "open_optional",
+    "show",
+    "verify",
+]

@@ -54,6 +54,7 @@ class Journal:
         self._author, self._path, self._handle, self._lock = author, path, handle, lock
         self._head = Checkpoint(0, GENESIS)
         self._broken = ""
+        self._lines: list[bytes] = []
         self.pending: dict[int, Record] = {}
 
     @classmethod
@@ -132,10 +133,23 @@ class Journal:
             "prev": self._head.hash,
         }
         record = seal(body, key=self._author.key)
-        self._append(canonical(record) + b"\n")
+        line = canonical(record) + b"\n"
+        self._append(line)
+        self._lines.append(line)
         self._head = Checkpoint(record["seq"], record["hash"])
         _settle(self.pending, record)
         return self._head
+
+    def uncopied(self) -> bytes:
+        """Return the records that no copy holds yet: from the last `copied` one on, which itself came after its copy."""
+        if self._path is None:
+            return b"".join(self._lines)
+        found: list[bytes] = []
+        for line in (line for path in [self._path, *reversed(rotated(self._path))] for line in lines_backwards(path)):
+            found.append(line + b"\n")
+            if fault(line, key=self._author.key)[0].get("event") == "copied":
+                break
+        return b"".join(reversed(found))
 
     def _append(self, data: bytes) -> None:
         try:

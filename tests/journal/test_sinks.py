@@ -1,0 +1,88 @@
+"""A copy of each run in an object store, and the log as a SIEM reads it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from ipsync.errors import JournalError
+from ipsync.journal import Journal, export, show
+from ipsync.journal.sinks import upload
+
+
+def test_s3_gets_one_object_a_run_and_never_over_another(aws):
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="audit", CreateBucketConfiguration={"LocationConstraint": "eu-north-1"})
+    where = upload("s3://audit/ipsync", name="acme/r1.jsonl", data=b"one\n")
+    assert where == "s3://audit/ipsync/acme/r1.jsonl"
+    assert s3.get_object(Bucket="audit", Key="ipsync/acme/r1.jsonl")["Body"].read() == b"one\n"
+    with pytest.raises(JournalError, match="could not be copied to s3://audit"):
+        upload("s3://audit/ipsync", name="acme/r1.jsonl", data=b"forged\n")
+    assert s3.get_object(Bucket="audit", Key="ipsync/acme/r1.jsonl")["Body"].read() == b"one\n"
+    with pytest.raises(JournalError, match="NoSuchBucket"):
+        upload("s3://none", name="x", data=b"")
+
+
+class _Storage(BaseHTTPRequestHandler):
+    """Cloud Storage's JSON upload, as far as a media upload with a precondition goes."""
+
+    objects: ClassVar[dict[str, bytes]] = {}
+
+    def do_POST(self) -> None:
+        query = parse_qs(urlsplit(self.path).query)
+        data = self.rfile.read(int(self.headers["Content-Length"]))
+        key = f"{self.path.split('/')[5]}/{query['name'][0]}"
+        taken = query["ifGenerationMatch"] == ["0"] and key in self.objects
+        if not taken:
+            self.objects[key] = data
+        self.send_response(412 if taken else 200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+def test_cloud_storage_too(monkeypatch):
+    _Storage.objects = {}
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Storage)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
+    try:
+        assert upload("gs://audit/ipsync/", name="acme/r 1.jsonl", data=b"one\n") == "gs://audit/ipsync/acme/r 1.jsonl"
+        with pytest.raises(JournalError, match="was not written: 412"):
+            upload("gs://audit/ipsync", name="acme/r 1.jsonl", data=b"forged\n")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert _Storage.objects == {"audit/ipsync/acme/r 1.jsonl": b"one\n"}
+
+
+def test_ocsf(tmp_path):
+    path = tmp_path / "a.jsonl"
+    with Journal.open(
+        path, owner="acme", actor="me@host", run="r1", clock=lambda: datetime(2026, 1, 31, 9, tzinfo=UTC)
+    ) as journal:
+        journal.record("feed", feed="qatech", rejected="no answer")
+        intent = journal.record("intent", resource="aws/1/r/sg-1", kind="remove", before=["x"], after=[])
+        journal.record("outcome", intent=intent.seq, result="denied", error="no", request_id="req-7")
+        journal.record("recovered", intent=intent.seq, result="applied", now=[])
+        journal.record("run-ended", mode="sync", targets=[])
+    feed, asked, denied, settled, ended = export(show(path), version="9")
+    assert (feed["class_uid"], feed["activity_id"], feed["type_uid"]) == (6003, 2, 600302)
+    assert feed["status"] == "Failure"
+    assert (asked["activity_name"], asked["resources"]) == ("Delete", [{"uid": "aws/1/r/sg-1", "type": "firewall"}])
+    assert asked["time"] == 1769850000000
+    assert (denied["status_id"], denied["status_detail"], denied["api"]["request"]) == (2, "no", {"uid": "req-7"})
+    assert denied["api"]["operation"] == "outcome:remove"
+    assert denied["resources"] == asked["resources"]
+    assert settled["status"] == "Success"
+    assert ended["activity_name"] == "Other"
+    json.dumps([feed, asked, denied, settled, ended])

@@ -11,6 +11,7 @@ import json
 import re
 import socket
 import struct
+import sys
 import threading
 import time
 from dataclasses import dataclass, field
@@ -372,6 +373,11 @@ def _error(refusal: Refused) -> Body:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     cloud: GcpCloud
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Stay silent about a client that went away, as a killed one does."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,0 +1,47 @@
+"""Run every proof and print one table; exit 1 if a promise was broken.
+
+`--quick` does little of each: minutes become seconds, and what is reached says so. A part can be named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from proof import kills, processes, replay, stateful
+from proof.table import Row, broken, text
+
+Part = Callable[[argparse.Namespace], list[Row]]
+
+
+PARTS: dict[str, Part] = {
+    "kills": lambda asked: kills.rows(100 if asked.quick else kills.TO_REACH),
+    "processes": lambda asked: processes.rows(*((6, 1) if asked.quick else (240, 40))),
+    "stateful": lambda asked: stateful.rows(2_000 if asked.quick else stateful.TO_REACH),
+    "replay": lambda asked: replay.rows(asked.history),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the parts that were named, or all."""
+    parser = argparse.ArgumentParser(prog="proof", description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all")
+    parser.add_argument("--quick", action="store_true", help="little of each")
+    parser.add_argument("--history", type=Path, default=replay.FIXTURE, help="a folder of published lists' histories")
+    asked = parser.parse_args(argv)
+    if unknown := [name for name in asked.parts if name not in PARTS]:
+        parser.error(f"no part is named {', '.join(unknown)}; there are {', '.join(PARTS)}")
+    rows: list[Row] = []
+    for name in asked.parts or PARTS:
+        started = time.monotonic()
+        rows += PARTS[name](asked)
+        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+    print(text(rows))
+    return 1 if broken(rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""Published lists, version by version, through the real engine under the default config on a virtual clock.
+
+A pass runs at each version and whenever the plan's own words make one matter: when an address is due, and when
+a human, 24 h after a guard asked, approves what the plan says then. Passes in between would change nothing.
+Beside it stands a mirror, which makes the door equal the list at once. In production each time gets up to
+`schedule.every` (15 minutes) added, for both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from statistics import median, quantiles
+
+from factory import GROUP, Stage, aws_target, config
+
+from ipsync.addresses import canonical, parse
+from ipsync.model import Limits, Verdict
+from ipsync.plan import Plan
+from ipsync.report import Report
+from ipsync.sandbox.memory import MemoryCloud
+from proof import ROOT
+from proof.history import Door, Version, load, mirror
+from proof.table import Row
+
+FIXTURE = ROOT / "tests" / "proof_data"
+GRACE = timedelta(hours=72)
+HUMAN = timedelta(hours=24)
+"""How long a human takes to look at a plan that wants an approval."""
+QUOTA = 10_000
+FEWER = 0.90
+EASED = Limits(min_prefix_v4=8, max_addresses=10_000)
+"""What an operator has to write into the config to use a list that lists whole providers."""
+
+
+@dataclass(slots=True)
+class Replayed:
+    """One list's replay. `refused` counts versions that a feed guard refused whole."""
+
+    name: str
+    versions: list[Version]
+    door: Door
+    naive: Door
+    passes: int = 0
+    refused: int = 0
+    approvals: int = 0
+    notes: list[str] = field(default_factory=list)
+
+
+def replay(path: Path, limits: Limits | None = None) -> Replayed:
+    """Replay one file; `limits` None means the default config's."""
+    versions = [replace(v, listed=_canonical(v.listed)) for v in load(path)]
+    result = Replayed(path.stem, versions, Door(versions), mirror(versions))
+    target = aws_target(limits=(("qatech", limits or Limits()),))
+    stage = Stage(config(target, grace=GRACE), cloud=MemoryCloud(groups={GROUP: {}}, quota=QUOTA))
+    _Clock(stage, result).run()
+    return result
+
+
+def _canonical(listed: Iterable[str]) -> frozenset[str]:
+    return frozenset(canonical(parse(text)) for text in listed)
+
+
+class _Clock:
+    """Moves the stage from one moment that matters to the next."""
+
+    def __init__(self, stage: Stage, result: Replayed) -> None:
+        self.stage, self.result = stage, result
+        self.listed: frozenset[str] = frozenset()
+        self.due: set[datetime] = set()
+        self.asked: dict[str, datetime] = {}
+        self.waiting = ""
+
+    def run(self) -> None:
+        for version, until in self._spans():
+            self.listed = version.listed
+            self.stage.lists["qatech"] = sorted(version.listed)
+            report = self._pass(version.at)
+            self.result.refused += _refused(report)
+            while (moment := self._next()) and moment < until:
+                self._pass(moment)
+        self.result.door.end(self.stage.now)
+
+    def _spans(self) -> Iterator[tuple[Version, datetime]]:
+        versions = self.result.versions
+        ends = [v.at for v in versions[1:]] + [versions[-1].at + GRACE + 2 * HUMAN]
+        return zip(versions, ends, strict=True)
+
+    def _next(self) -> datetime | None:
+        moments = [m for m in self.due if m > self.stage.now]
+        if self.waiting:
+            moments.append(max(self.asked[self.waiting] + HUMAN, self.stage.now + timedelta(minutes=15)))
+        return min(moments, default=None)
+
+    def _pass(self, at: datetime) -> Report:
+        self.stage.now = at
+        self.result.passes += 1
+        plan = self.stage.plan().plan
+        approved = self._approved(plan, at)
+        report = self.stage.sync(approve=plan.id if approved else None)
+        self.result.approvals += approved
+        self.due = {leaving.until for leaving in report.plan.elements[0].leaving if leaving.until}
+        self.result.door.set(self.stage.held(), at=at, listed=self.listed)
+        return report
+
+    def _approved(self, plan: Plan, at: datetime) -> bool:
+        """Tell whether the human has approved this very plan: 24 h after it was first shown."""
+        self.waiting = plan.id if _wants_approval(plan) else ""
+        if not self.waiting or at < self.asked.setdefault(plan.id, at) + HUMAN:
+            return False
+        self.waiting = ""
+        return True
+
+
+def _wants_approval(plan: Plan) -> bool:
+    return any(work.verdict is Verdict.NEEDS_APPROVAL for work in plan.work)
+
+
+def _refused(report: Report) -> bool:
+    guards = {v.guard for e in report.plan.elements for v in e.violations if v.verdict is Verdict.REFUSE}
+    return bool(guards & {"feed", "empty", "min-prefix", "max-addresses", "special-use"})
+
+
+# ── the table ────────────────────────────────────────────────────────────────
+
+
+def rows(folder: Path) -> list[Row]:
+    """Replay every list of a folder and judge them together."""
+    found, judged = [], []
+    for path in sorted(folder.glob("*.jsonl")):
+        made = replay(path)
+        found.append(_row(made, "default config"))
+        if made.refused > len(made.versions) / 2:
+            # Nothing was let in, so nothing could go wrong: the figures would flatter. Judged as it would be used.
+            made = replay(path, EASED)
+            found.append(_row(made, f"min-prefix /{EASED.min_prefix_v4}, max-addresses {EASED.max_addresses}"))
+        judged.append(made)
+    return [*found, *_judged(judged)]
+
+
+def _row(made: Replayed, how: str) -> Row:
+    door, naive = made.door, made.naive
+    text = (
+        f"refused {made.refused} of {len(made.versions)}, approvals {made.approvals}; "
+        f"premature {door.premature} (mirror {naive.premature}), wipes {door.wipes} ({naive.wipes}), "
+        f"exposed {_spread(door.exposed)}, late {len(door.shut_out)} × {_spread(door.shut_out)}"
+    )
+    return Row(f"replay {made.name}, {how}", made.passes, text)
+
+
+def _judged(all_made: list[Replayed]) -> list[Row]:
+    passes = sum(m.passes for m in all_made)
+    wipes, mirrored = (sum(d.wipes for d in doors) for doors in _doors(all_made))
+    ours, theirs = (sum(d.premature for d in doors) for doors in _doors(all_made))
+    exposed = [h for m in all_made for h in m.door.exposed]
+    fewer = 1 - ours / theirs if theirs else 1.0
+    return [
+        Row("replay: wipes", passes, f"{wipes} (mirror {mirrored})", "0", wipes == 0),
+        Row(
+            "replay: premature removals",
+            passes,
+            f"{ours} (mirror {theirs}): {fewer:.1%} fewer",
+            f"≥ {FEWER:.0%} fewer",
+            fewer >= FEWER,
+        ),
+        Row("replay: exposure", passes, _spread(exposed), "median ≤ 72 h", not exposed or median(exposed) <= 72),
+    ]
+
+
+def _doors(all_made: list[Replayed]) -> tuple[list[Door], list[Door]]:
+    return [m.door for m in all_made], [m.naive for m in all_made]
+
+
+def _spread(values: list[float]) -> str:
+    if not values:
+        return "none"
+    ninetieth = quantiles(values, n=10, method="inclusive")[-1] if len(values) > 1 else values[0]
+    return f"median {median(values):.0f} h, p90 {ninetieth:.0f} h"

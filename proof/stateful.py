@@ -1,0 +1,63 @@
+"""Hypothesis' state machine over ipsync, far longer than in the tests, with another seed in each process."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from proof.table import Row
+
+PROCESSES = max(2, os.cpu_count() or 2)
+TO_REACH = 200_000
+EXAMPLES, LENGTH = 100, 50
+MOST_FAULTS_SHOWN = 1500
+
+
+def rows(steps: int) -> list[Row]:
+    """Run at least this many steps; judged against the promised number where that many were asked for."""
+    share = -(-steps // PROCESSES)
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        parts = list(pool.map(_run, [share] * PROCESSES, range(1, PROCESSES + 1)))
+    counts = sum((Counter(c) for c, _ in parts), Counter[str]())
+    faults = [fault for _, fault in parts if fault]
+    total = counts.total()
+    kinds = ", ".join(f"{name} {number:,}" for name, number in counts.most_common())
+    reached = f"{total:,} steps, {len(faults)} promises broken"
+    ok = not faults and total >= min(steps, TO_REACH)
+    return [
+        Row("stateful machine", total, reached, f"≥ {min(steps, TO_REACH):,} steps, 0 broken", ok),
+        Row("  of them", total, kinds),
+        *(Row("  BROKEN", 1, fault) for fault in faults),
+    ]
+
+
+def _run(steps: int, seed: int) -> tuple[dict[str, int], str]:
+    """Run the machine until it has made so many steps; return the counts, and the first fault's story."""
+    from hypothesis import HealthCheck, settings
+    from hypothesis import seed as seeded
+    from hypothesis.stateful import run_state_machine_as_test
+    from machine import STEPS, Promises
+
+    how = settings(
+        max_examples=EXAMPLES,
+        stateful_step_count=LENGTH,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+    )
+    round_ = 0
+    while STEPS.total() < steps:
+        round_ += 1
+        try:
+            run_state_machine_as_test(seeded(seed * 1_000_000 + round_)(Promises), settings=how)
+        except AssertionError as error:
+            return dict(STEPS), _story(error)
+    return dict(STEPS), ""
+
+
+def _story(error: BaseException) -> str:
+    told = "\n".join([str(error), *getattr(error, "__notes__", [])])
+    return told[:MOST_FAULTS_SHOWN]

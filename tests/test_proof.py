@@ -1,0 +1,33 @@
+"""`make prove` in short: each proof runs on every commit; the figures that count come from the long run."""
+
+from __future__ import annotations
+
+import pytest
+
+from proof import kills, processes, replay
+from proof.table import Row, broken, text
+
+
+def test_a_killed_run_is_made_good_by_the_next():
+    assert broken(kills.rows(60)) == []
+
+
+@pytest.mark.slow
+def test_a_killed_process_is_made_good_by_the_next():
+    assert broken(processes.rows(3, 1)) == []
+
+
+@pytest.mark.slow
+def test_a_published_list_replayed_wipes_nothing():
+    assert broken(replay.rows(replay.FIXTURE)) == []
+
+
+def test_the_table_tells_promises_from_notes():
+    rows = [Row("kills", 1000, "all", "all", ok=True), Row("  of them", 3, "x"), Row("wipes", 2, "1", "0", ok=False)]
+    assert text(rows).splitlines() == [
+        "what   runs   reached  to reach",
+        "kills  1,000  all      all       ok",
+        "  of them: x",
+        "wipes  2      1        0         BROKEN",
+    ]
+    assert broken(rows) == rows[2:]

@@ -18,13 +18,10 @@ from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshabl
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
-    HTTPClientError,
     NoCredentialsError,
     ProfileNotFound,
-    ReadTimeoutError,
 )
 from botocore.parsers import ResponseParserError
 
@@ -47,6 +44,9 @@ DENIALS = {
 STALES = {
     *("InvalidPermission.Duplicate", "InvalidPermission.NotFound", "InvalidSecurityGroupRuleId.NotFound"),
 }
+NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError)
+"""There was no connection to send the request over."""
+_TRIES = threading.local()
 _LOCK = threading.Lock()
 _LOADER: list[Any] = []
 _SESSIONS: dict[AwsAccount, botocore.session.Session] = {}
@@ -58,13 +58,15 @@ def client(service: str, where: AwsGroups) -> Any:
         try:
             session = _SESSIONS.get(where.account) or _session(where.account)
             _SESSIONS[where.account] = session
-            return session.create_client(
+            made = session.create_client(
                 service, region_name=where.region, endpoint_url=where.endpoint_url, config=CONFIG
             )
         except ProfileNotFound as error:
             raise Denied(f"{error}; check `account: {{profile: …}}` and ~/.aws/config") from None
         except (BotoCoreError, ValueError) as error:
             raise Denied(f"no AWS client for {where.region}: {error}") from None
+    made.meta.events.register(f"needs-retry.{service}", _note_try)
+    return made
 
 
 def _session(account: AwsAccount) -> botocore.session.Session:
@@ -94,19 +96,39 @@ def _assume(core: Any, account: AwsAccount, role_arn: str) -> None:
 
 
 def call(operation: Callable[[], dict[str, Any]], *, subject: str, writes: bool) -> dict[str, Any]:
-    """Make one call; raise what it means for the target. `subject` says what was being done, for the message."""
+    """Make one call; raise what it means for the target. `subject` says what was being done, for the message.
+
+    botocore tries again by itself. Once a reply to a write was lost, no later answer tells what became of the first
+    try (a `Duplicate` may be our own): that is Uncertain.
+    """
+    _TRIES.lost = False
     try:
         return operation()
-    except ClientError as error:
-        raise _meaning(error, subject, writes=writes) from None
-    except NoCredentialsError:
-        raise Denied(f"{subject}: no AWS credentials were found; see the AWS documentation on credentials") from None
-    except (ReadTimeoutError, ConnectionClosedError) as error:
-        raise _silence(error, subject, writes=writes) from None
-    except (ConnectTimeoutError, EndpointConnectionError) as error:
-        raise Unreachable(f"{subject}: AWS can't be reached ({error})") from None
-    except (HTTPClientError, BotoCoreError, ResponseParserError) as error:
-        raise _silence(error, subject, writes=writes) from None
+    except (BotoCoreError, ClientError, ResponseParserError) as error:
+        meaning = _meaning(error, subject, writes=writes)
+    if writes and _TRIES.lost:
+        raise Uncertain(str(meaning), code=meaning.code, request_id=meaning.request_id)
+    raise meaning
+
+
+def _note_try(
+    response: tuple[Any, dict[str, Any]] | None = None, caught_exception: Exception | None = None, **_more: object
+) -> None:
+    """Remember that a try may have been carried out, before botocore decides whether to try again."""
+    if response is None:
+        _TRIES.lost = _TRIES.lost or not isinstance(caught_exception, NEVER_LEFT)
+    elif response[0].status_code >= 500:  # noqa: PLR2004 - HTTP's server errors
+        _TRIES.lost = _TRIES.lost or response[1].get("Error", {}).get("Code") not in THROTTLES
+
+
+def _meaning(error: Exception, subject: str, *, writes: bool) -> CloudError:
+    if isinstance(error, ClientError):
+        return _answered(error, subject, writes=writes)
+    if isinstance(error, NoCredentialsError):
+        return Denied(f"{subject}: no AWS credentials were found; see the AWS documentation on credentials")
+    if isinstance(error, NEVER_LEFT):
+        return Unreachable(f"{subject}: AWS can't be reached ({error})")
+    return _silence(error, subject, writes=writes)
 
 
 def _silence(error: Exception, subject: str, *, writes: bool) -> CloudError:
@@ -114,7 +136,7 @@ def _silence(error: Exception, subject: str, *, writes: bool) -> CloudError:
     return kind(f"{subject}: no usable answer from AWS ({type(error).__name__})", code=type(error).__name__)
 
 
-def _meaning(error: ClientError, subject: str, *, writes: bool) -> CloudError:
+def _answered(error: ClientError, subject: str, *, writes: bool) -> CloudError:
     said, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
     code, text = str(said.get("Code", "")), str(said.get("Message", ""))
     status = int(meta.get("HTTPStatusCode", 0))

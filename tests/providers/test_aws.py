@@ -214,6 +214,17 @@ def test_a_write_s_fault_is_told_apart(aws, fault, count, error):
         Writer(target(aws, group)).execute(step("add", group, entry))
 
 
+def test_a_refusal_after_a_lost_reply_is_no_answer(aws):
+    """botocore tries again, and EC2 says Duplicate: of our own rule."""
+    group = aws.make_group("web")
+    aws.faults.plan("AuthorizeSecurityGroupIngress", "reset-after")
+    entry = Entry(hosts(1)[0], HTTPS, (("description", "d"), ("ipsync:owner", "acme")))
+    with pytest.raises(Uncertain, match="Duplicate"):
+        Writer(target(aws, group)).execute(step("add", group, entry))
+    with pytest.raises(Stale, match="Duplicate"):  # what was lost before says nothing about this call
+        Writer(target(aws, group)).execute(step("add", group, entry))
+
+
 def test_a_passing_throttle_is_waited_out(aws):
     group = aws.make_group("web")
     aws.faults.plan("AuthorizeSecurityGroupIngress", "throttle", "throttle")

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable
-from threading import Event
+from threading import Event, Timer
 from types import FrameType
 
 import schedule
@@ -20,6 +21,10 @@ log = logging.getLogger(__name__)
 
 LONGEST_WAIT = 60.0
 """Seconds between two looks at the schedule, so that a suspended machine catches up soon."""
+PATIENCE = 25.0
+"""Seconds from the signal to the end at the latest: Kubernetes kills after 30 (terminationGracePeriodSeconds)."""
+UNKNOWN = 4
+"""The exit code where something may be half done (the contract's section 1)."""
 
 
 class SteadyJob(schedule.Job):
@@ -63,11 +68,28 @@ def _guarded(one_pass: Callable[[], object]) -> None:
 
 
 def stop_on_signals(stop: Event) -> None:
-    """Let SIGTERM and SIGINT ask for an end after the write in flight; a second one changes nothing."""
+    """Let SIGTERM and SIGINT ask for an end after the write in flight; a second one changes nothing.
+
+    Where a cloud doesn't answer, the process ends without it after `PATIENCE` seconds, with the exit code for
+    "unknown": the intent is in the audit log, and the next run settles it as it does after a kill.
+    """
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        log.warning("%s: ending after the write in flight", signal.Signals(number).name)
+        if stop.is_set():
+            return
+        log.warning(
+            "%s: ending after the write in flight, in %g s at the latest", signal.Signals(number).name, PATIENCE
+        )
         stop.set()
+        watchdog = Timer(PATIENCE, _give_up)
+        watchdog.daemon = True
+        watchdog.start()
 
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
+
+
+def _give_up() -> None:
+    log.error("a cloud hasn't answered in %g s: ending without it; the next run reads back what became of it", PATIENCE)
+    logging.shutdown()
+    os._exit(UNKNOWN)

@@ -75,7 +75,8 @@ def _copied(config: Config, journal: Journal, report: Report) -> Report:
         return report
     from ipsync.journal import sinks  # noqa: PLC0415 - brings a cloud's library
 
-    name = f"{config.owner}/{now():%Y/%m/%d/%H%M%S}-{report.run}.jsonl"
+    last = int(report.checkpoint.partition(":")[0])
+    name = f"{config.owner}/{now():%Y/%m/%d/%H%M%S}-{last:010d}-{report.run}.jsonl"  # sorted, the chain's order
     try:
         where = sinks.upload(config.audit_objects, name=name, data=journal.uncopied())
         head = journal.record("copied", object=where)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime
@@ -81,14 +82,25 @@ def test_jitter_spreads_the_runs():
     assert len(waits) > 20
 
 
+WORKER = """
+import threading, time
+from ipsync import daemon
+daemon.PATIENCE = 0.5
+stop = threading.Event()
+daemon.stop_on_signals(stop)
+print("ready", flush=True)
+stop.wait()
+time.sleep({busy})
+"""
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_ask_for_an_end(number):
-    stop = threading.Event()
-    before = {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        daemon.stop_on_signals(stop)
-        os.kill(os.getpid(), number)
-        assert stop.wait(2)
-    finally:
-        for known, handler in before.items():
-            signal.signal(known, handler)
+@pytest.mark.parametrize(("busy", "code"), [(0, 0), (60, daemon.UNKNOWN)], ids=["at once", "a cloud hangs"])
+def test_a_signal_ends_the_worker_soon_whatever_a_cloud_does(number, busy, code):
+    command = [sys.executable, "-c", WORKER.format(busy=busy)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout.readline() == "ready\n"
+        worker.send_signal(number)
+        _, said = worker.communicate(timeout=20)
+    assert worker.returncode == code
+    assert ("hasn't answered" in said) == (code != 0)

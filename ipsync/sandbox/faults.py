@@ -53,20 +53,25 @@ class Calls:
 class Faults:
     """Faults to come, by operation, each used once; `seconds` is how long a hang lasts."""
 
-    planned: dict[str, deque[Kind]] = field(default_factory=dict)
+    planned: dict[str, deque[Kind | None]] = field(default_factory=dict)
     seconds: float = 30.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def plan(self, operation: str, *kinds: Kind) -> None:
-        """Let the next calls of an operation fail like this, in turn."""
+    def plan(self, operation: str, *kinds: Kind, after: int = 0) -> None:
+        """Let the next calls of an operation fail like this, in turn, once `after` calls went well."""
         with self._lock:
-            self.planned.setdefault(operation, deque()).extend(kinds)
+            self.planned.setdefault(operation, deque()).extend([*[None] * after, *kinds])
 
     def take(self, operation: str) -> Kind | None:
         """Return the fault of this call, if there is one."""
         with self._lock:
             waiting = self.planned.get(operation)
             return waiting.popleft() if waiting else None
+
+    def waiting(self, operation: str) -> int:
+        """Tell how many faults are still to come."""
+        with self._lock:
+            return sum(kind is not None for kind in self.planned.get(operation, ()))
 
     def clear(self) -> None:
         """Plan nothing."""

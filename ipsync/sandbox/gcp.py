@@ -69,6 +69,8 @@ class GcpCloud:
     def __init__(self) -> None:
         self.calls_made, self.faults = Calls(), Faults()
         self.violations: list[str] = []
+        self.opened: list[str] = []
+        """Rules that a request opened to everybody, be it by an empty list."""
         self.max_ranges, self.operation_polls, self.quota = 256, 1, 10_000
         self.failing: list[Body] = []
         """Errors that the next operations end with, each as {"code", "message"}."""
@@ -115,6 +117,7 @@ class GcpCloud:
         self._denied.clear()
         self.failing.clear()
         self.violations.clear()
+        self.opened.clear()
         self.faults.clear()
         self.calls_made.clear()
         self.max_ranges, self.operation_polls = 256, 1
@@ -250,26 +253,33 @@ class GcpCloud:
             raise Refused(409, "alreadyExists", text)
         if len(project.rules) >= self.quota:
             raise Refused(403, "quotaExceeded", "Quota 'FIREWALLS' exceeded.")
-        project.rules[name] = self._whole(path["project"], body)
+        project.rules[name] = self._written(path["project"], body)
         return name
 
     def _patch(self, project: _Project, path: dict[str, str], body: Body) -> str:
         held = _rule(project, path["firewall"])
         _immutable(held, body)
-        project.rules[path["firewall"]] = self._whole(path["project"], {**held, **body})
+        project.rules[path["firewall"]] = self._written(path["project"], {**held, **body})
         return path["firewall"]
 
     def _put(self, project: _Project, path: dict[str, str], body: Body) -> str:
         held = _rule(project, path["firewall"])
         _immutable(held, body)
         kept = {key: held[key] for key in IMMUTABLE}
-        project.rules[path["firewall"]] = self._whole(path["project"], {**body, **kept})
+        project.rules[path["firewall"]] = self._written(path["project"], {**body, **kept})
         return path["firewall"]
 
     def _delete(self, project: _Project, path: dict[str, str]) -> str:
         _rule(project, path["firewall"])
         del project.rules[path["firewall"]]
         return path["firewall"]
+
+    def _written(self, project: str, body: Body) -> Body:
+        """Return the rule as it will be, and note a request that opens it to everybody: Google carries it out."""
+        rule = self._whole(project, body)
+        if set(rule.get("sourceRanges", ())) & {"0.0.0.0/0", "::/0"}:
+            self.opened.append(str(rule["name"]))
+        return rule
 
     def _whole(self, project: str, body: Body) -> Body:
         """Return the rule as Google stores it, or refuse it."""

@@ -18,8 +18,11 @@ from ipsync.addresses import sort_key
 from ipsync.model import Entry, Leaving, Network, Service, State, Target
 from ipsync.ownership import STATIC, Mark, entry_note, mark_of
 
-CLOCK_SKEW = timedelta(hours=1)
-"""A leaving mark further than this in the future comes from a wrong clock, and is set anew."""
+CLOCK_SKEW = timedelta(hours=48)
+"""A leaving mark further than this in the future comes from a wrong clock, and is set anew.
+
+Up to this it is believed, since it may be our own clock that is behind: setting the mark anew would then let the
+address go that much too early. Believing a wrong one keeps it that much longer at the most."""
 
 Wants = Mapping[Entry, Mapping[str, frozenset[str]]]
 """Each wanted entry, by target, with its origins: names of feeds, or STATIC."""

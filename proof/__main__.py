@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from proof import kills, processes, replay, stateful
+from proof import calls, kills, processes, replay, stateful, surroundings
 from proof.table import Row, broken, text
 
 Part = Callable[[argparse.Namespace], list[Row]]
@@ -20,6 +20,8 @@ Part = Callable[[argparse.Namespace], list[Row]]
 PARTS: dict[str, Part] = {
     "kills": lambda asked: kills.rows(100 if asked.quick else kills.TO_REACH),
     "processes": lambda asked: processes.rows(*((6, 1) if asked.quick else (240, 40))),
+    "calls": lambda asked: calls.rows(quick=asked.quick),
+    "surroundings": lambda asked: surroundings.rows(quick=asked.quick),
     "stateful": lambda asked: stateful.rows(2_000 if asked.quick else stateful.TO_REACH),
     "replay": lambda asked: replay.rows(asked.history),
 }

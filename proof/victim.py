@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import resource
 import signal
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,6 +21,7 @@ import boto3  # noqa: F401 - before the fork: each import costs every victim its
 import google.cloud.compute_v1  # noqa: F401 - as above
 
 from ipsync import config, worker
+from ipsync.errors import JournalError
 from ipsync.providers import aws_security_group, gcp_firewall  # noqa: F401 - as above
 from ipsync.report import exit_code
 
@@ -50,6 +52,19 @@ def sync(path: Path, hours: int, kill_at: int, answer: Connection) -> None:
     os.fsync = fuse.around(os.fsync)
     http.client.HTTPConnection.endheaders = fuse.around(http.client.HTTPConnection.endheaders)  # type: ignore[method-assign]
     http.client.HTTPConnection.getresponse = fuse.around(http.client.HTTPConnection.getresponse)  # type: ignore[method-assign]
+    answer.send((_pass(path, hours), fuse.points))
+
+
+def sync_with_room(path: Path, hours: int, room: int, answer: Connection) -> None:
+    """Make one pass where no file grows beyond `room` bytes; answer with its exit code and the log's error."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
+    try:
+        answer.send((_pass(path, hours), ""))
+    except JournalError as error:
+        answer.send((4 if error.wrote else 1, str(error)))
+
+
+def _pass(path: Path, hours: int) -> int:
     loaded = config.load(path, os.environ)
     report = worker.sync_once(loaded, clock=lambda: worker.now() + timedelta(hours=hours))
-    answer.send((exit_code(report, detailed=False), fuse.points))
+    return exit_code(report, detailed=False)

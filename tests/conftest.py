@@ -33,3 +33,4 @@ def gcp(_gcp):
     _gcp.reset()
     yield _gcp
     assert _gcp.violations == [], "Google's own description rejects a request or one of our answers"
+    assert _gcp.opened == [], "a request opened a rule to everybody"

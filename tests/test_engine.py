@@ -86,6 +86,23 @@ def test_an_address_that_comes_back_starts_its_grace_anew():
     assert D in stage.ranges()
 
 
+@pytest.mark.parametrize(
+    ("off", "stays", "leaves"),
+    [(-24, 71, 72), (24, 95, 96), (24 * 365, 71, 72)],
+    ids=["behind now", "ahead when it was marked", "a year ahead when it was marked"],
+)
+def test_a_wrong_clock_lets_nothing_go_early(off, stays, leaves):
+    """A mark in the future: was the clock ahead then, or is it behind now? The answer that keeps the door open holds."""
+    stage = both()
+    start = stage.now
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C]
+    for hour, held in ((max(0, off), True), (min(0, off), True), (stays, True), (leaves, False)):
+        stage.now = start + timedelta(hours=hour)
+        stage.sync()
+        assert (D in stage.held(), D in stage.ranges()) == (held, held)
+
+
 @pytest.mark.parametrize(("grace", "left"), [(timedelta(0), 3), (None, 4)])
 def test_grace_can_be_nothing_or_for_ever(grace, left):
     stage = Stage(config(aws_target(), grace=grace), lists={"qatech": [A, B, C, D]})

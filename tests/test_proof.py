@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proof import kills, processes, replay
+from proof import calls, kills, processes, replay, surroundings
 from proof.table import Row, broken, text
 
 
@@ -15,6 +15,16 @@ def test_a_killed_run_is_made_good_by_the_next():
 @pytest.mark.slow
 def test_a_killed_process_is_made_good_by_the_next():
     assert broken(processes.rows(3, 1)) == []
+
+
+@pytest.mark.slow
+def test_whatever_a_cloud_call_meets_is_made_good():
+    assert broken(calls.rows(quick=True)) == []
+
+
+@pytest.mark.slow
+def test_disks_clocks_signals_and_neighbours_do_no_harm():
+    assert broken(surroundings.rows(quick=True)) == []
 
 
 @pytest.mark.slow

@@ -30,8 +30,12 @@ class Lock:
                 os.close(self._handle)
                 raise JournalError(f"{path} is held by {holder}; waited {timeout:g} s, and nothing was written")
             time.sleep(PAUSE)
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, f"run {run}, process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        try:
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, f"run {run}, process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+        except OSError as error:
+            os.close(self._handle)
+            raise JournalError(f"{self._path}: can't be written: {error.strerror}; nothing was written") from None
 
     def _taken(self) -> bool:
         try:

@@ -173,6 +173,8 @@ RULE = {"name": "r", "sourceRanges": ["8.8.8.8/32"], "allowed": [{"IPProtocol": 
 def test_no_sources_is_the_whole_internet(gcp):
     requests.post(url(gcp), json={"name": "r", "allowed": RULE["allowed"]}, timeout=5)
     assert gcp.firewalls("acme")["r"]["sourceRanges"] == ["0.0.0.0/0"]
+    assert gcp.opened == ["r"]
+    gcp.opened.clear()
 
 
 def test_put_resets_what_it_does_not_name_and_patch_leaves_it(gcp):
@@ -183,6 +185,7 @@ def test_put_resets_what_it_does_not_name_and_patch_leaves_it(gcp):
     requests.put(url(gcp, "/r"), json={"name": "r", "allowed": RULE["allowed"]}, timeout=5)
     body = gcp.firewalls("acme")["r"]
     assert (body["sourceRanges"], body.get("targetTags"), body["priority"]) == (["0.0.0.0/0"], None, 1000)
+    gcp.opened.clear()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,154 @@
+"""Every call to both strict clouds, met by every fault: once at its first use, once later, and without end.
+
+The operations are those that unharmed runs were seen to make, so a new call is part of the matrix by itself. Each
+trial has a group and a project of its own. A run that meets a fault may say an error; it may not say that all is
+well when it isn't, that nothing was touched when something was, or leave what two more runs don't make good.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+from ipsync import demo
+from ipsync.providers import aws_client, gcp_client
+from ipsync.sandbox.faults import KINDS, Calls, Faults, Kind
+from proof.table import Row
+from proof.trial import BEGINNINGS, FURTHER, Trial, settled
+
+Cloud = Literal["aws", "gcp"]
+PROCESSES = 6
+"""Most of the time is waiting."""
+ENDLESS = 200
+SOME = 17
+"""A quick run takes one combination in so many."""
+WELL = {0, 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a hang lasts, and after how long ipsync gives up on an answer; None: as in production. Seconds."""
+
+    hang: float = 30.0
+    timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """One fault: what it meets, after how many calls that go well, and how often."""
+
+    beginning: int
+    cloud: Cloud
+    operation: str
+    kind: Kind
+    after: int
+    times: int
+
+    def __str__(self) -> str:
+        often = "always" if self.times > 1 else f"at call {self.after + 1}"
+        return f"{BEGINNINGS[self.beginning].name}: {self.cloud} {self.operation} {self.kind}, {often}"
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one trial went: the exit code under the fault, and what was wrong."""
+
+    combination: Combination
+    code: int
+    faults: list[str]
+
+
+# ── one process with clouds of its own ───────────────────────────────────────
+
+_stack = ExitStack()
+_stage: list[tuple[demo.Stage, Path]] = []
+_numbers = iter(range(1, 1_000_000))
+
+
+def _start(patience: Patience) -> None:
+    folder = Path(_stack.enter_context(tempfile.TemporaryDirectory(prefix="ipsync-proof-")))
+    clouds = _stack.enter_context(demo.stage(folder))
+    clouds.aws.faults.seconds = clouds.gcp.faults.seconds = patience.hang
+    if patience.timeout:
+        brief = aws_client.Config(read_timeout=patience.timeout, retries={"total_max_attempts": 2, "mode": "standard"})
+        aws_client.CONFIG = aws_client.CONFIG.merge(brief)
+        gcp_client.TIMEOUT, gcp_client.DEADLINE = patience.timeout, 3 * patience.timeout
+    _stage.append((clouds, folder))
+
+
+def _trial(beginning: int) -> Trial:
+    clouds, folder = _stage[0]
+    return Trial(clouds, folder, next(_numbers), BEGINNINGS[beginning])
+
+
+def _seen(beginning: int) -> list[tuple[Cloud, str, int]]:
+    """Return which calls an unharmed run makes, and how often."""
+    clouds, _ = _stage[0]
+    trial = _trial(beginning)
+    made: dict[Cloud, Calls] = {"aws": clouds.aws.calls_made, "gcp": clouds.gcp.calls_made}
+    for calls in made.values():
+        calls.clear()
+    trial.sync()
+    counts = {cloud: Counter(c.operation for c in calls.made) for cloud, calls in made.items()}
+    return [(cloud, operation, n) for cloud, found in counts.items() for operation, n in found.items()]
+
+
+def _meet(combination: Combination) -> Ended:
+    clouds, _ = _stage[0]
+    trial = _trial(combination.beginning)
+    faults: Faults = {"aws": clouds.aws.faults, "gcp": clouds.gcp.faults}[combination.cloud]
+    faults.plan(combination.operation, *[combination.kind] * combination.times, after=combination.after)
+    code = trial.sync()
+    met = not faults.waiting(combination.operation) or combination.times > 1
+    faults.clear()
+    found = [] if met else ["the fault never came"]
+    found += trial.faults(quiet=code in WELL)
+    found += ["it said that nothing was touched"] if code == 1 and trial.held() != trial.before else []
+    return Ended(combination, code, found + settled(trial))
+
+
+# ── the matrix ───────────────────────────────────────────────────────────────
+
+
+def rows(*, quick: bool) -> list[Row]:
+    """Meet every combination; quick: some of them, with less patience."""
+    patience = Patience(1.5, 1.0) if quick else Patience()
+    processes = 2 if quick else PROCESSES
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(patience,)) as pool:
+        seen = list(pool.map(_seen, range(len(BEGINNINGS))))
+        combinations = list(_combinations(seen))[:: SOME if quick else 1]
+        ended = list(pool.map(_meet, combinations))
+    return _table(ended)
+
+
+def _combinations(seen: list[list[tuple[Cloud, str, int]]]) -> Iterator[Combination]:
+    for beginning, calls in enumerate(seen):
+        for cloud, operation, often in calls:
+            for kind in KINDS:
+                yield Combination(beginning, cloud, operation, kind, 0, 1)
+                yield Combination(beginning, cloud, operation, kind, 0, ENDLESS)
+                if often > 1:
+                    yield Combination(beginning, cloud, operation, kind, often - 1, 1)
+
+
+def _table(ended: list[Ended]) -> list[Row]:
+    bad = [e for e in ended if e.faults]
+    well = sum(e.code in WELL for e in ended)
+    told = len(ended) - well
+    operations = sorted({f"{e.combination.cloud} {e.combination.operation}" for e in ended})
+    reached = f"{well} done all the same, {told} told an error and {'made' if not bad else 'not all made'} good in ≤ {FURTHER}"
+    return [
+        Row(
+            f"{len(operations)} cloud calls × {len(KINDS)} faults", len(ended), reached, "all converge in ≤ 2", not bad
+        ),
+        Row("  the calls", len(operations), ", ".join(operations)),
+        *(Row("  BROKEN", 1, f"{e.combination}, exit {e.code}: {'; '.join(e.faults)}") for e in bad[:20]),
+    ]

@@ -1,0 +1,169 @@
+"""One small world of its own in the embedded clouds, and what must be true of it at any time and in the end."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ipsync import config as configs
+from ipsync import demo, worker
+from ipsync.journal import Journal, verify
+from ipsync.report import exit_code
+
+FURTHER = 2
+"""Runs after the fault in which everything must be right."""
+CONTEXT = get_context("forkserver")
+CONTEXT.set_forkserver_preload(["proof.victim"])
+OLD = [f"8.8.{i}.1" for i in range(6)] + ["2600:1f14::1", "2600:1f14::2"]
+NEW = [*OLD[1:], "8.9.0.1"]
+LAST = [*NEW, "8.9.0.2"]
+DUE = 73
+"""Hours after which what the list dropped is removed."""
+TWIN = f"{OLD[2]}/32"
+
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What earlier runs have applied, and what the run to be killed finds: the list, and the hours gone by."""
+
+    name: str
+    earlier: tuple[list[str], ...]
+    listed: list[str]
+    hours: int
+    expected: frozenset[str]
+
+
+BEGINNINGS = (
+    Beginning("nothing is there yet", (), OLD, 0, frozenset(OLD)),
+    Beginning("the list changed", (OLD,), NEW, 0, frozenset([*OLD, *NEW])),
+    Beginning("removals are due", (OLD, NEW), LAST, DUE, frozenset(LAST)),
+)
+
+
+class Trial:
+    """One group and one project in the embedded clouds, with a config and a log of their own."""
+
+    def __init__(self, clouds: demo.Stage, folder: Path, number: int, beginning: Beginning) -> None:
+        self.clouds, self.beginning, self.project = clouds, beginning, f"acme-{number}"
+        self.group = clouds.aws.make_group(f"trial-{number}", region=demo.REGION)
+        sources = [{"CidrIp": c, "Description": "by hand"} for c in (demo.OFFICE, TWIN)]
+        clouds.aws.client("ec2", region=demo.REGION).authorize_security_group_ingress(
+            GroupId=self.group,
+            IpPermissions=[{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": sources}],
+        )
+        office = {"name": "allow-office-ssh", "direction": "INGRESS", "sourceRanges": [demo.OFFICE]}
+        clouds.gcp.seed_firewall(self.project, {**office, "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]})
+        self.office = clouds.gcp.firewalls(self.project)["allow-office-ssh"]
+        self.log = folder / f"audit-{number}.jsonl"
+        self.logs = [self.log]
+        self.path = folder / f"ipsync-{number}.yaml"
+        text = clouds.config_path.read_text()
+        self.owner = f"trial-{number}"
+        text = text.replace("owner: demo", f"owner: {self.owner}").replace(f"[{clouds.group}]", f"[{self.group}]")
+        text = text.replace(demo.PROJECT, self.project).replace(f"{folder}/audit.jsonl", str(self.log))
+        self.path.write_text(text)
+        for listed in beginning.earlier:
+            clouds.feed.addresses = listed
+            worker.sync_once(configs.load(self.path, os.environ))
+        clouds.feed.addresses = beginning.listed
+        self.before = self.held()
+
+    def sync(self, *, hours: int | None = None) -> int:
+        """Make one pass in this process, by default at the beginning's hour; return its exit code."""
+        late = timedelta(hours=self.beginning.hours if hours is None else hours)
+        loaded = configs.load(self.path, os.environ)
+        return exit_code(worker.sync_once(loaded, clock=lambda: worker.now() + late), detailed=False)
+
+    def held(self) -> set[str]:
+        """Return what this owner holds in both clouds, as `RESOURCE CIDR`."""
+        rules = self.clouds.aws.rules(self.group, region=demo.REGION)
+        ours = [r for r in rules if any(t["Key"] == "ipsync:owner" for t in r.get("Tags", []))]
+        found = {f"{self.group} {r.get('CidrIpv4') or r.get('CidrIpv6')}" for r in ours}
+        firewalls = self.clouds.gcp.firewalls(self.project)
+        ranges = [cidr for name, f in firewalls.items() if name != self.office["name"] for cidr in f["sourceRanges"]]
+        return found | {f"{self.project} {cidr}" for cidr in ranges}
+
+    def faults(self, *, quiet: bool) -> list[str]:
+        """Say what isn't as it must be: at any time, and once all is quiet."""
+        named = self._named()
+        found = [f"{change} has no intent" for change in self.held() ^ self.before if change not in named]
+        by_hand = [r for r in self.clouds.aws.rules(self.group, region=demo.REGION) if not r.get("Tags")]
+        foreign = sorted(r["CidrIpv4"] for r in by_hand) == sorted((demo.OFFICE, TWIN))
+        foreign = foreign and self.clouds.gcp.firewalls(self.project).get(self.office["name"]) == self.office
+        found += [] if foreign else ["an entry of others was touched"]
+        found += [f"{name} was opened to everybody" for name in self.clouds.gcp.opened]
+        lost = self.before & self._wanted() - self.held()
+        found += [f"{change} was wanted all the time and is gone" for change in sorted(lost)]
+        return found + (self._unsettled() if quiet else [])
+
+    def _unsettled(self) -> list[str]:
+        found = [f"{text} wrongly there or not there" for text in sorted(self.held() ^ self._wanted())]
+        proven = verify(self.log)
+        found += [] if proven.ok else [f"the log doesn't verify: {proven.problem}"]
+        with Journal.open(self.log, owner=self.owner, actor="proof", run="r", clock=worker.now) as journal:
+            return found + [f"intent {seq} is still open" for seq in journal.pending]
+
+    def _wanted(self) -> set[str]:
+        """Return what must be held in the end; a twin made by hand is never added to."""
+        wanted = {f"{a}/{128 if ':' in a else 32}" for a in self.beginning.expected}
+        return {f"{self.group} {a}" for a in wanted - {TWIN}} | {f"{self.project} {a}" for a in wanted}
+
+    def _named(self) -> set[str]:
+        """Return every change that an intent on disk announces."""
+        whole = [log.read_bytes().rpartition(b"\n")[0] for log in self.logs if log.exists()]
+        records = [json.loads(line) for lines in whole for line in lines.splitlines()]
+        named = set()
+        for record in (r for r in records if r["event"] == "intent"):
+            where = self.group if self.group in record["resource"] else self.project
+            changed = {_cidr(t) for t in record["before"]} ^ {_cidr(t) for t in record["after"]}
+            named |= {f"{where} {cidr}" for cidr in changed}
+        return named
+
+
+def _cidr(text: str) -> str:
+    return text.split(" ", 1)[0]
+
+
+# ── runs in processes of their own ───────────────────────────────────────────
+
+
+Child = tuple[Any, Connection]
+
+
+def started(function: Callable[..., None], path: Path, hours: int, extra: int) -> Child:
+    """Fork one of the victim's passes."""
+    here, there = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=function, args=(path, hours, extra, there))
+    process.start()
+    there.close()
+    return process, here
+
+
+def ended(child: Child) -> tuple[int, Any] | None:
+    """Wait for it; return what it answered, or None when it was killed."""
+    process, here = child
+    process.join()
+    return here.recv() if process.exitcode == 0 else None
+
+
+def forked(function: Callable[..., None], trial: Trial, extra: int = 0) -> tuple[int, Any] | None:
+    """Fork a pass over a trial and wait for it."""
+    return ended(started(function, trial.path, trial.beginning.hours, extra))
+
+
+def settled(trial: Trial) -> list[str]:
+    """Make further runs until all is as it must be; return what isn't after the last."""
+    found = ["no further run was made"]
+    for _ in range(FURTHER):
+        code = trial.sync()
+        found = trial.faults(quiet=True) + ([] if code == 0 else [f"a further run ended with {code}"])
+        if not found:
+            return []
+    return found

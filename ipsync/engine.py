@@ -19,6 +19,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Protocol
 
+from ipsync.contested import contested
 from ipsync.errors import CloudError, Denied, FeedError, IpsyncError, JournalError, PlanFileError, Stale, Uncertain
 from ipsync.layout import base_name, belongs
 from ipsync.model import Config, Feed, GcpRule, ReadFailure, Snapshot, State, Status, Step, Target, Verdict
@@ -78,6 +79,8 @@ class Run:
     clock: Callable[[], datetime]
     selected: frozenset[str]
     open_intents: Sequence[Mapping[str, object]] = ()
+    earlier: Sequence[Sequence[Mapping[str, object]]] = ()
+    """The audit log's records of the last runs, newest first."""
     stopping: Callable[[], bool] = lambda: False
     readers: dict[tuple[object, ...], Reader] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
@@ -100,7 +103,7 @@ def plan(run: Run) -> Report:
     run.record("run-started", mode="plan")
     now = run.clock()
     made, _ = _observe(run, now)
-    return _ended(run, Report(run.id, "plan", now, made))
+    return _ended(run, Report(run.id, "plan", now, made, notices=tuple(contested(made, run.earlier).values())))
 
 
 def sync(run: Run, *, approve: str | None = None) -> Report:
@@ -108,6 +111,7 @@ def sync(run: Run, *, approve: str | None = None) -> Report:
     run.record("run-started", mode="sync")
     now = run.clock()
     made, world = _observe(run, now)
+    undone = contested(made, run.earlier)
     if approve:
         run.record("approval", plan=approve, current=made.id, holds=approve == made.id)
     results = _apply(run, made, approved=approve == made.id)
@@ -117,7 +121,7 @@ def sync(run: Run, *, approve: str | None = None) -> Report:
         retried = _apply(run, again, approved=approve == again.id, only=stale)
         results = [r for r in results if r.resource not in stale] + retried
         made = _merged(made, again, stale)
-    notices = _approval_notices(approve, made)
+    notices = (*_approval_notices(approve, made), *undone.values())
     report = Report(run.id, "sync", now, _with_results(made, results, approved=approve == made.id), notices=notices)
     return _ended(run, report)
 
@@ -144,7 +148,8 @@ def apply(run: Run, saved: SavedPlan, *, approve: str | None = None) -> Report:
 
 def _ended(run: Run, report: Report) -> Report:
     statuses = [{"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.elements]
-    head = run.record("run-ended", mode=report.mode, targets=statuses, interrupted=run.stopping())
+    said = {"notices": list(report.notices)} if report.notices else {}
+    head = run.record("run-ended", mode=report.mode, targets=statuses, interrupted=run.stopping(), **said)
     return replace(report, checkpoint=f"{head.seq}:{head.hash}" if head.seq else "")
 
 

@@ -16,6 +16,9 @@ from ipsync.layout import Replacement, replacements
 from ipsync.model import Entry, Note, Part, State, Step
 from ipsync.ownership import Mark, entry_note, format_time, mark_of, rule_is_ours
 
+LEAVING = " leaving since "
+"""Stands in an entry's text before the time."""
+
 
 def steps(state: State, change: Diff, *, owner: str, remove_first: bool = False) -> tuple[Step, ...]:
     """Return the writes for one resource; none when it is as wished."""
@@ -53,7 +56,7 @@ def _texts(marks: Mapping[Entry, Mark]) -> tuple[str, ...]:
 
 
 def _since(mark: Mark) -> str:
-    return f" leaving since {format_time(mark.since)}" if mark.since else ""
+    return f"{LEAVING}{format_time(mark.since)}" if mark.since else ""
 
 
 # ── targets that take the difference (AWS rules) ─────────────────────────────

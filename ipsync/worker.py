@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ipsync import engine, planfile, providers
+from ipsync.contested import RUNS_BEFORE
 from ipsync.errors import JournalError, UsageError
 from ipsync.journal import Journal, open_optional
 from ipsync.model import Config, Feed, Snapshot
@@ -34,7 +35,9 @@ def plan_once(config: Config, *, only: Iterable[str] = (), clock: Callable[[], d
     """Plan, and record that in the audit log where it is writable; touch nothing else."""
     names, run = selection(config, only), _run_id()
     with open_optional(config.audit_path, clock=clock, **_identity(config, run)) as journal:
-        return engine.plan(_run(config, run, names, journal, clock))
+        made = _run(config, run, names, journal, clock)
+        made.earlier = journal.runs_before(RUNS_BEFORE)
+        return engine.plan(made)
 
 
 def sync_once(
@@ -50,6 +53,7 @@ def sync_once(
     with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
         made = _run(config, run, names, journal, clock)
         made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
+        made.earlier = journal.runs_before(RUNS_BEFORE)
         return _copied(config, journal, engine.sync(made, approve=approve))
 
 

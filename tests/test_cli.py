@@ -204,6 +204,33 @@ def test_an_audit_log_that_cannot_be_written_stops_a_sync_and_not_a_plan(ipsync,
     assert writes(stage) == 0
 
 
+def test_what_somebody_undoes_each_time_is_said(ipsync, stage):
+    """Terraform with inline rules, say: what it takes out is put back, and the third time in a row is told."""
+    project = "acme-demo"
+    ec2 = stage.aws.client("ec2")
+
+    def undo():
+        ids = {r.get("CidrIpv4"): r["SecurityGroupRuleId"] for r in stage.aws.rules(stage.group)}
+        ec2.revoke_security_group_ingress(GroupId=stage.group, SecurityGroupRuleIds=[ids["13.50.118.20/32"]])
+        rule = stage.gcp.firewalls(project)["allow-qatech"]
+        stage.gcp.seed_firewall(project, {**rule, "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]})
+
+    ipsync("sync")
+    for _ in range(2):
+        undo()
+        ipsync("plan")  # a look in between counts for nothing
+        assert "contested" not in ipsync("sync")[1]
+    undo()
+    for command in ("plan", "sync"):
+        code, out, _ = ipsync(command)
+        assert code == 0
+        assert out.count("is contested") == 2
+        assert "staging-web: aws/123456789012/eu-north-1/" in out
+        assert "13.50.118.20/32 443/tcp was put there in each of the last 3 runs" in out
+        assert "ports 443/tcp was put there" in out
+    assert "contested" not in ipsync("sync")[1]
+
+
 def test_each_run_is_copied_to_a_bucket_and_a_failed_copy_is_said(ipsync, stage, tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_ENDPOINT_URL", stage.aws.endpoint_url)
     config = tmp_path / "ipsync.yaml"

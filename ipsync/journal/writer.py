@@ -140,6 +140,20 @@ class Journal:
         _settle(self.pending, record)
         return self._head
 
+    def runs_before(self, count: int) -> list[list[Record]]:
+        """Return the records of the last runs that could write, newest first, each in order; none on standard output."""
+        runs: list[list[Record]] = []
+        records: list[Record] = []
+        files = [self._path, *reversed(rotated(self._path))] if self._path else []
+        for record in _backwards(files):
+            records.insert(0, record)
+            if record.get("event") == "run-started":
+                runs += [records] if record.get("mode") != "plan" else []
+                records = []
+            if len(runs) == count:
+                break
+        return runs
+
     def uncopied(self) -> bytes:
         """Return the records that no copy holds yet: from the last `copied` one on, which itself came after its copy."""
         if self._path is None:
@@ -188,6 +202,11 @@ class NullJournal:
         """Do nothing."""
         del event, fields
         return Checkpoint(0, GENESIS)
+
+    def runs_before(self, count: int) -> list[list[Record]]:
+        """Know of no run."""
+        del count
+        return []
 
     def __enter__(self) -> Self:
         return self

@@ -184,6 +184,18 @@ def test_pending_intents_survive_rotation(path):
 # ── one writer, and a disk that fails ────────────────────────────────────────
 
 
+def test_the_runs_before_are_those_that_could_write_across_files(path):
+    for number, mode in enumerate(["sync", "plan", "apply", "sync"]):
+        with opened(path, max_bytes=300 if number == 2 else 10**6) as journal:
+            journal.record("run-started", mode=mode, number=number)
+            journal.record("feed", feed="qatech")
+    with opened(path) as journal:
+        runs = journal.runs_before(2)
+        assert [[r["event"] for r in run] for run in runs] == [["run-started", "feed"]] * 2
+        assert [run[0]["number"] for run in runs] == [3, 2]
+        assert [run[0]["number"] for run in journal.runs_before(9)] == [3, 2, 0]
+
+
 def test_a_second_writer_is_told_who_holds_it(path):
     with opened(path, run="first"), pytest.raises(JournalError, match=f"held by run first, process {os.getpid()}"):
         opened(path, run="second", lock_timeout=0.1)

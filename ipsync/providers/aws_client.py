@@ -41,6 +41,20 @@ DENIALS = {
     *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "SignatureDoesNotMatch", "OptInRequired"),
     *("UnrecognizedClientException", "MissingAuthenticationToken"),
 }
+ADVICE = {
+    **dict.fromkeys(
+        ("ExpiredToken", "ExpiredTokenException", "RequestExpired"),
+        "the credentials have expired: renew them, or look at what should have (and at this machine's clock)",
+    ),
+    "AuthFailure": "the credentials aren't valid in this region: AWS says so too of a region that the account hasn't "
+    "enabled (aws account list-regions)",
+    "OptInRequired": "the account hasn't enabled this region (aws account list-regions)",
+    "SignatureDoesNotMatch": "the secret key is another one, or this machine's clock is wrong",
+    **dict.fromkeys(
+        ("InvalidClientTokenId", "UnrecognizedClientException"), "no such access key: deleted, or of another partition"
+    ),
+}
+ASSUMING = "AssumeRole"
 STALES = {
     *("InvalidPermission.Duplicate", "InvalidPermission.NotFound", "InvalidSecurityGroupRuleId.NotFound"),
 }
@@ -137,22 +151,37 @@ def _silence(error: Exception, subject: str, *, writes: bool) -> CloudError:
 
 
 def _answered(error: ClientError, subject: str, *, writes: bool) -> CloudError:
+    """Return what an error answer means; a refusal is final, anything else depends on what was asked."""
     said, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
-    code, text = str(said.get("Code", "")), str(said.get("Message", ""))
-    status = int(meta.get("HTTPStatusCode", 0))
+    code, status = str(said.get("Code", "")), int(meta.get("HTTPStatusCode", 0))
+    text = f"{subject}: {code}: {_short(str(said.get('Message', '')))}"
     details = {"code": code, "request_id": str(meta.get("RequestId", ""))}
-    if code in DENIALS:
-        return Denied(f"{subject}: {code}: {_short(text)}", **details)
-    if code in STALES:
-        return Stale(f"{subject}: {code}: someone changed the group since it was read", **details)
+    if error.operation_name == ASSUMING:
+        return _not_assumed(text, details)
     if code in THROTTLES:
         return Unreachable(f"{subject}: AWS throttles this call ({code}); the next run tries again", **details)
-    if code.endswith(".NotFound") or code in {"NoSuchEntity", "InvalidGroupId.Malformed"}:
-        return Missing(f"{subject}: {code}: {_short(text)}", **details)
     if status >= 500:  # noqa: PLR2004 - HTTP's server errors
         kind = Uncertain if writes else Unreachable
         return kind(f"{subject}: AWS answered {status} {code}", **details)
-    return Rejected(f"{subject}: {code}: {_short(text)}", **details)
+    return _refused(text, details, subject)
+
+
+def _refused(text: str, details: dict[str, str], subject: str) -> CloudError:
+    code = details["code"]
+    if code in DENIALS:
+        return Denied("; ".join(filter(None, (text, ADVICE.get(code)))), **details)
+    if code in STALES:
+        return Stale(f"{subject}: {code}: someone changed the group since it was read", **details)
+    if code.endswith(".NotFound") or code in {"NoSuchEntity", "InvalidGroupId.Malformed"}:
+        return Missing(text, **details)
+    return Rejected(text, **details)
+
+
+def _not_assumed(text: str, details: dict[str, str]) -> CloudError:
+    """Say what a refusal to become another role means: nothing was sent to EC2 yet."""
+    help_ = "check that the role exists, that its trust policy names who asks, and `external_id`"
+    code = f"{ASSUMING}.{details['code']}"
+    return Denied(f"{text}: the role of `account` can't be assumed; {help_}", **{**details, "code": code})
 
 
 def _short(text: str) -> str:

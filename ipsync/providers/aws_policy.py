@@ -8,7 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+from ipsync.errors import CloudError
+
 RULES, GROUPS = "arn:aws:ec2:*:*:security-group-rule/*", "arn:aws:ec2:*:*:security-group/*"
+UNGRANTED = {"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}
+"""What AWS says where a statement is missing; no statement helps with expired credentials or a region that is off."""
+
+
+def remedy(error: CloudError, what: str, *, owner: str) -> str:
+    """Return the statements that would help with this refusal, or nothing."""
+    return statement(what, owner=owner) if error.code in UNGRANTED else ""
 
 
 def statement(what: str, *, owner: str) -> str:

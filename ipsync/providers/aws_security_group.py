@@ -25,7 +25,7 @@ from ipsync.model import (
     Target,
 )
 from ipsync.providers import aws_client
-from ipsync.providers.aws_policy import statement
+from ipsync.providers.aws_policy import remedy
 from ipsync.providers.base import Finding
 
 OWNER_TAG = "ipsync:owner"
@@ -211,8 +211,7 @@ class Reader:
         try:
             return aws_client.call(operation, subject=subject, writes=False)
         except Denied as error:
-            remedy = statement("read", owner="")
-            raise Denied(f"{error}. The role needs: {remedy}", code=error.code, request_id=error.request_id) from None
+            raise _with_remedy(error, "read", owner="") from None
 
     @staticmethod
     def _by_group(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
@@ -229,7 +228,9 @@ class Reader:
         try:
             found = self.survey(targets, owner=owner)
         except CloudError as error:
-            return [Finding(f"aws {region}: read", ok=False, detail=str(error), remedy=statement("read", owner=owner))]
+            return [
+                Finding(f"aws {region}: read", ok=False, detail=str(error), remedy=remedy(error, "read", owner=owner))
+            ]
         findings = [Finding(f"aws {region}: read security groups", ok=True)]
         for item in found:
             if isinstance(item, ReadFailure):
@@ -267,7 +268,7 @@ class Reader:
         except CloudError as error:
             if error.code == "DryRunOperation":
                 return Finding(subject, ok=True)
-            return Finding(subject, ok=False, detail=str(error), remedy=statement(what, owner=owner))
+            return Finding(subject, ok=False, detail=str(error), remedy=remedy(error, what, owner=owner))
         return Finding(subject, ok=False, detail="the dry run was carried out: this endpoint doesn't honour DryRun")
 
 
@@ -298,8 +299,7 @@ class Writer:
             answer = aws_client.call(lambda: operation(step), subject=subject, writes=True)
         except Denied as error:
             owner = next((dict(e.note)[OWNER_TAG] for e in step.entries if OWNER_TAG in dict(e.note)), "OWNER")
-            remedy = statement(what, owner=owner)
-            raise Denied(f"{error}. The role needs: {remedy}", code=error.code, request_id=error.request_id) from None
+            raise _with_remedy(error, what, owner=owner) from None
         return Receipt(str(answer.get("ResponseMetadata", {}).get("RequestId", "")))
 
     def _add(self, step: Step) -> dict[str, Any]:
@@ -324,6 +324,13 @@ class Writer:
     def _unnote(self, step: Step) -> dict[str, Any]:
         answer: dict[str, Any] = self._ec2.delete_tags(**_tagging(step))
         return answer
+
+
+def _with_remedy(error: Denied, what: str, *, owner: str) -> Denied:
+    needed = remedy(error, what, owner=owner)
+    return (
+        Denied(f"{error}. The role needs: {needed}", code=error.code, request_id=error.request_id) if needed else error
+    )
 
 
 def _tagging(step: Step) -> dict[str, Any]:

@@ -35,7 +35,10 @@ SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 """What a service account's key must ask for to get a token at all; what it may do, IAM decides."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 RETRIED = {429, 500, 502, 503, 504}
+REFUSALS = {404: Missing, 409: Stale, 412: Stale}
 RETRIED_REASONS = {"rateLimitExceeded", "resourceNotReady", "operationInProgress", "backendError", "internalError"}
+GONE = "CONSUMER_INVALID"
+"""The reason Google gives of a project that was deleted or never was: 403, as if it were a permission's fault."""
 SWITCHED_OFF = {"accessNotConfigured", "SERVICE_DISABLED"}
 _PACKAGE = "google.cloud.compute_v1"
 _READS = {"pre_get", "pre_list"}
@@ -198,15 +201,13 @@ def _answered(error: Any, subject: str) -> _Meaning:
     text = f"{subject}: {status} {error.message}"[:600]
     if status in RETRIED or reasons & RETRIED_REASONS:
         return _Meaning(Unreachable(text, code=code), again=True, taken=status >= 500)  # noqa: PLR2004 - server errors
-    if status in {401, 403} and not reasons & {"quotaExceeded"}:
-        return _Meaning(Denied(text, code=code))
-    if status == 404:  # noqa: PLR2004 - HTTP's not found
-        return _Meaning(Missing(text, code=code))
-    if status in {409, 412}:
-        return _Meaning(Stale(text, code=code))
     if not 400 <= status < 500:  # noqa: PLR2004 - an answer that isn't HTTP's, or isn't JSON
         return _Meaning(Unreachable(text, code=code), again=True, taken=True)
-    return _Meaning(Rejected(text, code=code))
+    if GONE in reasons or "has been deleted" in str(error.message):
+        return _Meaning(Missing(text, code=GONE))
+    if status in {401, 403} and not reasons & {"quotaExceeded"}:
+        return _Meaning(Denied(text, code=code))
+    return _Meaning(REFUSALS.get(status, Rejected)(text, code=code))
 
 
 # ── operations ───────────────────────────────────────────────────────────────

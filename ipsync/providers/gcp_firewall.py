@@ -240,6 +240,11 @@ def _advice(project: str) -> Iterator[None]:
         off = error.code in gcp_client.SWITCHED_OFF
         advice = f"Enable it: {_enable('compute', project)}" if off else remedy(project)
         raise Denied(f"{error}. {advice}", code=error.code, request_id=error.request_id) from None
+    except Missing as error:
+        if error.code != gcp_client.GONE:
+            raise
+        advice = f"Check `project`. One deleted less than 30 days ago comes back: gcloud projects undelete {project}"
+        raise Missing(f"{error}. {advice}", code=error.code, request_id=error.request_id) from None
     except Uncertain as error:
         if "Required '" not in str(error):
             raise

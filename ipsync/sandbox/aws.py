@@ -12,7 +12,7 @@ import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from ipsync.sandbox.aws_strict import Settings, Strict
+from ipsync.sandbox.aws_strict import Refused, Settings, Strict
 from ipsync.sandbox.faults import Call, Calls, Faults, TokenBucket
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "sandbox"}
@@ -84,6 +84,10 @@ class AwsCloud:
         """Refuse these actions (`ec2:CreateTags`), as IAM does."""
         self._settings.denied |= {a.removeprefix("ec2:") for a in actions}
 
+    def refuse(self, code: str, message: str, *, status: int, region: str = "", action: str = "") -> None:
+        """Answer every call, or those of a region or an action, with this error: expired, not enabled, not trusted."""
+        self._settings.refusals[region, action] = Refused(code, message, status=status)
+
     def quota(self, rules: int) -> None:
         """Let a group hold this many inbound rules a family."""
         self._settings.quota = rules
@@ -104,6 +108,7 @@ class AwsCloud:
         settings = self._settings
         settings.faults.clear()
         settings.denied.clear()
+        settings.refusals.clear()
         settings.throttles.clear()
         settings.quota, settings.lag = 60, 0
         self._strict.forget()

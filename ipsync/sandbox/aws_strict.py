@@ -48,9 +48,17 @@ class Settings:
     faults: Faults = field(default_factory=Faults)
     denied: set[str] = field(default_factory=set)
     throttles: dict[str, TokenBucket] = field(default_factory=dict)
+    refusals: dict[tuple[str, str], Refused] = field(default_factory=dict)
+    """By region and action, either of which may be "" for all."""
     quota: int = 60
     lag: int = 0
     """How many describes after a write still show the past."""
+
+    def refuse(self, region: str, action: str) -> None:
+        """Raise what was set for this call, if anything was."""
+        for key in ((region, action), (region, ""), ("", action), ("", "")):
+            if key in self.refusals:
+                raise self.refusals[key]
 
 
 class Strict:
@@ -73,11 +81,13 @@ class Strict:
         params = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         action = params.get("Action", "")
         scope = _scope(environ)
+        if scope[1] == "sts" and ("", action) in self._settings.refusals:
+            refusal = self._settings.refusals["", action]
+            return _started(start, refusal.status, _query_error(refusal.code, str(refusal)))
         if scope[1] != "ec2" or not action:
             return self._inner({**environ, "wsgi.input": BytesIO(body)}, start)
         status, data = self._answered(environ, action, params, scope)
-        start(f"{status} {'OK' if status < 300 else 'Refused'}", _headers(data))  # noqa: PLR2004 - HTTP's successes
-        return [data]
+        return _started(start, status, data)
 
     def _answered(self, environ: dict[str, Any], action: str, params: Params, scope: tuple[str, str]) -> Answer:
         dry = params.get("DryRun", "").lower() == "true"
@@ -85,6 +95,7 @@ class Strict:
         self._settings.calls.add(Call(action, writes, scope[0]))
         fault = self._settings.faults.take(action)
         try:
+            self._settings.refuse(scope[0], action)
             self._trouble(environ, action, fault)
             with self._lock:
                 answer = self._carry_out(environ, action, params, dry=dry)
@@ -330,6 +341,21 @@ def _scope(environ: Mapping[str, Any]) -> tuple[str, str]:
     """Return region and service from the signature's credential scope."""
     match = re.search(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
     return (match[1], match[2]) if match else ("", "")
+
+
+def _started(start: Any, status: int, data: bytes) -> Iterable[bytes]:
+    start(f"{status} {'OK' if status < 300 else 'Refused'}", _headers(data))  # noqa: PLR2004 - HTTP's successes
+    return [data]
+
+
+def _query_error(code: str, text: str) -> bytes:
+    """Return an error as STS and the other services of the query protocol write it; EC2's form is its own."""
+    root = ET.Element("ErrorResponse")
+    error = ET.SubElement(root, "Error")
+    for name, value in (("Type", "Sender"), ("Code", code), ("Message", text)):
+        ET.SubElement(error, name).text = value
+    ET.SubElement(root, "RequestId").text = "sandbox"
+    return ET.tostring(root)
 
 
 def _headers(data: bytes) -> list[tuple[str, str]]:

@@ -45,9 +45,9 @@ Body = dict[str, Any]
 class Refused(Exception):
     """Google's error answer."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, *, info: str = "") -> None:
         super().__init__(message)
-        self.status, self.reason = status, reason
+        self.status, self.reason, self.info = status, reason, info
 
 
 @dataclass(slots=True)
@@ -75,6 +75,7 @@ class GcpCloud:
         self.failing: list[Body] = []
         """Errors that the next operations end with, each as {"code", "message"}."""
         self._denied: set[str] = set()
+        self._deleted: set[str] = set()
         self._projects: dict[str, _Project] = {}
         self._lock = threading.RLock()
         self._ids = count(1)
@@ -111,10 +112,15 @@ class GcpCloud:
         """Refuse these permissions, as IAM does."""
         self._denied |= set(permissions)
 
+    def delete_project(self, name: str) -> None:
+        """Answer for this project as Google does once it is deleted: it keeps 30 days, and lets nobody at it."""
+        self._deleted.add(name)
+
     def reset(self) -> None:
         """Begin anew: no rules, no faults, no calls."""
         self._projects.clear()
         self._denied.clear()
+        self._deleted.clear()
         self.failing.clear()
         self.violations.clear()
         self.opened.clear()
@@ -144,6 +150,7 @@ class GcpCloud:
         fault = self.faults.take(name)
         try:
             self._trouble(fault)
+            self._alive(path.get("project", ""))
             self._permitted(name)
             with self._lock:
                 found = self._carry_out(name, route, path, query, body)
@@ -180,6 +187,10 @@ class GcpCloud:
         needed = NEEDS.get(name)
         if needed in self._denied:
             raise Refused(403, "forbidden", f"Required '{needed}' permission for this project")
+
+    def _alive(self, project: str) -> None:
+        if project in self._deleted:
+            raise Refused(403, "forbidden", "Project #123456789012 has been deleted.", info="CONSUMER_INVALID")
 
     def _judge(self, what: str, faults: list[str]) -> None:
         self.violations += [f"{what}: {fault}" for fault in faults]
@@ -377,7 +388,9 @@ def _immutable(held: Body, body: Body) -> None:
 
 def _error(refusal: Refused) -> Body:
     item = {"message": str(refusal), "domain": "global", "reason": refusal.reason}
-    return {"error": {"code": refusal.status, "message": str(refusal), "errors": [item]}}
+    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": refusal.info, "domain": "googleapis.com"}
+    details = {"details": [info]} if refusal.info else {}
+    return {"error": {"code": refusal.status, "message": str(refusal), "errors": [item], **details}}
 
 
 class _Server(ThreadingHTTPServer):

@@ -151,11 +151,14 @@ class _Builder:
     def _mapping(self, node: yaml.Node, path: Path) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for own, key_node, value_node in self._pairs(node, own=True):
-            key, line = str(key_node.value), key_node.start_mark.line + 1
-            here = (*path, key)
-            if not isinstance(key_node, yaml.ScalarNode):
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):  # and not its text: aliases unfold there too
                 self.document.problems.append(Problem(line, path, "a key must be a plain word"))
-            elif key in found and own:
+                continue
+            key, here = str(key_node.value), (*path, str(key_node.value))
+            if not own:
+                self._count(key_node)
+            if key in found and own:
                 first = self.document.line(here)
                 text = f"this key stands here twice, first on line {first}; keep one"
                 self.document.problems.append(Problem(line, here, text))
@@ -167,6 +170,8 @@ class _Builder:
     def _pairs(self, node: yaml.Node, *, own: bool) -> Iterator[tuple[bool, yaml.Node, yaml.Node]]:
         """Yield a mapping's own pairs, then those that `<<` brings in, which don't override."""
         merged = [v for k, v in node.value if k.tag == _MERGE]
+        if len(merged) > 1:
+            raise _TooMuchError("<< stands twice in one place; write <<: [*one, *other]", node.start_mark.line + 1)
         yield from ((own, k, v) for k, v in node.value if k.tag != _MERGE)
         for source in merged:
             self._count(source)

@@ -273,7 +273,7 @@ _SPAN = r"(?:[0-9]+[smhdw])+"
 _PORT = r"[0-9]{1,5}(?:-[0-9]{1,5})?/(?:tcp|udp|sctp)|icmp|icmpv6|all"
 _CIDR = r"[0-9A-Fa-f:.]+(?:/[0-9]{1,3})?"
 
-Duration = Annotated[float, BeforeValidator(duration), _schema("string", "60s", pattern=_SPAN)]
+Duration = Annotated[float, BeforeValidator(duration), _schema(["string", "integer"], "60s", "0s", pattern=_SPAN)]
 Every = Annotated[float, BeforeValidator(every), _schema("string", "15m", pattern=_SPAN)]
 Timeout = Annotated[float, BeforeValidator(timeout), _schema(["string", "number"], "30s", pattern=_SPAN)]
 Grace = Annotated[

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
@@ -582,6 +583,10 @@ def test_sctp_is_for_gcp(tmp_path):
         ("? " * 500_000, "nested too deeply"),
         (("a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\n"
          "d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: [*e,*e,*e,*e,*e]\n"), "too many values"),
+        ("? [&a [x,x,x,x,x,x,x,x,x]" + "".join(f", &{n} [{f'*{m},' * 9}]" for m, n in pairwise("abcdefghij")) + "]\n: 1\n",
+         "1: a key must be a plain word"),
+        ("x: &x {" + "".join(f"k{i}: 1, " for i in range(1000)) + "}\ny: {<<: [" + "*x," * 1000 + "]}\n", "too many values"),
+        ("x: &x {a: 1}\ny: {<<: *x, <<: *x}\n", "2: not a config: << stands twice in one place"),
     ],
 )  # fmt: skip
 def test_what_is_no_config_at_all(tmp_path, text, words):
@@ -629,6 +634,7 @@ def test_the_schema_accepts_what_loads_and_refuses_what_does_not():
     good = yaml.safe_load(HEAD + AWS + GCP)
     jsonschema.validate(good, schema)
     jsonschema.validate(yaml.safe_load(FULL), schema)
+    jsonschema.validate({**good, "schedule": {"jitter": 0}}, schema)  # 0 needs no unit
     jsonschema.validate({**good, "owner": "${WHO}"}, schema)  # before variables are filled in
     wrong = [
         {**good, "typo": 1},

@@ -8,6 +8,7 @@ carried as data and tested by overlap.
 from __future__ import annotations
 
 import re
+import reprlib
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from ipsync.errors import AddressError
@@ -44,7 +45,8 @@ def sort_key(network: Network) -> tuple[int, int, int]:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    # repr makes up to forty bytes of one; of what may be megabytes, only the beginning is wanted.
+    text = repr(value[: LONGEST + 10]) if isinstance(value, str) else reprlib.repr(value)
     return text if len(text) <= LONGEST + 10 else text[: LONGEST + 7] + "…"
 
 

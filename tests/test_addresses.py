@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 import pytest
@@ -48,6 +49,17 @@ BAD = [
 
 def test_the_corpus_is_large_enough():
     assert len(BAD) >= 60
+
+
+@pytest.mark.parametrize("wrap", [str, lambda text: [text], lambda text: {"a": [text]}])
+def test_what_is_said_of_megabytes_takes_none(wrap):
+    value = wrap("\U0001f600" + "\x7f" * 1_000_000)
+    tracemalloc.start()
+    with pytest.raises(AddressError, match="is not a"):
+        parse(value)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize("text", BAD, ids=repr)

@@ -50,8 +50,8 @@ class Guards(Strict):
     min_prefix: MinPrefix = _section(
         "The widest networks that a feed may list: {ipv4: 16, ipv6: 32}.", alias="min-prefix"
     )
-    max_addresses: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        None, alias="max-addresses", description="The most entries that a feed may list. Default: 1000."
+    max_addresses: Annotated[int, Field(ge=1, le=20_000)] | None = Field(
+        None, alias="max-addresses", description="The most entries that a feed may list, up to 20000. Default: 1000."
     )
     max_removals: Threshold = _section(
         "More removals want an approval: the larger of both, {count: 1, percent: 30}.", alias="max-removals"

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable
 from typing import Any
 
 from ipsync.errors import FeedError
+
+MOST_ENTRIES = 20_000
+"""Entries of a list that is looked at at all: more than any firewall holds, and few enough for any machine's memory."""
+MOST_VALUES = 250_000
+"""Values in a JSON document: several times what the longest published lists have, each with all that is said of it.
+
+A value of two bytes costs up to a hundred in memory, so that max_bytes alone bounds too little.
+"""
 
 
 def is_json_type(kind: str) -> bool:
@@ -23,23 +32,37 @@ def read_json(body: bytes, *, select: str) -> list[object]:
     """Return the list that a JMESPath selects. Its entries are not judged here."""
     import jmespath  # noqa: PLC0415 - not every run has a JSON feed
 
+    if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:  # each value comes after one of these
+        raise FeedError(f"the answer holds more than {MOST_VALUES} values; is the url right?")
     found = jmespath.search(select, _strict_json(_text(body)))
     if not isinstance(found, list):
         raise FeedError(f"`{select}` selects {_kind(found)} instead of a list of addresses; has its format changed?")
-    return found
+    return _bounded(found)
 
 
 def read_text(body: bytes) -> list[object]:
     """Return one text a line, without comments (`# …`) and empty lines."""
-    lines = (line.partition("#")[0].strip(" \t\r") for line in _text(body).split("\n"))
-    return [line for line in lines if line]
+    found: list[object] = []
+    start = 0
+    for line in io.BytesIO(body):  # and not all lines at once: of empty ones there may be millions
+        text = _text(line, start).partition("#")[0].strip(" \t\r\n")
+        start += len(line)
+        if text:
+            _bounded(found).append(text)
+    return found
 
 
-def _text(body: bytes) -> str:
+def _bounded(found: list[object]) -> list[object]:
+    if len(found) > MOST_ENTRIES:
+        raise FeedError(f"it lists more than {MOST_ENTRIES} entries, which no firewall holds")
+    return found
+
+
+def _text(data: bytes, start: int = 0) -> str:
     try:
-        return body.decode("utf-8")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise FeedError(f"the answer is not UTF-8 (byte {error.start})") from None
+        raise FeedError(f"the answer is not UTF-8 (byte {start + error.start})") from None
 
 
 def _strict_json(text: str) -> Any:

@@ -2,12 +2,15 @@
 
 What requests leaves open (measured with requests 2.34, urllib3 2.8): its timeouts bound each read, not the
 whole; a connection cut inside the headers comes back as 200 with an empty body; without a length, a cut body
-is taken for whole. So the fetch runs in a thread whose sockets are shut at the deadline, and a body counts
-only if its length was announced and came.
+is taken for whole. So the fetch runs in a thread whose sockets are shut at the deadline, a body counts only if
+its length was announced and came, and a line (of the head, a chunk's size, the trailer) only if its end came.
+requests also reads and unpacks the body of a redirect that it was told not to follow; here it sees no redirect.
 """
 
 from __future__ import annotations
 
+import http.client
+import io
 import os
 import socket
 import threading
@@ -27,6 +30,10 @@ from ipsync import __version__
 from ipsync.errors import FeedError
 
 PIECE = 64 * 1024
+MOST_LINES = 256 * 1024
+"""Bytes of the head, of all chunks' sizes and of the trailer together; a list's head has a few hundred."""
+LONGEST_WORD = 80
+"""Characters of the peer's own words that an error repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +77,7 @@ def get(request: Get) -> bytes:
 
 
 def _get(request: Get, wire: _Wire) -> bytes:
-    with requests.Session() as session:
+    with _Session() as session:
         # Proxies and CA bundles are how companies run; a .netrc password must not go to a public feed.
         session.trust_env = False
         session.proxies.update(requests.utils.get_environ_proxies(request.url))
@@ -96,14 +103,21 @@ def _environment_bundle() -> str | None:
 def _check_head(response: requests.Response, request: Get) -> None:
     if response.is_redirect or 300 <= response.status_code < 400:  # noqa: PLR2004 - HTTP's redirects
         host = urlsplit(response.headers.get("Location", "")).hostname or "elsewhere"
-        raise FeedError(f"it redirects to {host} ({response.status_code}); redirects are not followed: set the new url")
+        where = f"{_shown(host)} ({response.status_code})"
+        raise FeedError(f"it redirects to {where}; redirects are not followed: set the new url")
     if response.status_code != 200:  # noqa: PLR2004 - the one status that carries a list
-        raise FeedError(f"the server answered {response.status_code} {response.reason or ''}".rstrip())
+        raise FeedError(f"the server answered {response.status_code} {_shown(response.reason or '')}".rstrip())
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if not request.types(kind):
-        raise FeedError(f"the answer is of type {kind or '(none)'}, not a list; is the url right?")
+        raise FeedError(f"the answer is of type {_shown(kind) or '(none)'}, not a list; is the url right?")
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise FeedError("the answer is compressed although identity was asked for")
+
+
+def _shown(words: str) -> str:
+    """Return the peer's own words as they may stand in a report: short, and without control characters."""
+    short = words if len(words) <= LONGEST_WORD else words[:LONGEST_WORD] + "…"
+    return short if short.isprintable() else ascii(short)
 
 
 def _read(response: requests.Response, request: Get) -> bytes:
@@ -189,6 +203,40 @@ class _Wire:
             self._handles.clear()
 
 
+class _Session(requests.Session):
+    """Follows no redirect, and so doesn't read the body of one either, which nothing would bound."""
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """Say that there is none; the status is looked at by the caller."""
+        del resp
+        return None
+
+
+class _Lines(io.BufferedReader):
+    """A connection whose lines must have an end, and a measure: http.client takes a cut one for whole."""
+
+    taken = 0
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """Return one line. No line at all is left to http.client where it is the first."""
+        line = super().readline(size)
+        first, self.taken = not self.taken, self.taken + len(line)
+        if self.taken > MOST_LINES:
+            raise http.client.LineTooLong("head")
+        if not line.endswith(b"\n") and not (first and not line):
+            raise http.client.IncompleteRead(line)
+        return line
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that is read through _Lines."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.fp.close()
+        self.fp = _Lines(sock.makefile("rb", buffering=0))
+
+
 class _Adapter(HTTPAdapter):
     """Makes requests open its connections through a _Wire, without retries."""
 
@@ -212,12 +260,16 @@ class _Adapter(HTTPAdapter):
 
 def _pools(wire: _Wire) -> dict[str, type[HTTPConnectionPool]]:
     class Plain(HTTPConnection):
+        response_class = _Response
+
         def _new_conn(self) -> socket.socket:
             sock = super()._new_conn()
             wire.watch(sock)
             return sock
 
     class Secure(HTTPSConnection):
+        response_class = _Response
+
         def _new_conn(self) -> socket.socket:
             sock = super()._new_conn()
             wire.watch(sock)

@@ -121,6 +121,20 @@ WRONG = {
     "NaN": ({"body": b'{"ipAddresses": ["8.8.8.8"], "x": NaN}'}, "NaN"),
     "deep nesting": ({"body": b'{"ipAddresses":' + b"[" * 200_000}, "nested too deeply"),
     "a huge number": ({"body": b'{"ipAddresses": [' + b"9" * 100_000 + b"]}"}, "not a text but a number"),
+    "a million values": (
+        {"body": b'{"ipAddresses": [], "x": [' + b"0," * 1_000_000 + b"0]}"},
+        "more than 250000 values",
+    ),
+    "too many entries": ({"body": json.dumps({"ipAddresses": ["8.8.8.8"] * 20_001}).encode()}, "more than 20000 ent"),
+    "a huge text": ({"body": b'{"ipAddresses": ["\xf0\x9f\x98\x80' + b"\x7f" * 100_000 + b'"]}'}, "is not an address"),
+    "a huge head": ({"headers": [JSON, *((f"X-{i}", "x" * 60_000) for i in range(9))]}, "broken one .LineTooLong"),
+    "a reason that moves the cursor": ({"status": "500 \x1b[2J"}, r"answered 500 '\\x1b\[2J'"),
+    "a reason without end": ({"status": "500 " + "x" * 9999}, "answered 500 x{80}…$"),
+    "a type that moves the cursor": ({"headers": [("Content-Type", "\x1b[2J")]}, r"of type '\\x1b\[2j'"),
+    "a redirect to a host without end": (
+        {"status": "302 Found", "headers": [("Location", f"https://{'e' * 999}/")]},
+        r"redirects to e{80}… \(302\)",
+    ),
     "no list": ({"body": b'{"ipAddresses": "8.8.8.8"}'}, "selects a text instead of a list"),
     "an object": ({"body": b'{"ipAddresses": {"0": "8.8.8.8"}}'}, "selects an object"),
     "another key": ({"body": b'{"addresses": ["8.8.8.8"]}'}, "selects nothing"),
@@ -169,10 +183,22 @@ def test_a_chunked_answer_counts_only_when_complete(server):
     chunks = b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
     server.raw = Raw(head + chunks)
     assert got(server).networks
-    for cut in range(len(head), len(head + chunks) - 4):
+    for cut in range(len(head), len(head + chunks)):
         server.raw = Raw((head + chunks)[:cut])
         with pytest.raises(FeedError):
             got(server)
+
+
+def test_a_cut_size_of_a_chunk_is_not_the_last_chunk(server):
+    """`000a` cut after its first zero reads as the end, and http.client takes it so."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n"
+    data = head + b"0008\r\n8.8.8.8\n\r\n0008\r\n1.1.1.1\n\r\n0000\r\n\r\n"
+    server.raw = Raw(data)
+    assert len(got(server, format="text").networks) == 2
+    for cut in range(len(head), len(data)):
+        server.raw = Raw(data[:cut])
+        with pytest.raises(FeedError):
+            got(server, format="text")
 
 
 def test_an_unknown_authority_is_refused(secure):
@@ -212,6 +238,27 @@ def test_an_oversized_answer_is_refused_while_it_comes(server):
     server.respond(b'{"ipAddresses": [' + b" " * 300_000 + b"]}")
     with pytest.raises(FeedError, match="larger than max_bytes"):
         got(server, max_bytes=200_000)
+
+
+def test_a_redirect_s_body_is_not_read(server):
+    """requests reads and unpacks it, whole, to hand the connection on to a request that is never made."""
+    head = b"HTTP/1.1 302 Found\r\nLocation: /v2\r\nContent-Encoding: gzip\r\nContent-Length: 1000\r\n\r\n"
+    server.raw = Raw(head + b"x" * 1000, size=len(head), delay=3)
+    began = time.monotonic()
+    with pytest.raises(FeedError, match="redirects to elsewhere"):
+        got(server)
+    assert time.monotonic() - began < 2
+
+
+def test_a_text_feed_has_a_bound_too(server):
+    server.respond(b"# x\n\n" * 100_000 + b"8.8.8.8\n", headers=[("Content-Type", "text/plain")])
+    assert len(got(server, format="text").networks) == 1
+    server.respond(b"8.8.8.8\n" * 20_002, headers=[("Content-Type", "text/plain")])
+    with pytest.raises(FeedError, match="more than 20000 entries"):
+        got(server, format="text")
+    server.respond(b"8.8.8.8\n# \xe9\n", headers=[("Content-Type", "text/plain")])
+    with pytest.raises(FeedError, match=r"not UTF-8 \(byte 10\)"):
+        got(server, format="text")
 
 
 def test_no_server(server):

@@ -18,6 +18,8 @@ GOOD = ("8.8.8.8", "8.8.4.0/24", "1.1.1.1", "2600:1f14::1", "2600:1f14:1::/48")
 EVIL = "9.9.9.9"
 MOST = 5 * 1024 * 1024
 """The default of max_bytes."""
+VALUES, ENTRIES = 150_000, 20_000
+"""The bounds of the parser."""
 UNPACKED = 200
 """MiB that a bomb unpacks to."""
 LIST = json.dumps({"ipAddresses": [*GOOD, EVIL]}).encode()
@@ -404,10 +406,49 @@ def documents() -> Iterator[Case]:
         "bad lines": b"8.8.8.8.\n",
         "a line": b"8",
         "wide letters": b"\xf0\x9f\x98\x80\n",
+        "a wide line": b"8\xf0\x9f\x98\x80",
     }
     for name, item in lines.items():
         yield _large(f"a text feed: {name}", partial(repeated, LINES, item, b"\nx\n"), text=True)
     yield _large("a text feed: different addresses", partial(_different, "8.{}.{}.{}", lines=True), text=True)
+
+
+def bounded() -> Iterator[Case]:
+    """Documents that stay just below each bound on their way, and so cost all that can be had."""
+    wide = b'"\xf0\x9f\x98\x80aaa",'
+    items = {
+        "empty lists": b"[],",
+        "empty objects": b"{},",
+        "objects of one": b'{"":0},',
+        "objects of one text": b'{"ab":"cd"},',
+        "texts": b'"ab",',
+        "long texts": b'"aaaaaaaaaaaaaaaaaaaaa",',
+        "wide texts": wide,
+        "texts of two bytes a letter": b'"\xc4\x80aaaaaaaaaaaaaaaaaaa",',
+        "numbers": b"300,",
+        "fractions": b"0.1,",
+    }
+    for name, item in items.items():
+        number = (VALUES - 10) // sum(item.count(mark) for mark in (b",", b"[", b"{"))
+        number = min(number, (MOST // 3 if item == wide else MOST) // len(item) - 10)
+        yield _large(f"{VALUES} values: {name}", partial(_bytes, b'{"ipAddresses":[],"x":[', item, number, b"0]}"))
+    bad = {"bad addresses": "x8.{}.{}.{}", "host bits": "8.{}.{}.{}/8", "addresses": "8.{}.{}.{}"}
+    for name, form in {**bad, "IPv6 addresses": "2600:{:x}:{:x}:{:x}::", "wide ones": "\u0100{}-{}-{}"}.items():
+        yield _large(f"{ENTRIES} {name}", partial(_different, form, most=ENTRIES))
+        yield _large(f"a text feed: {ENTRIES} {name}", partial(_different, form, lines=True, most=ENTRIES), text=True)
+    yield _large("different keys", partial(_different, "{}-{}-{}", keys=True, most=VALUES - 10))
+    yield _large(
+        "a text of wide letters", partial(_bytes, b'{"ipAddresses":["\xf0\x9f\x98\x80', b"a", MOST // 3 - 99, b'"]}')
+    )
+    yield _large(
+        "a text of letters of two bytes", partial(_bytes, b'{"ipAddresses":["\xc4\x80', b"a", MOST - 99, b'"]}')
+    )
+    long = b"8" * 65_000 + b"\xf0\x9f\x98\x80\n"
+    yield _large("a text feed: wide lines", partial(_bytes, b"", long, MOST // len(long), b""), text=True)
+
+
+def _bytes(start: bytes, item: bytes, number: int, end: bytes) -> bytes:
+    return start + item * number + end
 
 
 def _large(name: str, make: Callable[[], bytes], *, text: bool = False) -> Case:
@@ -420,12 +461,12 @@ def _elsewhere(item: bytes) -> bytes:
     return start + item * ((MOST - len(start) - 4) // len(item)) + b"0]}"
 
 
-def _different(form: str, *, keys: bool = False, lines: bool = False) -> bytes:
+def _different(form: str, *, keys: bool = False, lines: bool = False, most: int = MOST) -> bytes:
     texts = (form.format(a, b, c) for a in range(256) for b in range(256) for c in range(256))
     size, found = 0, []
     for text in texts:
         size += len(text) + (1 if lines else 5 if keys else 3)
-        if size > MOST - 20:
+        if size > MOST - 20 or len(found) == most:
             break
         found.append(text)
     if lines:
@@ -517,6 +558,7 @@ def groups(stride: int) -> dict[str, Group]:
         "heads": Group("statuses, types, lengths", heads),
         "shapes": Group("documents of a wrong shape", shapes),
         "documents": Group("documents of 5 MiB", documents, alone=True),
+        "bounded": Group("documents just below the bounds", bounded, alone=True),
         "addresses": Group("bad addresses", partial(addresses, stride)),
     }
     return {key: replace(group, what=f"feed: {group.what}") for key, group in found.items()}

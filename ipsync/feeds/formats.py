@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,11 +12,14 @@ from ipsync.errors import FeedError
 
 MOST_ENTRIES = 20_000
 """Entries of a list that is looked at at all: more than any firewall holds, and few enough for any machine's memory."""
-MOST_VALUES = 250_000
-"""Values in a JSON document: several times what the longest published lists have, each with all that is said of it.
+MOST_VALUES = 150_000
+"""Values in a JSON document: more than the longest published lists have, each with all that is said of it.
 
 A value of two bytes costs up to a hundred in memory, so that max_bytes alone bounds too little.
 """
+WIDEST = 5 * 1024 * 1024
+"""Bytes that a text may be larger than what came: one wide character makes Python keep four bytes for each other one."""
+LONGEST_LINE = 64 * 1024
 
 
 def is_json_type(kind: str) -> bool:
@@ -34,7 +38,10 @@ def read_json(body: bytes, *, select: str) -> list[object]:
 
     if sum(body.count(mark) for mark in (b",", b"[", b"{")) > MOST_VALUES:  # each value comes after one of these
         raise FeedError(f"the answer holds more than {MOST_VALUES} values; is the url right?")
-    found = jmespath.search(select, _strict_json(_text(body)))
+    text = _text(body)
+    if sys.getsizeof(text) > len(body) + WIDEST:
+        raise FeedError("the answer is too large for the wide characters in it, which no list of addresses needs")
+    found = jmespath.search(select, _strict_json(text))
     if not isinstance(found, list):
         raise FeedError(f"`{select}` selects {_kind(found)} instead of a list of addresses; has its format changed?")
     return _bounded(found)
@@ -45,6 +52,8 @@ def read_text(body: bytes) -> list[object]:
     found: list[object] = []
     start = 0
     for line in io.BytesIO(body):  # and not all lines at once: of empty ones there may be millions
+        if len(line) > LONGEST_LINE:
+            raise FeedError(f"the answer has a line of more than {LONGEST_LINE} bytes")
         text = _text(line, start).partition("#")[0].strip(" \t\r\n")
         start += len(line)
         if text:

@@ -119,14 +119,18 @@ WRONG = {
     "a byte order mark": ({"body": b'\xef\xbb\xbf{"ipAddresses": ["8.8.8.8"]}'}, "not JSON"),
     "a key twice": ({"body": b'{"ipAddresses": ["8.8.8.8"], "ipAddresses": []}'}, "twice"),
     "NaN": ({"body": b'{"ipAddresses": ["8.8.8.8"], "x": NaN}'}, "NaN"),
-    "deep nesting": ({"body": b'{"ipAddresses":' + b"[" * 200_000}, "nested too deeply"),
+    "deep nesting": ({"body": b'{"ipAddresses":' + b"[" * 100_000}, "nested too deeply"),
     "a huge number": ({"body": b'{"ipAddresses": [' + b"9" * 100_000 + b"]}"}, "not a text but a number"),
     "a million values": (
         {"body": b'{"ipAddresses": [], "x": [' + b"0," * 1_000_000 + b"0]}"},
-        "more than 250000 values",
+        "more than 150000 values",
     ),
     "too many entries": ({"body": json.dumps({"ipAddresses": ["8.8.8.8"] * 20_001}).encode()}, "more than 20000 ent"),
     "a huge text": ({"body": b'{"ipAddresses": ["\xf0\x9f\x98\x80' + b"\x7f" * 100_000 + b'"]}'}, "is not an address"),
+    "a large text with a wide letter": (
+        {"body": b'{"ipAddresses": ["\xf0\x9f\x98\x80' + b" " * 2**21 + b'"]}'},
+        "too large for the wide",
+    ),
     "a huge head": ({"headers": [JSON, *((f"X-{i}", "x" * 60_000) for i in range(9))]}, "broken one .LineTooLong"),
     "a reason that moves the cursor": ({"status": "500 \x1b[2J"}, r"answered 500 '\\x1b\[2J'"),
     "a reason without end": ({"status": "500 " + "x" * 9999}, "answered 500 x{80}…$"),
@@ -255,6 +259,9 @@ def test_a_text_feed_has_a_bound_too(server):
     assert len(got(server, format="text").networks) == 1
     server.respond(b"8.8.8.8\n" * 20_002, headers=[("Content-Type", "text/plain")])
     with pytest.raises(FeedError, match="more than 20000 entries"):
+        got(server, format="text")
+    server.respond(b"8.8.8.8\n#" + b"x" * 65_536, headers=[("Content-Type", "text/plain")])
+    with pytest.raises(FeedError, match="a line of more than 65536 bytes"):
         got(server, format="text")
     server.respond(b"8.8.8.8\n# \xe9\n", headers=[("Content-Type", "text/plain")])
     with pytest.raises(FeedError, match=r"not UTF-8 \(byte 10\)"):

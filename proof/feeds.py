@@ -33,7 +33,7 @@ SECONDS, MIB = 31.0, 50.0
 """What each case may take at most, with the default timeout of 30 s."""
 TIMEOUT, PACE = 30.0, 1.0
 QUICK_TIMEOUT, QUICK_PACE = 0.7, 0.05
-STRIDE, ALONE_STRIDE = 23, 4
+STRIDE, ALONE_STRIDE = 31, 9
 """In the quick form, every so many places to cut, and of the cases that have a process to themselves."""
 AT_ONCE = 4
 """Cases of a group at the same time; most of a small one's time is waiting."""

@@ -463,7 +463,8 @@ def _elsewhere(item: bytes) -> bytes:
 
 def _different(form: str, *, keys: bool = False, lines: bool = False, most: int = MOST) -> bytes:
     texts = (form.format(a, b, c) for a in range(256) for b in range(256) for c in range(256))
-    size, found = 0, []
+    size = 0
+    found: list[str] = []
     for text in texts:
         size += len(text) + (1 if lines else 5 if keys else 3)
         if size > MOST - 20 or len(found) == most:

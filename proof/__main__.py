@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from proof import calls, kills, processes, replay, stateful, surroundings
+from proof import breaks, calls, feeds, fuzz, kills, logs, processes, replay, stateful, surroundings
 from proof.table import Row, broken, text
 
 Part = Callable[[argparse.Namespace], list[Row]]
@@ -22,6 +22,10 @@ PARTS: dict[str, Part] = {
     "processes": lambda asked: processes.rows(*((6, 1) if asked.quick else (240, 40))),
     "calls": lambda asked: calls.rows(quick=asked.quick),
     "surroundings": lambda asked: surroundings.rows(quick=asked.quick),
+    "logs": lambda asked: logs.rows(6, stride=17) if asked.quick else logs.rows(36),
+    "feeds": lambda asked: feeds.rows(quick=asked.quick),
+    "breaks": lambda asked: [] if asked.quick else breaks.rows(),
+    "fuzz": lambda asked: [] if asked.quick else fuzz.rows(fuzz.TO_REACH),
     "stateful": lambda asked: stateful.rows(2_000 if asked.quick else stateful.TO_REACH),
     "replay": lambda asked: replay.rows(asked.history),
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ipsync.plan import Plan, Work
-from ipsync.steps import LEAVING
+from ipsync.steps import MARKED
 
 RUNS_BEFORE = 3
 """So often in a row somebody must have undone it: once or twice may be a rollout."""
@@ -42,12 +42,12 @@ def _made(run: Run) -> set[tuple[str, str]]:
 
 
 def _put(before: Iterable[str], after: Iterable[str]) -> set[str]:
-    """Return the lines that a write puts there, be it an entry or a rule's settings; when one began to leave is none."""
+    """Return the lines that a write puts there, be it an entry or a rule's settings; a new mark alone is none."""
     return {_unmarked(line) for line in after} - {_unmarked(line) for line in before}
 
 
 def _unmarked(line: str) -> str:
-    return line.partition(LEAVING)[0]
+    return line.partition(MARKED)[0]
 
 
 def _text(targets: str, resource: str, lines: Sequence[str]) -> str:

@@ -31,7 +31,7 @@ from ipsync.model import (
     Violation,
 )
 from ipsync.ownership import mark_of, rule_is_ours
-from ipsync.steps import entry_text, observed, steps
+from ipsync.steps import MARKED, entry_text, observed, steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,7 +352,7 @@ def _identity(config: Config, feeds: Sequence[FeedResult], resources: Sequence[_
 
 
 def _seen_digest(state: State, seen: Sequence[str]) -> list[object]:
-    foreign = sorted({entry_text(e) for e in state.entries} - {t.partition(" leaving")[0] for t in seen})
+    foreign = sorted({entry_text(e) for e in state.entries} - {t.partition(MARKED)[0] for t in seen})
     return [list(seen), foreign if state.complete else [], state.obstacle or ""]
 
 

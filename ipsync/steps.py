@@ -16,8 +16,8 @@ from ipsync.layout import Replacement, replacements
 from ipsync.model import Entry, Note, Part, State, Step
 from ipsync.ownership import Mark, entry_note, format_time, mark_of, rule_is_ours
 
-LEAVING = " leaving since "
-"""Stands in an entry's text before the time."""
+MARKED = " for "
+"""Stands in an entry's text between what it lets in and what its mark says."""
 
 
 def steps(state: State, change: Diff, *, owner: str, remove_first: bool = False) -> tuple[Step, ...]:
@@ -37,7 +37,7 @@ def observed(state: State, *, owner: str) -> tuple[str, ...]:
 
 
 def part_texts(part: Part | None, *, owner: str) -> tuple[str, ...]:
-    """Return one physical list as sorted texts: its settings and its ranges, with when they began to leave."""
+    """Return one physical list as sorted texts: its settings, and its ranges with their marks."""
     if part is None:
         return ()
     entries = [Entry(n, None, part.note) for n in part.networks]
@@ -51,12 +51,14 @@ def entry_text(entry: Entry) -> str:
 
 
 def _texts(marks: Mapping[Entry, Mark]) -> tuple[str, ...]:
+    """Write entries with their whole marks: else nobody could tell whether a write that only marks was carried out."""
     ordered = sorted(marks, key=entry_key)
-    return tuple(entry_text(e) + _since(marks[e]) for e in ordered)
+    return tuple(entry_text(e) + _mark_text(marks[e]) for e in ordered)
 
 
-def _since(mark: Mark) -> str:
-    return f"{LEAVING}{format_time(mark.since)}" if mark.since else ""
+def _mark_text(mark: Mark) -> str:
+    since = f" leaving since {format_time(mark.since)}" if mark.since else ""
+    return f"{MARKED}{','.join(mark.targets) or '?'} from {mark.origin or '?'}{since}"
 
 
 # ── targets that take the difference (AWS rules) ─────────────────────────────
@@ -112,10 +114,22 @@ def _tags(mark: Mark) -> dict[str, str]:
 
 
 def _carried_out(held: Mapping[Entry, Mark], kind: str, batch: Sequence[Marked]) -> dict[Entry, Mark]:
+    if kind == "add":
+        return {**held, **{m.entry: m.mark for m in batch}}
+    gone = {m.entry for m in batch}
     if kind == "remove":
-        gone = {m.entry for m in batch}
         return {e: mark for e, mark in held.items() if e not in gone}
-    return {**held, **{m.entry: m.mark for m in batch}}
+    # an entry may need both, tags set and tags taken away: what stands between the two calls is neither mark
+    return {**held, **{m.entry: _retagged(m, held[m.entry], kind) for m in batch}}
+
+
+def _retagged(item: Marked, old: Mark, kind: str) -> Mark:
+    tags = _tags(old)
+    if kind == "note":
+        tags |= dict(item.entry.note)
+    else:
+        tags = {key: value for key, value in tags.items() if (key, value) not in item.entry.note}
+    return mark_of(replace(item.entry, note=tuple(tags.items())), owner=old.owner, listed=False) or item.mark
 
 
 def _batches(items: Sequence[Marked], size: int) -> Iterator[Sequence[Marked]]:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import groupby
 
 from ipsync.addresses import canonical, sort_key
 from ipsync.model import Entry, Network, Note
@@ -30,7 +31,8 @@ DESCRIPTION_LIMIT = 2048
 """Characters of a GCP resource's description (Compute Engine API, `description` fields)."""
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _PREFIX = "ipsync "
-_Token = Callable[[Network], str]
+_Leaving = tuple[datetime, tuple[int, int, int], Network]
+"""Since when an address leaves, how it is sorted, and the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +96,14 @@ def rule_note(owner: str, marks: Mapping[Network, Mark]) -> Note:
     Where the addresses don't fit, short hashes stand for them. Where those don't fit either, the latest to
     leave stay unmarked until there is room: their grace begins later, which errs on the open, not the cut side.
     """
-    times = sorted({m.since for m in marks.values() if m.since})
-    text = _describe(owner, marks, times, token=_plain)
+    leaving = sorted((m.since, sort_key(n), n) for n, m in marks.items() if m.since)
+    text = _describe(owner, marks, leaving, {n: _plain(n) for n in marks})
     if len(text) > DESCRIPTION_LIMIT:
-        text = _describe(owner, marks, times, token=_hashed)
-    while len(text) > DESCRIPTION_LIMIT and times:
-        times.pop()
-        text = _describe(owner, marks, times, token=_hashed)
+        short = {n: _hashed(n) for n in marks}
+        text = _describe(owner, marks, leaving, short)
+        while len(text) > DESCRIPTION_LIMIT and leaving:
+            leaving.pop()
+            text = _describe(owner, marks, leaving, short)
     return ((DESCRIPTION, text[:DESCRIPTION_LIMIT]),)
 
 
@@ -145,10 +148,13 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in text.split(",") if word)
 
 
-def _describe(owner: str, marks: Mapping[Network, Mark], times: Iterable[datetime], *, token: _Token) -> str:
-    networks = sorted(marks, key=sort_key)
-    static = [token(n) for n in networks if marks[n].origin == STATIC]
-    groups = [",".join(token(n) for n in networks if marks[n].since == at) + "@" + format_time(at) for at in times]
+def _describe(
+    owner: str, marks: Mapping[Network, Mark], leaving: Iterable[_Leaving], tokens: Mapping[Network, str]
+) -> str:
+    static = [tokens[n] for n in sorted(marks, key=sort_key) if marks[n].origin == STATIC]
+    groups = [
+        ",".join(tokens[n] for *_, n in group) + "@" + format_time(at) for at, group in groupby(leaving, lambda x: x[0])
+    ]
     origins = {o for m in marks.values() for o in m.origin.split(",") if o and m.origin != STATIC}
     fields = {
         "owner": owner,

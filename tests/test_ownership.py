@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import time
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from factory import NOW, hosts, networks
 from hypothesis import given
 from hypothesis import strategies as st
@@ -115,3 +119,84 @@ def test_times_are_utc_seconds_and_nothing_else():
     assert format_time(NOW) == "2026-01-31T09:00:00Z"
     assert parse_time("2026-01-31T09:00:00Z") == NOW
     assert [parse_time(t) for t in ("", "2026-01-31", "2026-01-31T09:00:00", "2026-13-31T09:00:00Z")] == [None] * 4
+
+
+def test_a_time_is_written_as_utc_wherever_the_machine_stands(monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    written = format_time(NOW.astimezone())
+    monkeypatch.undo()
+    time.tzset()
+    assert written == "2026-01-31T09:00:00Z"
+
+
+def test_an_entry_without_its_other_tags_is_still_ours():
+    mark = mark_of(Entry(A, note=((OWNER, "acme"),)), owner="acme", listed=False)
+    assert mark == Mark("acme", ("",), "")
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("ipsync owner=acme", Mark("acme", (), "")),
+        ("ipsync owner=acme target=a,b feed=x,y", Mark("acme", ("a", "b"), "x,y")),
+        ("ipsync target=web owner=acme seen and approved feed=x", Mark("acme", ("web",), "x")),
+        ("ipsync owner=acme feed=x=y target=,a,,b,", Mark("acme", ("a", "b"), "x=y")),
+        ("ipsync owner=acme static=9.9.9.9,1.1.1.1", Mark("acme", (), STATIC)),
+        ("ipsync owner=acme leaving=1.1.1.1@2026-01-31T09:00:00Z", Mark("acme", (), "", NOW)),
+        ("ipsync owner=acme leaving=9.9.9.9,1.1.1.1@2026-01-31T09:00:00Z", Mark("acme", (), "", NOW)),
+        ("ipsync owner=acme leaving=9.9.9.9@soon;1.1.1.1@2026-01-31T09:00:00Z", Mark("acme", (), "", NOW)),
+        ("ipsync owner=acme leaving=1.1.1.1@soon", Mark("acme", (), "")),
+        ("ipsync owner=acme leaving=1.1.1.1", Mark("acme", (), "")),
+        ("ipsync owner=acme leaving=9.9.9.9@2026-01-31T09:00:00Z", Mark("acme", (), "")),
+        ("ipsync owner=acmee", None),
+        ("ipsync  owner", None),
+        ("ipsyncowner=acme", None),
+        (" ipsync owner=acme", None),
+        ("IPSYNC owner=acme", None),
+        ("by ipsync owner=acme", None),
+    ],
+)
+def test_a_description_is_read_strictly_in_its_mark_and_kindly_in_the_rest(text, mark):
+    note = ((DESCRIPTION, text),)
+    assert mark_of(Entry(A, note=note), owner="acme", listed=True) == mark
+    assert rule_is_ours(note, owner="acme") is (mark is not None)
+
+
+def test_a_rule_of_several_targets_and_feeds_names_each_once():
+    marks = {A: Mark("acme", ("b", "a"), "y,x"), B: Mark("acme", ("a",), "x"), C: Mark("acme", ("c",), "")}
+    assert rule_note("acme", marks) == ((DESCRIPTION, "ipsync owner=acme target=a,b,c feed=x,y"),)
+
+
+def text_of(marks) -> str:
+    return dict(rule_note("acme", marks))[DESCRIPTION]
+
+
+@pytest.mark.parametrize(("more", "hashed"), [(0, False), (1, True)])
+def test_addresses_are_written_out_as_long_as_they_fit(more, hashed):
+    static = networks(*(f"100.100.100.{i}" for i in range(100, 200)))
+    room = DESCRIPTION_LIMIT - len(text_of({n: Mark("acme", ("",), STATIC) for n in static})) - len(" target=")
+    marks = {n: Mark("acme", ("t" * (room + more),), STATIC) for n in static}
+    text = text_of(marks)
+    assert ("#" in text, len(text) == DESCRIPTION_LIMIT) == (hashed, not hashed)
+    assert {n: mark_of(Entry(n, note=rule_note("acme", marks)), owner="acme", listed=True) for n in marks} == marks
+
+
+def test_a_short_hash_is_made_the_same_way_by_every_version():
+    """Rules that exist carry these hashes: another way to make them would forget what is leaving."""
+    text = text_of({n: Mark("acme", ("web",), "qatech", NOW) for n in hosts(240)})
+    digest = base64.urlsafe_b64encode(hashlib.sha256(b"8.0.0.0/32").digest())[:6].decode()
+    assert text.startswith(f"ipsync owner=acme target=web feed=qatech leaving=#{digest},#")
+
+
+def test_of_too_many_that_leave_at_once_as_many_are_marked_as_fit():
+    marks = {n: Mark("acme", ("web",), "qatech", NOW) for n in hosts(256)}
+    note = rule_note("acme", marks)
+    read = [mark_of(Entry(n, note=note), owner="acme", listed=True).since for n in marks]
+    assert read == sorted(read, key=lambda since: since is None), "the last ones wait"
+    assert 240 < read.count(NOW) < 256
+    assert DESCRIPTION_LIMIT - 8 < len(dict(note)[DESCRIPTION]) <= DESCRIPTION_LIMIT
+
+
+def test_what_can_t_be_shortened_any_more_is_cut_at_the_limit():
+    assert len(text_of({n: Mark("acme", ("web",), STATIC) for n in hosts(500)})) == DESCRIPTION_LIMIT

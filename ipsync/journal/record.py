@@ -58,9 +58,7 @@ def fault(line: bytes, *, key: str | None) -> tuple[Record, str]:
 def _check(value: object, where: str) -> None:
     if value is None or isinstance(value, bool):
         return
-    if isinstance(value, str):
-        if not value.isascii():
-            value.encode()  # a lone surrogate has no UTF-8
+    if isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value):  # a lone surrogate has no UTF-8
         return
     if isinstance(value, int) and abs(value) <= LARGEST_INT:
         return

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
+import threading
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsync.errors import JournalError, UsageError
-from ipsync.journal import Journal, NullJournal, describe, open_optional, show, verify
-from ipsync.journal.files import lines_backwards
+from ipsync.journal import Checkpoint, Journal, NullJournal, Verification, describe, open_optional, show, verify
+from ipsync.journal.files import all_files, lines_backwards, rotated
 from ipsync.journal.record import canonical, seal
 
 AT = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -68,10 +73,40 @@ def test_canonical_json_is_rfc_8785_s(value):
     assert canonical(value) == rfc8785.dumps(value)
 
 
-@pytest.mark.parametrize("value", [1.5, 2**53, b"x", {"ä": 1}, {1: 2}, object()])
+@pytest.mark.parametrize("value", [1.5, 2**53, -(2**53), b"x", {"ä": 1}, {1: 2}, object(), chr(0xD800), chr(0xDFFF)])
 def test_what_has_no_safe_canonical_form_is_not_recorded(value):
     with pytest.raises(JournalError, match="a fault in ipsync"):
         seal({"x": [value]}, key=None)
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, 0, 2**53 - 1, 1 - 2**53, "", "ä€😀\ud7ff\ue000", [], (), {}, {"a": [None]}]
+)
+def test_everything_else_is(value):
+    assert seal({"x": [value]}, key=None)["x"] == [value]
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({"a": {"b": [1.5]}}, r": \.a\.b holds a float"),
+        ({"a": ({"b": b""},)}, r": \.a\.b holds a bytes"),
+        ({"a": 1, 2: 3}, ": a record holds a dict"),
+    ],
+)
+def test_the_fault_names_the_field(body, where):
+    with pytest.raises(JournalError, match=where):
+        seal(body, key=None)
+
+
+def test_a_record_s_time_is_utc_wherever_the_machine_stands(path, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    with Journal.open(path, owner="a", actor="b", run="c", clock=AT.astimezone) as journal:
+        journal.record("run-started")
+    monkeypatch.undo()
+    time.tzset()
+    assert json.loads(path.read_bytes())["at"] == "2026-01-31T09:00:00Z"
 
 
 def test_every_flipped_bit_is_found(path, tmp_path):
@@ -130,8 +165,49 @@ def test_a_chain_stamped_anew_is_found_with_a_key_only(path):
     assert not verify(path, hmac_key="secret").ok
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda lines: lines[1:], "line 1: it has number 2, and 1 should stand here"),
+        (lambda lines: [lines[0], *lines[2:]], "line 2: it has number 3, and 2 should stand here"),
+        (lambda lines: [*lines, *lines[:1]], "line 5: it has number 1, and 5 should stand here"),
+        (lambda lines: [*lines[:3], b"cut\n"], "line 4: it is not JSON"),
+        (lambda lines: [*lines[:3], b"[" * 100000 + b"\n"], "line 4: it is not JSON"),
+        (lambda lines: [b"[]\n"], "line 1: it is not a record"),
+        (lambda lines: [b'{"hash":1}\n'], "line 1: it is not a record"),
+        (lambda lines: [b'{"a":NaN,"hash":""}\n'], "line 1: it is not canonical JSON"),
+        (lambda lines: [b" " + lines[0]], "line 1: its bytes are not the canonical form of what it says"),
+        (lambda lines: [lines[0].replace(b"acme", b"acne")], "line 1: its hash is not that of its content"),
+        (lambda lines: [*lines[:-1], lines[-1][:-1]], "line 4: it is torn"),
+    ],
+)
+def test_the_problem_says_in_which_line_what_is_wrong(path, change, problem):
+    lines = filled(path)
+    path.write_bytes(b"".join(change(lines)))
+    found = verify(path)
+    assert found.problem.startswith(f"{path}, {problem}")
+    good = int(problem.split(":")[0].removeprefix("line ")) - 1
+    head = json.loads(lines[good - 1])["hash"] if good else "0" * 64
+    assert (found.ok, found.records, found.head) == (False, good, f"{good}:{head}")
+
+
+def test_a_record_of_another_chain_doesnt_follow(path, tmp_path):
+    other = filled(tmp_path / "other.jsonl", run="r9")
+    path.write_bytes(b"".join([filled(path)[0], *other[1:]]))
+    assert verify(path).problem == f"{path}, line 2: it doesn't follow the record before it"
+
+
 def test_no_log_is_no_proof(path):
-    assert "no audit log" in verify(path).problem
+    assert verify(path) == Verification(ok=False, records=0, head="", problem="there is no audit log here")
+
+
+def test_an_anchor_is_any_record_and_the_whole_of_it(path):
+    hashes = [json.loads(line)["hash"] for line in filled(path)]
+    assert verify(path, anchor=f"2:{hashes[1]}") == Verification(ok=True, records=4, head=f"4:{hashes[3]}")
+    for wrong in (f"2:{hashes[2]}", f"5:{hashes[3]}", "2", f"2:{hashes[1]}:"):
+        found = verify(path, anchor=wrong)
+        assert (found.ok, found.records, found.head) == (False, 4, f"4:{hashes[3]}")
+        assert f"the anchor {wrong} is no record of this log" in found.problem
 
 
 # ── crashes ──────────────────────────────────────────────────────────────────
@@ -173,6 +249,87 @@ def test_intents_without_an_outcome_are_pending_until_settled(path):
         assert journal.pending == {}
 
 
+def test_an_open_log_knows_its_own_open_intents_and_lists_them_at_the_end(path):
+    with opened(path) as journal:
+        first, second, third = (journal.record("intent", resource=f"r{i}") for i in range(3))
+        journal.record("outcome", intent=second.seq)
+        assert {seq: r["resource"] for seq, r in journal.pending.items()} == {first.seq: "r0", third.seq: "r2"}
+        journal.record("recovered", intent=first.seq)
+        journal.record("run-ended")
+    assert json.loads(path.read_bytes().splitlines()[-1])["open"] == [third.seq]
+    with opened(path) as journal:
+        assert {seq: r["resource"] for seq, r in journal.pending.items()} == {third.seq: "r2"}
+
+
+@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize("torn", [1, 65534, 65535, 65536, 65537, 200000])
+def test_a_torn_end_of_any_length_is_cut_off(path, before, torn):
+    lines = filled(path)[:before]
+    path.write_bytes(b"".join(lines) + b"x" * torn)
+    with opened(path):
+        pass
+    assert verify(path).records == before + 1
+    mended = json.loads(path.read_bytes().splitlines()[-1])
+    assert (mended["torn_bytes"], mended["torn_sha256"]) == (torn, hashlib.sha256(b"x" * torn).hexdigest())
+
+
+def test_a_run_that_was_killed_leaves_open_what_had_no_outcome(path):
+    with opened(path) as journal:
+        done = journal.record("intent").seq
+        left = journal.record("intent").seq
+        journal.record("outcome", intent=done)
+    with opened(path) as journal:
+        assert list(journal.pending) == [left]
+
+
+def test_the_end_of_the_last_run_has_the_word_about_what_is_open(path):
+    with opened(path) as journal:
+        journal.record("intent")
+        journal.pending.clear()
+        journal.record("run-ended")
+        journal.record("run-started")
+    with opened(path) as journal:
+        assert journal.pending == {}
+
+
+def test_a_run_s_end_that_lists_nothing_leaves_nothing_open(path):
+    path.write_bytes(canonical(seal({"seq": 1, "event": "run-ended", "prev": "0" * 64}, key=None)) + b"\n")
+    with opened(path) as journal:
+        assert journal.pending == {}
+
+
+def test_a_damaged_record_in_the_middle_is_for_verify_to_find(path):
+    lines = filled(path)
+    path.write_bytes(b"".join([lines[0], b"damaged\n", *lines[2:]]))
+    with opened(path) as journal:
+        assert journal.pending == {}
+        journal.record("run-started")
+    assert "line 2: it is not JSON" in verify(path).problem
+
+
+def test_a_torn_end_settles_nothing(path):
+    with opened(path) as journal:
+        assert journal.record("intent").seq == 1
+        journal.record("run-started")
+    path.write_bytes(path.read_bytes()[:-9])
+    for _ in range(2):
+        with opened(path) as journal:
+            assert list(journal.pending) == [1]
+
+
+def test_open_intents_are_found_in_their_order_behind_any_number_of_runs(path):
+    with opened(path) as journal:
+        old = [journal.record("intent").seq for _ in range(3)]
+        journal.record("run-ended")
+    with opened(path) as journal:
+        journal.record("outcome", intent=old[1])
+        journal.record("intent")
+        journal.record("run-ended")
+        last = journal.record("intent").seq
+    with opened(path) as journal:
+        assert list(journal.pending) == [old[0], old[2], 6, last]
+
+
 def test_pending_intents_survive_rotation(path):
     with opened(path) as journal:
         left = journal.record("intent", resource="r", kind="add", target="web", before=[], after=[])
@@ -201,6 +358,44 @@ def test_a_second_writer_is_told_who_holds_it(path):
         opened(path, run="second", lock_timeout=0.1)
     with opened(path, run="second", lock_timeout=0.1):
         pass
+
+
+def test_a_holder_that_did_not_say_who_it_is_is_another_process(path):
+    lock = path.with_name("audit.jsonl.lock")
+    with lock.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(JournalError, match=f"{path} is held by another process; waited 0 s"):
+            opened(path, lock_timeout=0)
+        file.write(b"run \xff")
+        file.flush()
+        with pytest.raises(JournalError, match="held by run �; waited 0 s"):
+            opened(path, lock_timeout=0)
+
+
+def test_the_lock_says_who_holds_it_now_and_stays(path):
+    for run in ("a-long-name-of-a-run", "r2"):
+        with opened(path, run=run):
+            pass
+    lock = path.with_name("audit.jsonl.lock")
+    assert lock.read_text() == f"run r2, process {os.getpid()} on {socket.gethostname()}"
+    assert [p.stat().st_mode & 0o777 for p in (lock, path)] == [0o600, 0o640]
+
+
+def test_a_lock_is_waited_for(path):
+    first = opened(path)
+    threading.Timer(0.2, first.close).start()
+    with opened(path, lock_timeout=5):
+        pass
+
+
+def test_closing_a_log_leaves_no_file_open(path):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    with opened(path), pytest.raises(JournalError):
+        opened(path, lock_timeout=0)
+    with pytest.raises(JournalError):
+        opened(path.parent)
+    filled(path, max_bytes=1)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_killed_holder_lets_go(path):
@@ -247,9 +442,29 @@ def test_a_failed_fsync_is_not_tried_again(path, monkeypatch):
 
         monkeypatch.setattr(os, "fsync", fail)
         for _ in range(3):
-            with pytest.raises(JournalError, match="Input/output error"):
+            with pytest.raises(JournalError, match=f"{path}: can't be written: Input/output error"):
                 journal.record("intent")
         assert len(tries) == 1
+
+
+def test_standard_output_that_is_full_is_named(monkeypatch):
+    def fail(_fd, _data):
+        raise OSError(28, "No space left on device")
+
+    with Journal.open("-", owner="a", actor="b", run="c", clock=lambda: AT) as journal:
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", fail)
+            with pytest.raises(JournalError) as caught:
+                journal.record("intent")
+        assert str(caught.value).startswith("standard output: can't be written: No space left on device")
+
+
+def test_a_write_in_pieces_is_finished(path, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:7]))
+    with opened(path) as journal:
+        journal.record("run-started")
+    assert verify(path).records == 1
 
 
 def test_every_record_is_synced_before_it_counts_and_a_new_file_s_folder_too(path, monkeypatch):
@@ -276,14 +491,52 @@ def test_a_plan_needs_no_log(tmp_path, path):
         assert journal.record("plan").seq == 0
     with open_optional("-", **options) as journal:
         assert isinstance(journal, NullJournal)
-    with open_optional(path, **options) as journal:
+    with open_optional(path, hmac_key="secret", **options) as journal:
         assert journal.record("plan").seq == 1
+    assert verify(path, hmac_key="secret").ok
+    record = json.loads(path.read_bytes())
+    assert (record["owner"], record["actor"], record["run"], record["at"]) == ("a", "b", "c", "2026-01-31T09:00:00Z")
+
+
+def test_a_plan_does_not_wait_for_the_log(path):
+    options = {"owner": "a", "actor": "b", "run": "c", "clock": lambda: AT}
+    with opened(path):
+        began = time.monotonic()
+        assert open_optional(path, **options).record("plan") == Checkpoint(0, "0" * 64)
+        assert time.monotonic() - began < 0.5
 
 
 def test_standard_output_gets_the_same_lines(capfd):
     with Journal.open("-", owner="a", actor="b", run="c", clock=lambda: AT) as journal:
+        journal.record("intent")
+        journal.record("run-ended")
+        copy = journal.uncopied()
+    out = capfd.readouterr().out
+    assert [(json.loads(line)["seq"], json.loads(line).get("open")) for line in out.splitlines()] == [
+        (1, None),
+        (2, [1]),
+    ]
+    assert copy == out.encode()
+
+
+def test_what_no_copy_holds_begins_with_the_last_copied(path):
+    lines = filled(path, hmac_key="secret")
+    with opened(path, run="r2", hmac_key="secret") as journal:
+        assert journal.uncopied() == b"".join(lines)
+        journal.record("copied", object="s3://audit/1")
         journal.record("run-started")
-    assert json.loads(capfd.readouterr().out)["seq"] == 1
+        journal.record("copied", object="s3://audit/2")
+        journal.record("run-ended")
+        assert journal.uncopied() == b"".join(path.read_bytes().splitlines(keepends=True)[-2:])
+
+
+def test_what_no_copy_holds_may_lie_in_the_files_before(path):
+    for run in ("r1", "r2", "r3"):
+        filled(path, run=run, max_bytes=10)
+    with opened(path) as journal:
+        copy = journal.uncopied()
+    assert copy == b"".join(file.read_bytes() for file in all_files(path))
+    assert [json.loads(line)["seq"] for line in copy.splitlines()] == list(range(1, 15))
 
 
 # ── rotation ─────────────────────────────────────────────────────────────────
@@ -297,9 +550,53 @@ def test_rotation_keeps_the_chain_and_names_the_file_before(path):
     assert names == ["audit.jsonl.1-4", "audit.jsonl.5-9"]
     first = json.loads(path.read_bytes().splitlines()[0])
     assert (first["event"], first["file"], first["records"]) == ("rotated", "audit.jsonl.5-9", 5)
+    assert first["head"] == first["prev"] == json.loads(rotated(path)[1].read_bytes().splitlines()[-1])["hash"]
     assert verify(path).records == 14
     (path.parent / "audit.jsonl.1-4").unlink()
     assert not verify(path).ok
+
+
+def test_rotated_files_are_sorted_by_number_and_nothing_else_is_taken_for_one(path):
+    for name in ("10-12", "5-9", "1-4", "old-4", "5-new", "bak", "1-4.gz"):
+        path.with_name(f"audit.jsonl.{name}").touch()
+    path.with_name("other.jsonl.1-4").touch()
+    assert [p.name for p in rotated(path)] == ["audit.jsonl.1-4", "audit.jsonl.5-9", "audit.jsonl.10-12"]
+    assert all_files(path) == rotated(path)
+    path.touch()
+    assert all_files(path) == [*rotated(path), path]
+
+
+def test_a_log_is_rotated_when_it_has_reached_its_size(path):
+    size = len(b"".join(filled(path)))
+    with opened(path, max_bytes=size + 1):
+        assert rotated(path) == []
+    with opened(path, max_bytes=size):
+        assert [p.name for p in rotated(path)] == ["audit.jsonl.1-4"]
+
+
+def test_a_log_with_a_changed_end_is_not_rotated_away(path):
+    lines = filled(path)
+    path.write_bytes(b"".join(lines[:-1]) + lines[-1].replace(b"applied", b"denied!"))
+    for size in (1, 10**9):
+        with pytest.raises(JournalError, match=f"^{path}: the last record doesn't hold: its hash is not"):
+            opened(path, max_bytes=size)
+    assert rotated(path) == []
+
+
+@pytest.mark.parametrize("data", [b"", b"damaged\n"])
+def test_a_file_before_with_a_changed_end_is_not_built_upon(path, data):
+    before = path.with_name("audit.jsonl.1-4")
+    before.write_bytes(data)
+    with pytest.raises(JournalError, match=f"^{before}: the last record doesn't hold: it is not JSON"):
+        opened(path)
+
+
+def test_a_keyed_log_is_rotated_and_goes_on(path):
+    filled(path, hmac_key="secret")
+    filled(path, hmac_key="secret", max_bytes=1)
+    assert verify(path, hmac_key="secret").records == 9
+    with pytest.raises(JournalError, match="its hash is not that of its content"):
+        opened(path, hmac_key="other")
 
 
 def test_a_crash_between_renaming_and_the_new_file_loses_nothing(path):

@@ -68,7 +68,7 @@ def moved(saved: SavedPlan, now: Plan) -> str:
     """Say which resources aren't what the plan saw."""
     current = _observed(now)
     changed = sorted(r for r in {*saved.observed, *current} if saved.observed.get(r) != current.get(r))
-    where = ", ".join(changed) or "a guard's verdict or a resource that could not be read"
+    where = ", ".join(changed) or "what others hold there, a guard's verdict, or a resource that could not be read"
     return f"not applied, nothing was written: changed since the plan was made: {where}. {AGAIN}"
 
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from factory import GROUP, NOW, Stage, aws_target, config, gcp_target, networks
+import rfc8785
+from factory import GROUP, NOW, RULE, Stage, aws_target, config, gcp_target, networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipsync import engine, planfile
 from ipsync.errors import PlanFileError
 from ipsync.model import Entry, Service
+from ipsync.plan import FeedResult, digest
 from ipsync.render.json import document
 from ipsync.report import exit_code
 
@@ -55,6 +58,29 @@ def test_it_is_refused_when_a_target_has_moved():
     assert stage.log.records[-1]["event"] == "run-ended"
 
 
+@pytest.mark.parametrize("gone", [[GROUP], [RULE], [GROUP, RULE]])
+def test_the_refusal_names_what_has_moved(gone):
+    stage = staged()
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C]
+    data = saved(stage)
+    if GROUP in gone:
+        stage.cloud.groups[GROUP].popitem()
+    if RULE in gone:
+        del stage.cloud.lists[RULE]
+    with pytest.raises(PlanFileError) as caught:
+        applied(stage, data)
+    assert f"changed since the plan was made: {', '.join(gone)}. Make a new plan" in str(caught.value)
+
+
+def test_the_refusal_says_what_else_it_may_be_when_nothing_of_ours_has_moved():
+    stage = staged()
+    data = saved(stage)
+    stage.cloud.put(GROUP, Entry(networks(A)[0], Service("tcp", 443, 443)))
+    with pytest.raises(PlanFileError, match="plan was made: what others hold there, a guard's verdict"):
+        applied(stage, data)
+
+
 def test_applying_it_twice_is_refused():
     stage = staged()
     data = saved(stage)
@@ -63,12 +89,68 @@ def test_applying_it_twice_is_refused():
         applied(stage, data)
 
 
-@pytest.mark.parametrize("minutes", [-10, 60, 100000])
-def test_it_expires(minutes):
+def test_it_says_everything_that_it_was_made_from():
+    stage = staged()
+    report = stage.plan()
+    broken = FeedResult("cdn", "http://cdn.example/ips", None, "no answer", insecure=True)
+    plan = replace(report.plan, feeds=(*report.plan.feeds, broken))
+    data = planfile.dump(document(replace(report, plan=plan)), plan, stage.config, selected=frozenset({"web"}))
+    found = planfile.load(data, stage.config, now=NOW)
+    assert (found.id, found.created_at, found.selected) == (plan.id, NOW, {"web"})
+    assert found.feeds == {f.name: f for f in plan.feeds}
+    assert found.observed.keys() == {GROUP, RULE}
+
+
+def test_it_is_canonical_json_with_a_line_s_end():
+    stage = staged()
+    report = stage.plan()
+    data = planfile.dump({**document(report), "ü": "ä"}, report.plan, stage.config, selected=frozenset({"web"}))
+    assert data == rfc8785.dumps(json.loads(data)) + b"\n"
+
+
+def test_a_plan_without_a_time_is_not_saved():
+    stage = staged()
+    report = stage.plan()
+    with pytest.raises(PlanFileError, match="no time"):
+        planfile.dump({**document(report), "created_at": ""}, report.plan, stage.config, selected=frozenset())
+
+
+FIRST, LAST = NOW - timedelta(minutes=5), NOW + timedelta(hours=1)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("now", [FIRST - SECOND, LAST, NOW + timedelta(days=100)])
+def test_it_expires(now):
     stage = staged()
     data = saved(stage)
+    with pytest.raises(PlanFileError, match="valid from 2026-01-31T09:00:00Z to 2026-01-31T10:00:00Z"):
+        planfile.load(data, stage.config, now=now)
+
+
+@pytest.mark.parametrize("now", [FIRST, LAST - SECOND])
+def test_it_holds_for_an_hour_and_five_minutes_of_a_slow_clock(now):
+    stage = staged()
+    assert planfile.load(saved(stage), stage.config, now=now)
+
+
+def restated(data: bytes, **changes: object) -> bytes:
+    """Return the plan file that an ipsync which says this would have written."""
+    body = {**json.loads(data), **changes}
+    del body["digest"]
+    return rfc8785.dumps({**body, "digest": digest(body)}) + b"\n"
+
+
+def test_another_version_s_plan_is_refused():
+    stage = staged()
+    with pytest.raises(PlanFileError, match=r"made by ipsync 0\.0\.1, this is"):
+        planfile.load(restated(saved(stage), tool_version="0.0.1"), stage.config, now=NOW)
+
+
+@pytest.mark.parametrize("field", ["expires_at", "created_at"])
+def test_a_time_that_is_none_is_refused(field):
+    stage = staged()
     with pytest.raises(PlanFileError, match="valid from"):
-        planfile.load(data, stage.config, now=NOW + timedelta(minutes=minutes))
+        planfile.load(restated(saved(stage), **{field: "soon"}), stage.config, now=NOW)
 
 
 def test_another_config_is_refused():
@@ -114,5 +196,5 @@ def test_one_edited_byte_is_refused(position, change):
 
 @given(st.binary(max_size=200))
 def test_garbage_is_refused(data):
-    with pytest.raises(PlanFileError):
+    with pytest.raises(PlanFileError, match="edited or cut"):
         planfile.load(data, staged().config, now=NOW)

@@ -177,8 +177,8 @@ def _operators_word(item: Marked, state: State, policy: Policy) -> bool:
     services: set[Service | None] = {s for t in policy.targets for s in t.services}
     feeds = {f for t in policy.targets for f in t.feeds}
     dropped_port = not state.listed and item.entry.service not in services
-    origins = set(item.mark.origin.split(","))
-    return dropped_port or origins == {STATIC} or ("" not in origins and not origins & feeds)
+    origins = set(item.mark.origin.split(","))  # of a static address: STATIC, which no feed may be named
+    return dropped_port or ("" not in origins and not origins & feeds)
 
 
 def _graced(item: Marked, policy: Policy) -> _Fate:

@@ -249,7 +249,7 @@ class _Mine:
         self._target, self._state, self._owner = target, state, owner
         self.leads = state.targets[0] == target
         self.leaves = any(self.owns(marked) for marked, _ in change.leaving)
-        moved = (*change.add, *change.remove, *(() if state.listed else change.remark))
+        moved = (*change.add, *change.remove, *change.remark)
         self.changes = any(self.owns(m) for m in moved) or (state.listed and bool(change.remark))
         kept = (*change.keep, *change.remark)
         self.held = sum(self.owns(m) for m in kept)
@@ -318,7 +318,7 @@ def _settings(todo: Sequence[Step]) -> tuple[tuple[str, str, str, str], ...]:
     """Return (rule, setting, from, to) for each list whose settings change."""
     found = []
     for step in todo:
-        if step.was and step.part and step.kind == "replace":
+        if step.was and step.part:
             old, new = dict(step.was.settings), dict(step.part.settings)
             keys = sorted(k for k in {*old, *new} if old.get(k) != new.get(k))
             found += [(step.part.name, k, old.get(k, ""), new.get(k, "")) for k in keys]

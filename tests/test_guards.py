@@ -74,6 +74,21 @@ def test_max_additions_once_it_holds_something(held, new):
     assert found == ([("max-additions", "needs-approval")] if too_many else [])
 
 
+@pytest.mark.parametrize(
+    ("movement", "guard"),
+    [
+        (move(10, gone=3), None),
+        (move(10, gone=4), "max-removals"),
+        (move(10, leaving=3), None),
+        (move(10, leaving=4), "max-removals"),
+        (move(10, new=20), None),
+        (move(10, new=21), "max-additions"),
+    ],
+)
+def test_a_limit_itself_is_within_the_limit(movement, guard):
+    assert [v.guard for v in check_movement(movement, [LIMITS])] == ([guard] if guard else [])
+
+
 @given(held=st.integers(1, 1000), leaving=sizes)
 def test_too_many_leaving_only_warns(held, leaving):
     found = named(check_movement(move(held, leaving=leaving), [LIMITS]))
@@ -112,16 +127,59 @@ def test_capacity_is_per_family_and_says_the_way_out():
     assert "swap" not in none[0].detail
 
 
+@pytest.mark.parametrize(
+    ("limit", "more", "fewer", "way"),
+    [
+        (60, 1, 0, "; raise the quota"),
+        (60, 1, 1, "; set swap: true to remove before adding, or raise the quota"),
+        (60, 2, 1, "; raise the quota"),
+        (61, 2, 1, "; set swap: true to remove before adding, or raise the quota"),
+        (80, 21, 0, "; raise the quota"),
+    ],
+)
+def test_swap_is_advised_only_where_it_would_help(limit, more, fewer, way):
+    found = check_capacity([Capacity(4, 60, limit)], added=hosts(more), removed=hosts(fewer), swap=False)
+    assert way in found[0].detail
+
+
 def test_swap_is_needed_only_where_nothing_else_fits():
     assert guards.needs_swap([Capacity(4, 60, 60)], networks("8.8.8.8"))
     assert not guards.needs_swap([Capacity(4, 59, 60)], networks("8.8.8.8"))
     assert not guards.needs_swap([Capacity(4, 60, 60)], networks("2600::1"))
 
 
-def test_a_message_names_five_and_counts_the_rest():
-    wide = snapshot([f"{i}.0.0.0/8" for i in range(11, 20)])
+FIVE = "11.0.0.0/8, 12.0.0.0/8, 13.0.0.0/8, 14.0.0.0/8, 15.0.0.0/8"
+
+
+@pytest.mark.parametrize(("last", "shown"), [(15, FIVE), (16, f"{FIVE} and 1 more"), (19, f"{FIVE} and 4 more")])
+def test_a_message_names_five_and_counts_the_rest(last, shown):
+    wide = snapshot([f"{i}.0.0.0/8" for i in range(11, last + 1)])
     detail = next(v.detail for v in check_snapshot(wide, LIMITS) if v.guard == "min-prefix")
-    assert "11.0.0.0/8, 12.0.0.0/8, 13.0.0.0/8, 14.0.0.0/8, 15.0.0.0/8 and 4 more" in detail
+    assert f"lists {shown}, wider than allowed (/16 for IPv4, /32 for IPv6)" in detail
+
+
+def test_a_message_names_both_families_ipv4_first():
+    gone = networks("2600::1", "8.8.8.8", "8.8.4.4")
+    kept = networks("1.1.1.1")
+    found = check_movement(Movement(frozenset(gone + kept), frozenset(kept), frozenset()), [LIMITS])
+    assert "8.8.4.4/32, 8.8.8.8/32, 2600::1/128" in found[0].detail
+
+
+@pytest.mark.parametrize(
+    ("movement", "limits", "says"),
+    [
+        (move(3, gone=3), Limits(max_removals=Threshold(9, 0)), "remove all 3 addresses"),
+        (move(10, gone=4), LIMITS, "removes 4 of 10 addresses, more than 3: 8.0.0.0/32, "),
+        (move(10, leaving=4), LIMITS, "4 of 10 addresses are leaving, more than 3"),
+        (move(10, new=21), LIMITS, "adds 21 addresses to 10, more than 20: 8.0.78.32/32, "),
+    ],
+)
+def test_a_message_has_the_numbers(movement, limits, says):
+    assert [says in v.detail for v in check_movement(movement, [limits])] == [True]
+
+
+def test_an_empty_feed_is_named():
+    assert "feed qatech lists no address" in check_snapshot(snapshot([]), LIMITS)[0].detail
 
 
 def test_refuse_and_approval_are_different_words():

@@ -177,6 +177,8 @@ def test_a_chain_stamped_anew_is_found_with_a_key_only(path):
         (lambda lines: [b'{"hash":1}\n'], "line 1: it is not a record"),
         (lambda lines: [b'{"a":NaN,"hash":""}\n'], "line 1: it is not canonical JSON"),
         (lambda lines: [b" " + lines[0]], "line 1: its bytes are not the canonical form of what it says"),
+        (lambda lines: [lines[0][:-1] + b" \n"], "line 1: its bytes are not the canonical form of what it says"),
+        (lambda lines: [lines[0][:-1] + b"X\n"], "line 1: it is not JSON"),
         (lambda lines: [lines[0].replace(b"acme", b"acne")], "line 1: its hash is not that of its content"),
         (lambda lines: [*lines[:-1], lines[-1][:-1]], "line 4: it is torn"),
     ],
@@ -195,6 +197,13 @@ def test_a_record_of_another_chain_doesnt_follow(path, tmp_path):
     other = filled(tmp_path / "other.jsonl", run="r9")
     path.write_bytes(b"".join([filled(path)[0], *other[1:]]))
     assert verify(path).problem == f"{path}, line 2: it doesn't follow the record before it"
+
+
+@pytest.mark.parametrize("key", [None, "secret"])
+def test_a_word_that_was_changed_is_found_with_and_without_a_key(path, key):
+    filled(path, hmac_key=key)
+    path.write_bytes(path.read_bytes().replace(b"applied", b"refused", 1))
+    assert "line 3: its hash is not that of its content" in verify(path, hmac_key=key).problem
 
 
 def test_no_log_is_no_proof(path):
@@ -300,7 +309,7 @@ def test_a_run_s_end_that_lists_nothing_leaves_nothing_open(path):
 
 def test_a_damaged_record_in_the_middle_is_for_verify_to_find(path):
     lines = filled(path)
-    path.write_bytes(b"".join([lines[0], b"damaged\n", *lines[2:]]))
+    path.write_bytes(b"".join([lines[0], b"damaged\n", lines[2]]))
     with opened(path) as journal:
         assert journal.pending == {}
         journal.record("run-started")
@@ -583,6 +592,18 @@ def test_a_log_with_a_changed_end_is_not_rotated_away(path):
     assert rotated(path) == []
 
 
+def test_a_damaged_first_record_does_not_stop_rotation(path):
+    path.write_bytes(b"".join([b"damaged\n", *filled(path)[1:]]))
+    with opened(path, max_bytes=1):
+        assert [p.name for p in rotated(path)] == ["audit.jsonl.0-4"]
+
+
+def test_a_log_of_empty_lines_is_not_built_upon(path):
+    path.write_bytes(b"\n\n\n")
+    with pytest.raises(JournalError, match="the last record doesn't hold: it is not JSON"):
+        opened(path, max_bytes=1)
+
+
 @pytest.mark.parametrize("data", [b"", b"damaged\n"])
 def test_a_file_before_with_a_changed_end_is_not_built_upon(path, data):
     before = path.with_name("audit.jsonl.1-4")
@@ -674,3 +695,74 @@ def test_records_read_well(path):
         "sync ended: web applied",
     ):
         assert part in text
+
+
+@pytest.mark.parametrize(
+    ("event", "fields", "line"),
+    [
+        ("run-started", {"mode": "sync"}, "sync started by me@host"),
+        ("run-ended", {"mode": "sync", "targets": []}, "sync ended: "),
+        ("run-ended", {"mode": "sync", "interrupted": True}, "sync ended early, by a signal: "),
+        (
+            "run-ended",
+            {"mode": "sync", "targets": [{"target": "a", "status": "applied"}, {"target": "b", "status": "error"}]},
+            "sync ended: a applied, b error",
+        ),
+        ("feed", {"feed": "qatech", "count": 2, "digest": "sha256:1"}, "feed qatech: 2 addresses, sha256:1"),
+        ("feed", {"feed": "qatech", "rejected": "down"}, "feed qatech rejected: down"),
+        ("plan", {"id": "i", "summary": {"add": 1, "remove": 2}}, "plan i: 1 to add, 2 to remove"),
+        (
+            "plan",
+            {"id": "i", "summary": {}, "verdicts": [{"guard": "empty", "verdict": "refuse"}]},
+            "plan i: None to add, None to remove; empty: refuse",
+        ),
+        ("approval", {"plan": "i", "holds": True}, "approval of i by me@host"),
+        ("approval", {"plan": "i", "current": "j"}, "approval of i by me@host, which is not the plan j"),
+        (
+            "intent",
+            {"kind": "note", "resource": "r", "target": "web", "before": ["A", "B"], "after": ["B", "C", "D"]},
+            "intent: note on r for web: + C, + D, - A",
+        ),
+        ("outcome", {"intent": 1, "result": "applied", "request_id": "q"}, "outcome of #1: applied (request q)"),
+        ("outcome", {"intent": 1, "result": "denied", "error": "no"}, "outcome of #1: denied: no"),
+        ("recovered", {"intent": 1, "result": "applied"}, "recovered of #1: applied"),
+        ("rotated", {"file": "x"}, "rotated"),
+    ],
+)
+def test_a_line_says_when_which_run_which_record_and_what(path, event, fields, line):
+    with opened(path) as journal:
+        journal.record(event, **fields)
+    (record,) = show(path)
+    if event == "run-ended":
+        assert record.pop("open") == []
+    assert describe(record) == f"2026-01-31T09:00:00Z  r1  #1  {line}"
+
+
+@pytest.mark.parametrize(
+    ("filters", "seqs"),
+    [
+        ({"target": "web"}, [1, 3]),
+        ({"target": "edge"}, [2]),
+        ({"address": "8.8.8.8"}, [1, 4]),
+        ({"address": "9.9.9.9"}, [4]),
+        ({"address": "9.9.8.0/23"}, [4]),
+        ({"address": "2600::1"}, [1]),
+        ({"address": "1.1.1.1"}, []),
+        ({"target": "web", "address": "8.8.8.8"}, [1]),
+        ({"target": "web", "event": "plan"}, [3]),
+        ({"since": "2026-01-31T09:00:00Z", "event": "plan"}, [2, 3]),
+        ({"since": "2026-01-31T09:00:01Z"}, []),
+        ({"until": "2026-01-31T08"}, []),
+        ({"until": "2026-01-31T09:00:00Z", "event": "plan"}, [2, 3]),
+    ],
+)
+def test_filters_look_into_targets_verdicts_and_what_changed(path, filters, seqs):
+    with opened(path) as journal:
+        listed = ["1.1.1.1/32 443/tcp", "8.8.8.8/32 443/tcp leaving since 2026-01-31T09:00:00Z", "ports 443/tcp"]
+        after = ["1.1.1.1/32 443/tcp", "8.8.8.8/32 443/tcp", "2600::/32", "ports 80/tcp"]
+        journal.record("intent", target="web", before=listed, after=after)
+        journal.record("plan", verdicts=[{"target": "edge", "guard": "empty"}])
+        journal.record("plan", targets=[{"target": "web"}])
+        journal.record("recovered", target="other", now=["8.8.8.8/32", "9.9.9.0/24"])
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\ndamaged\n", 1) + b"torn")
+    assert [r["seq"] for r in show(path, **filters)] == seqs

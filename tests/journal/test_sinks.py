@@ -86,3 +86,98 @@ def test_ocsf(tmp_path):
     assert settled["status"] == "Success"
     assert ended["activity_name"] == "Other"
     json.dumps([feed, asked, denied, settled, ended])
+
+
+AT = "2026-01-31T09:00:00Z"
+INTENT = {"event": "intent", "seq": 3, "kind": "add", "resource": "gcp/acme/allow", "at": AT, "run": "r1"}
+INTENT |= {"actor": "me@host", "owner": "acme", "hash": "h3"}
+
+
+def record(event: str, **fields: object) -> dict[str, object]:
+    return {
+        "event": event,
+        "seq": 4,
+        "at": AT,
+        "run": "r1",
+        "actor": "me@host",
+        "owner": "acme",
+        "hash": "h4",
+        **fields,
+    }
+
+
+def test_an_event_is_the_schema_s():
+    outcome = record("outcome", intent=3, result="denied", error="no", request_id="req-7")
+    assert list(export([INTENT, outcome], version="9"))[1] == {
+        "metadata": {
+            "version": "1.3.0",
+            "product": {"name": "ipsync", "vendor_name": "ipsync", "version": "9"},
+            "uid": "4:h4",
+            "correlation_uid": "r1",
+            "sequence": 4,
+        },
+        "category_uid": 6,
+        "category_name": "Application Activity",
+        "class_uid": 6003,
+        "class_name": "API Activity",
+        "activity_id": 1,
+        "activity_name": "Create",
+        "type_uid": 600301,
+        "type_name": "API Activity: Create",
+        "time": 1769850000000,
+        "severity_id": 3,
+        "severity": "Medium",
+        "status_id": 2,
+        "status": "Failure",
+        "status_detail": "no",
+        "actor": {"user": {"name": "me@host", "type_id": 3, "type": "System"}, "app_name": "ipsync"},
+        "api": {"operation": "outcome:add", "service": {"name": "gcp"}, "request": {"uid": "req-7"}},
+        "src_endpoint": {"name": "host"},
+        "unmapped": {
+            "event": "outcome",
+            "owner": "acme",
+            "intent": 3,
+            "result": "denied",
+            "error": "no",
+            "request_id": "req-7",
+        },
+        "resources": [{"uid": "gcp/acme/allow", "type": "firewall"}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "activity"),
+    [
+        *(("add", "Create"), ("create", "Create"), ("remove", "Delete"), ("delete", "Delete")),
+        *(("note", "Update"), ("unnote", "Update"), ("replace", "Update"), ("new", "Other")),
+    ],
+)
+def test_each_kind_of_write_has_its_activity(kind, activity):
+    outcome = record("outcome", intent=3, result="applied")
+    assert [e["activity_name"] for e in export([{**INTENT, "kind": kind}, outcome], version="9")] == [activity] * 2
+
+
+@pytest.mark.parametrize(
+    ("told", "activity", "status", "severity"),
+    [
+        (record("feed", count=1), "Read", "Success", "Informational"),
+        (record("feed", rejected="down"), "Read", "Failure", "Medium"),
+        (record("plan"), "Read", "Success", "Informational"),
+        (record("run-ended", refused="moved"), "Other", "Failure", "Medium"),
+        (record("rotated"), "Other", "Success", "Informational"),
+        (record("recovered", torn_bytes=1), "Other", "Success", "Informational"),
+        (record("recovered", intent=9, result="applied"), "Other", "Success", "Informational"),
+        (record("recovered", intent=9, result="unknown"), "Other", "Unknown", "Medium"),
+        (record("outcome", intent=9, result="failed"), "Other", "Failure", "Medium"),
+        (record("note", result="failed"), "Other", "Success", "Informational"),
+    ],
+)
+def test_what_is_no_write_reads_or_is_other_and_has_its_status(told, activity, status, severity):
+    (event,) = export([told], version="9")
+    assert (event["activity_name"], event["status"], event["severity"]) == (activity, status, severity)
+    assert (event["severity_id"], event["status_id"]) == (
+        {"Informational": 1, "Medium": 3}[severity],
+        {"Unknown": 0, "Success": 1, "Failure": 2}[status],
+    )
+    assert event["api"] == {"operation": told["event"], "service": {"name": "ipsync"}}
+    assert "resources" not in event

@@ -62,7 +62,7 @@ def test_what_is_said_of_megabytes_takes_none(wrap):
     assert peak < 1_000_000
 
 
-@pytest.mark.parametrize("text", BAD, ids=repr)
+@pytest.mark.parametrize("text", BAD, ids=lambda text: repr(text)[:60])
 def test_what_is_not_an_address_is_refused_with_its_text(text):
     with pytest.raises(AddressError) as caught:
         parse(text)
@@ -73,6 +73,7 @@ def test_what_is_not_an_address_is_refused_with_its_text(text):
     ("text", "words"),
     [
         (167772161, "not a text but a number"),
+        (1.5, "not a text but a number"),
         (True, "not a text but a boolean"),
         (["8.8.8.8"], "not a text but a list"),
         ({}, "not a text but an object"),
@@ -86,6 +87,13 @@ def test_what_is_not_an_address_is_refused_with_its_text(text):
 def test_the_message_says_what_would_be_right(text, words):
     with pytest.raises(AddressError, match=words):
         parse(text)
+
+
+@pytest.mark.parametrize(("text", "shown"), [("x" * 51, repr("x" * 51)), ("x" * 52, "'" + "x" * 49 + "…")])
+def test_a_long_text_is_shown_shortened(text, shown):
+    with pytest.raises(AddressError) as caught:
+        parse(text)
+    assert str(caught.value).startswith(f"{shown} is not an address")
 
 
 @given(any_network)

@@ -56,6 +56,7 @@ def test_another_owner_and_none_are_not_ours():
     assert mark_of(Entry(A, note=note), owner="acme", listed=False) is None
     assert mark_of(Entry(A), owner="acme", listed=False) is None
     assert mark_of(Entry(A), owner="acme", listed=True) is None
+    assert not rule_is_ours((), owner="acme")
     assert not rule_is_ours(rule_note("other", {}), owner="acme")
     assert not rule_is_ours(((DESCRIPTION, "ipsync target=web"),), owner="acme")
     assert not rule_is_ours(((DESCRIPTION, "made by hand owner=acme"),), owner="acme")

@@ -216,6 +216,19 @@ def test_a_neighbour_s_entry_that_begins_to_leave_is_no_change_of_mine():
     assert shown(planned(config(one, two), state, qatech=[A], cdn=[A])) == [("one", "change"), ("two", "in-sync")]
 
 
+def test_a_range_that_begins_to_leave_is_a_change_of_the_whole_rule():
+    state = rule(part(A, B, target="one"), targets=("one", "two"))
+    plan = planned(config(gcp_target("one"), gcp_target("two")), state, qatech=[A])
+    assert shown(plan) == [("one", "change"), ("two", "change")]
+
+
+def test_settings_are_named_for_each_list_of_a_rule():
+    old = (("ports", "80/tcp"),)
+    state = rule(part(A, settings=old), part(V6, name="allow-qatech-v6", settings=old), wanted=(("ports", "443/tcp"),))
+    (element,) = planned(config(gcp_target()), state, qatech=[A, V6]).elements
+    assert [setting[0] for setting in element.settings] == ["allow-qatech", "allow-qatech-v6"]
+
+
 def test_a_setting_that_changes_is_named_with_what_it_was_under_the_first_target():
     old = (("network", "default"), ("ports", "80/tcp"), ("priority", "5"))
     new = (("network", "default"), ("ports", "443/tcp"), ("tags", "web"))
@@ -252,6 +265,12 @@ def test_a_rule_that_no_target_names_is_reported_and_left_alone():
     plan = planned(config(aws_target()), rule(part(A, target="old"), theirs, targets=(), wanted=()), qatech=[A])
     assert plan.orphaned == (Orphan(RULE, Entry(A), "old"),)
     assert (plan.elements, plan.work) == ((), ())
+
+
+def test_an_orphan_still_counts_as_held():
+    state = group(ours(A, origin="gone"), ours(B, target="old"), Entry(C, HTTPS))
+    plan = planned(config(aws_target()), state, qatech=[C])
+    assert (shown(plan), guards(plan.elements[0])) == ([("web", "change")], [])
 
 
 # ── guards ───────────────────────────────────────────────────────────────────
@@ -390,6 +409,11 @@ def test_the_same_world_has_the_same_id_whenever_it_is_looked_at():
     leaving = group(ours(B))
     assert identity(None, leaving) == identity(None, leaving, now=NOW + 5 * HOUR)
     assert identity(None, leaving) != identity(None, group(ours(B, since=NOW)))
+
+
+def test_looking_for_foreign_entries_and_finding_none_changes_no_id():
+    entries = (ours(A), ours(B), ours(C, since=NOW - HOUR))
+    assert identity(None, group(*entries)) == identity(None, group(*entries, complete=False))
 
 
 def test_foreign_entries_count_only_where_all_of_them_are_known():

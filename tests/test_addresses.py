@@ -148,6 +148,12 @@ def test_no_vendor_connects_from_here(text):
     assert special_use(ip_network(text))
 
 
+@pytest.mark.parametrize("block", [block for block, _ in (*SPECIAL_V4, *SPECIAL_V6)], ids=str)
+def test_a_block_s_first_and_its_last_address_lie_in_it(block):
+    assert special_use(ip_network(block[0]))
+    assert special_use(ip_network(block[-1]))
+
+
 @pytest.mark.parametrize("text", ["8.8.8.8", "18.196.41.10", "223.255.255.255", "1.1.1.0/24", "2600::1", "2a00::/32"])
 def test_plain_public_space_is_no_special_use(text):
     assert special_use(ip_network(text)) is None

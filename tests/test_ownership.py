@@ -199,5 +199,13 @@ def test_of_too_many_that_leave_at_once_as_many_are_marked_as_fit():
     assert DESCRIPTION_LIMIT - 8 < len(dict(note)[DESCRIPTION]) <= DESCRIPTION_LIMIT
 
 
+def test_hashes_that_fill_the_description_to_its_last_character_all_stay():
+    listed = hosts(240)
+    room = DESCRIPTION_LIMIT - len(text_of({n: Mark("acme", ("",), "x", NOW) for n in listed})) - len(" target=")
+    marks = {n: Mark("acme", ("t" * room,), "x", NOW) for n in listed}
+    assert len(text_of(marks)) == DESCRIPTION_LIMIT
+    assert {n: mark_of(Entry(n, note=rule_note("acme", marks)), owner="acme", listed=True) for n in marks} == marks
+
+
 def test_what_can_t_be_shortened_any_more_is_cut_at_the_limit():
     assert len(text_of({n: Mark("acme", ("web",), STATIC) for n in hosts(500)})) == DESCRIPTION_LIMIT

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from factory import GROUP, HTTPS, NOW, RULE, aws_target, gcp_target, networks
 
-from ipsync.diff import Diff, Policy, diff, service_covers, wants
+from ipsync.diff import CLOCK_SKEW, Diff, Policy, diff, service_covers, wants
 from ipsync.model import Entry, Leaving, Service, State
 from ipsync.ownership import STATIC, Mark, entry_note, rule_note
 
@@ -161,8 +161,8 @@ def test_a_range_goes_at_once_when_none_of_its_rule_s_feeds_is_left(origin, beco
         (None, NOW),
         (NOW - HOUR, NOW - HOUR),
         (NOW + HOUR / 2, NOW + HOUR / 2),
-        (NOW + HOUR, NOW + HOUR),
-        (NOW + HOUR + SECOND, NOW),  # a wrong clock wrote that
+        (NOW + CLOCK_SKEW, NOW + CLOCK_SKEW),
+        (NOW + CLOCK_SKEW + SECOND, NOW),  # a wrong clock wrote that
     ],
 )
 @pytest.mark.parametrize("grace", [GRACE, None])

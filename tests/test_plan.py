@@ -169,7 +169,10 @@ def test_an_element_shows_everything_that_happens_to_its_entries():
     )
     (work,) = plan.work
     assert work.verdict is Verdict.ALLOW
-    assert work.seen[:2] == ("8.8.8.2/32 443/tcp", "8.8.8.3/32 443/tcp leaving since 2026-01-31T08:00:00Z")
+    assert work.seen[:2] == (
+        "8.8.8.2/32 443/tcp for web from qatech",
+        "8.8.8.3/32 443/tcp for web from qatech leaving since 2026-01-31T08:00:00Z",
+    )
 
 
 def test_a_rule_shows_the_same_without_ports():

@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ipsync-stamp
+PROVE_STAMP := $(VENV)/.ipsync-prove-stamp
 WORKERS ?= 2
 CODE := ipsync tests $(wildcard bench proof)
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -53,11 +54,17 @@ format: $(STAMP) ## let ruff format and mend what it can
 bench: $(STAMP) ## time and memory beside a bare boto3 script
 	$(BIN)/python -m bench $(ARGS)
 
-prove: $(STAMP) ## the long fault runs, as a table of figures
+prove: $(PROVE_STAMP) ## the long fault runs, as a table of figures
 	$(BIN)/python -m proof $(ARGS)
 
-lock: $(STAMP) ## pin all three locks again; UPGRADE=--upgrade takes new versions
+$(PROVE_STAMP): requirements-prove.lock $(STAMP)
+	@echo "Installing what the proofs take into $(VENV) …"
+	@$(BIN)/python -m pip install -qq --require-hashes -r requirements-prove.lock
+	@touch $@
+
+lock: $(STAMP) ## pin all four locks again; UPGRADE=--upgrade takes new versions
 	$(UV_COMPILE) pyproject.toml --extra dev -o requirements-dev.lock
+	$(UV_COMPILE) pyproject.toml --extra prove -c requirements-dev.lock -o requirements-prove.lock
 	$(UV_COMPILE) pyproject.toml -c requirements-dev.lock -o requirements.lock
 	$(UV_COMPILE) --group build -c requirements-dev.lock -o requirements-build.lock
 

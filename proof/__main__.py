@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from proof import breaks, calls, feeds, fuzz, kills, logs, processes, replay, stateful, surroundings
+from proof import breaks, calls, feeds, fuzz, kills, logs, mutants, processes, replay, stateful, surroundings
 from proof.table import Row, broken, text
 
 Part = Callable[[argparse.Namespace], list[Row]]
@@ -25,6 +25,7 @@ PARTS: dict[str, Part] = {
     "logs": lambda asked: logs.rows(6, stride=17) if asked.quick else logs.rows(36),
     "feeds": lambda asked: feeds.rows(quick=asked.quick),
     "breaks": lambda asked: [] if asked.quick else breaks.rows(),
+    "mutants": lambda asked: [] if asked.quick else mutants.rows(),
     "fuzz": lambda asked: [] if asked.quick else fuzz.rows(fuzz.TO_REACH),
     "stateful": lambda asked: stateful.rows(2_000 if asked.quick else stateful.TO_REACH),
     "replay": lambda asked: replay.rows(asked.history),

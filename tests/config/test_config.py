@@ -692,7 +692,7 @@ yamlish = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     where=st.sampled_from([*leaves(yaml.safe_load(FULL)), ("targets", 0), ("feeds", "qatech"), ("guards",)]),
     value=yamlish,
@@ -704,7 +704,7 @@ def test_nor_does_garbage_in_one_place_of_a_good_file(tmp_path_factory, where, v
         config.load(path, {})
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(value=yamlish, noise=st.text(max_size=20))
 def test_no_garbage_crashes_with_anything_but_a_config_error(tmp_path_factory, value, noise):
     path = tmp_path_factory.mktemp("g") / "c.yaml"

@@ -114,22 +114,12 @@ def _tags(mark: Mark) -> dict[str, str]:
 
 
 def _carried_out(held: Mapping[Entry, Mark], kind: str, batch: Sequence[Marked]) -> dict[Entry, Mark]:
-    if kind == "add":
-        return {**held, **{m.entry: m.mark for m in batch}}
-    gone = {m.entry for m in batch}
     if kind == "remove":
+        gone = {m.entry for m in batch}
         return {e: mark for e, mark in held.items() if e not in gone}
-    # an entry may need both, tags set and tags taken away: what stands between the two calls is neither mark
-    return {**held, **{m.entry: _retagged(m, held[m.entry], kind) for m in batch}}
-
-
-def _retagged(item: Marked, old: Mark, kind: str) -> Mark:
-    tags = _tags(old)
-    if kind == "note":
-        tags |= dict(item.entry.note)
-    else:
-        tags = {key: value for key, value in tags.items() if (key, value) not in item.entry.note}
-    return mark_of(replace(item.entry, note=tuple(tags.items())), owner=old.owner, listed=False) or item.mark
+    if kind == "note":  # sets tags and takes none away: until that is done too, it still says since when it leaves
+        return {**held, **{m.entry: replace(m.mark, since=m.mark.since or held[m.entry].since) for m in batch}}
+    return {**held, **{m.entry: m.mark for m in batch}}
 
 
 def _batches(items: Sequence[Marked], size: int) -> Iterator[Sequence[Marked]]:

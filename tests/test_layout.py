@@ -56,6 +56,13 @@ def test_a_foreign_list_is_stepped_around_and_never_changed():
     assert [c.want.name for c in changes] == ["allow", "allow-3", "allow-4"]
 
 
+def test_lists_change_in_the_order_of_their_numbers():
+    changes = replacements(state(room=1), dict.fromkeys([*hosts(11), *POOL[-2:]], MARK), owner="acme")
+    numbered = [f"allow-{i}" for i in range(2, 12)]
+    assert sorted(c.want.name for c in changes) == sorted(["allow", *numbered, "allow-v6", "allow-v6-2"])
+    assert [c.want.name for c in changes if "v6" not in c.want.name] == ["allow", *numbered]
+
+
 @pytest.mark.parametrize(
     ("name", "mine"),
     [("allow", 1), ("allow-v6", 1), ("allow-2", 1), ("allow-v6-12", 1), ("allow-web", 0), ("allow-", 0), ("allo", 0)],

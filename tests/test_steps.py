@@ -16,6 +16,7 @@ EARLIER = NOW - timedelta(hours=1)
 WEB, OPS = Mark("acme", ("web",), "qatech"), Mark("acme", ("ops",), "uptime")
 LEAVES = Mark("acme", ("web",), "qatech", EARLIER)
 A_WEB, A_OPS = "8.8.8.1/32 443/tcp for web from qatech", "8.8.8.1/32 443/tcp for ops from uptime"
+SETTINGS = (("ports", "443/tcp"),)
 GONE = " leaving since 2026-01-31T08:00:00Z"
 
 
@@ -67,9 +68,77 @@ def test_a_batch_is_as_large_as_a_call_may_be():
     assert [len(s.entries) for s in steps(state, Diff(add=new), owner="acme")] == [2, 1]
 
 
+def test_what_one_call_tags_is_tagged_alike():
+    change = Diff(add=(Marked(Entry(A, HTTPS), WEB), Marked(Entry(B, HTTPS), OPS), Marked(Entry(C, HTTPS), WEB)))
+    made = steps(group(), change, owner="acme")
+    assert [[(e.network) for e in s.entries] for s in made] == [[A, C], [B]]
+
+
+def test_only_the_tags_that_change_are_written():
+    entry = Entry(A, HTTPS)
+    (step,) = steps(group((entry, WEB)), Diff(remark=(Marked(entry, LEAVES),)), owner="acme")
+    assert [e.note for e in step.entries] == [(("ipsync:leaving-since", "2026-01-31T08:00:00Z"),)]
+    (step,) = steps(group((entry, WEB)), Diff(remark=(Marked(entry, OPS),)), owner="acme")
+    assert [e.note for e in step.entries] == [(("ipsync:feed", "uptime"), ("ipsync:target", "ops"))]
+
+
+def listed(*networks, name="allow", mark=WEB) -> Part:
+    return Part(name, networks, rule_note("acme", dict.fromkeys(networks, mark)), SETTINGS)
+
+
+def rule(*parts: Part, room: int = 2) -> State:
+    entries = tuple(Entry(n, None, p.note, p.name) for p in parts for n in p.networks)
+    return State(
+        "gcp-firewall",
+        "gcp/acme/allow",
+        ("web",),
+        entries,
+        listed=True,
+        parts=parts,
+        wanted_settings=SETTINGS,
+        max_ranges=room,
+    )
+
+
+def whole(*networks, mark=WEB) -> Diff:
+    return Diff(keep=tuple(Marked(Entry(n), mark) for n in networks))
+
+
+def writes(state: State, *wanted) -> list[tuple[str, str]]:
+    return [(s.kind, s.resource.rpartition("/")[2]) for s in steps(state, whole(*wanted), owner="acme")]
+
+
+def test_lists_open_first_then_close_then_go():
+    d, six, seven = networks("8.8.8.4", "2600::6", "2600::7")
+    state = rule(listed(A), listed(B, name="allow-2"), listed(C, d, name="allow-3"))
+    made = writes(state, A, C, six)
+    assert made == [("create", "allow-v6"), ("replace", "allow-3"), ("delete", "allow-2")]
+    state = rule(listed(A, B), listed(six, name="allow-v6"))
+    assert writes(state, A, six, seven) == [("replace", "allow-v6"), ("replace", "allow")]
+
+
+def test_a_list_s_write_says_what_stood_there_and_what_will():
+    (step,) = steps(rule(listed(A, B)), whole(A), owner="acme")
+    assert (step.kind, step.part, step.was) == ("replace", listed(A), listed(A, B))
+    assert step.before == ("ports 443/tcp", "8.8.8.1/32 for web from qatech", "8.8.8.2/32 for web from qatech")
+    assert step.after == ("ports 443/tcp", "8.8.8.1/32 for web from qatech")
+    (step,) = steps(rule(), whole(A), owner="acme")
+    assert (step.kind, step.before) == ("create", ())
+
+
+def test_all_of_an_owner_s_lists_are_told_and_no_others():
+    theirs = Part("allow-2", (C,), (("description", "by hand"),), SETTINGS)
+    both = listed(A, mark=Mark("acme", ("ops", "web"), "qatech"))
+    assert observed(rule(both, theirs), owner="acme") == (
+        "rule allow",
+        "ports 443/tcp",
+        "8.8.8.1/32 for ops,web from qatech",
+    )
+
+
 def test_a_list_says_of_each_range_whose_it_is_and_since_when_it_leaves():
     note = rule_note("acme", {A: LEAVES, B: WEB, C: Mark("acme", ("web",), "static")})
-    texts = part_texts(Part("allow", (A, B, C), note, (("ports", "443/tcp"),)), owner="acme")
+    texts = part_texts(Part("allow", (A, B, C), note, SETTINGS), owner="acme")
     assert texts == (
         "ports 443/tcp",
         f"8.8.8.1/32 for web from qatech{GONE}",

@@ -397,6 +397,18 @@ def test_a_lock_is_waited_for(path):
         pass
 
 
+def test_a_lock_that_cannot_be_written_says_so_and_is_let_go(path):
+    open_files = len(list(Path("/proc/self/fd").iterdir()))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+    try:
+        with pytest.raises(JournalError, match=r"jsonl\.lock: can't be written: File too large; nothing was written"):
+            opened(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(list(Path("/proc/self/fd").iterdir())) == open_files
+
+
 def test_closing_a_log_leaves_no_file_open(path):
     before = len(list(Path("/proc/self/fd").iterdir()))
     with opened(path), pytest.raises(JournalError):
@@ -666,6 +678,15 @@ def test_filters(path, filters, seqs):
     assert [r["seq"] for r in show(path, **filters)] == seqs
 
 
+def test_a_clock_that_was_set_back_hides_no_record(path):
+    hours = iter([12, 9, 10, 11])
+    with Journal.open(path, owner="a", actor="b", run="c", clock=lambda: AT.replace(hour=next(hours))) as journal:
+        for _ in range(4):
+            journal.record("run-started", mode="plan")
+    assert [r["seq"] for r in show(path, since="2026-01-31T10")] == [1, 3, 4]
+    assert [r["seq"] for r in show(path, until="2026-01-31T10")] == [2, 3]
+
+
 def test_a_wrong_address_is_a_usage_error(path):
     filled(path)
     with pytest.raises(UsageError, match="--address"):
@@ -723,6 +744,13 @@ def test_records_read_well(path):
             {"kind": "note", "resource": "r", "target": "web", "before": ["A", "B"], "after": ["B", "C", "D"]},
             "intent: note on r for web: + C, + D, - A",
         ),
+        ("intent", {"kind": "note", "resource": "r", "target": "web"}, "intent: note on r for web: "),
+        ("plan", {"id": "i"}, "plan i: None to add, None to remove"),
+        (
+            "plan",
+            {"id": "i", "verdicts": [{"guard": "empty", "verdict": "refuse"}, {"guard": "drift", "verdict": "refuse"}]},
+            "plan i: None to add, None to remove; empty: refuse; drift: refuse",
+        ),
         ("outcome", {"intent": 1, "result": "applied", "request_id": "q"}, "outcome of #1: applied (request q)"),
         ("outcome", {"intent": 1, "result": "denied", "error": "no"}, "outcome of #1: denied: no"),
         ("recovered", {"intent": 1, "result": "applied"}, "recovered of #1: applied"),
@@ -746,6 +774,7 @@ def test_a_line_says_when_which_run_which_record_and_what(path, event, fields, l
         ({"address": "8.8.8.8"}, [1, 4]),
         ({"address": "9.9.9.9"}, [4]),
         ({"address": "9.9.8.0/23"}, [4]),
+        ({"address": "9.9.9.9/16"}, [4]),
         ({"address": "2600::1"}, [1]),
         ({"address": "1.1.1.1"}, []),
         ({"target": "web", "address": "8.8.8.8"}, [1]),
@@ -764,5 +793,6 @@ def test_filters_look_into_targets_verdicts_and_what_changed(path, filters, seqs
         journal.record("plan", verdicts=[{"target": "edge", "guard": "empty"}])
         journal.record("plan", targets=[{"target": "web"}])
         journal.record("recovered", target="other", now=["8.8.8.8/32", "9.9.9.0/24"])
+        journal.record("intent", resource="half a record")
     path.write_bytes(path.read_bytes().replace(b"\n", b"\ndamaged\n", 1) + b"torn")
     assert [r["seq"] for r in show(path, **filters)] == seqs

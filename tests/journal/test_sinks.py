@@ -154,7 +154,9 @@ def test_an_event_is_the_schema_s():
 )
 def test_each_kind_of_write_has_its_activity(kind, activity):
     outcome = record("outcome", intent=3, result="applied")
-    assert [e["activity_name"] for e in export([{**INTENT, "kind": kind}, outcome], version="9")] == [activity] * 2
+    events = list(export([{**INTENT, "kind": kind}, outcome], version="9"))
+    assert [e["activity_name"] for e in events] == [activity] * 2
+    assert [e["api"]["operation"] for e in events] == [f"intent:{kind}", f"outcome:{kind}"]
 
 
 @pytest.mark.parametrize(

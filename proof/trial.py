@@ -52,6 +52,7 @@ class Trial:
 
     def __init__(self, clouds: demo.Stage, folder: Path, number: int, beginning: Beginning) -> None:
         self.clouds, self.beginning, self.project = clouds, beginning, f"acme-{number}"
+        clouds.aws.reset()  # moto looks for each tag among all there are: a hundred trials later that takes seconds
         self.group = clouds.aws.make_group(f"trial-{number}", region=demo.REGION)
         sources = [{"CidrIp": c, "Description": "by hand"} for c in (demo.OFFICE, TWIN)]
         clouds.aws.client("ec2", region=demo.REGION).authorize_security_group_ingress(

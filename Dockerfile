@@ -8,10 +8,10 @@ WORKDIR /src
 COPY requirements-build.lock requirements.lock ./
 # Two environments: one to build with, one that is shipped and never holds pip or setuptools. Wheels only: nothing is compiled.
 RUN python -m venv /opt/build \
- && /opt/build/bin/pip install --require-hashes --only-binary=:all: -r requirements-build.lock \
+ && /opt/build/bin/pip install --no-deps --require-hashes --only-binary=:all: -r requirements-build.lock \
  && python -m venv --without-pip /opt/ipsync \
  && /opt/build/bin/pip --python /opt/ipsync/bin/python install \
-      --no-compile --require-hashes --only-binary=:all: -r requirements.lock
+      --no-compile --no-deps --require-hashes --only-binary=:all: -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY ipsync ./ipsync
 # The root file system is read-only in the cluster, so bytecode is made here. unchecked-hash: no stat of the source at start,

@@ -28,7 +28,7 @@ $(STAMP): requirements-dev.lock pyproject.toml
 	  echo "'$(PYTHON)' can't make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the locked packages into $(VENV) …"
-	@$(BIN)/python -m pip install -qq --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -59,7 +59,7 @@ prove: $(PROVE_STAMP) ## the long fault runs, as a table of figures
 
 $(PROVE_STAMP): requirements-prove.lock $(STAMP)
 	@echo "Installing what the proofs take into $(VENV) …"
-	@$(BIN)/python -m pip install -qq --require-hashes -r requirements-prove.lock
+	@$(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements-prove.lock
 	@touch $@
 
 lock: $(STAMP) ## pin all four locks again; UPGRADE=--upgrade takes new versions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import click
@@ -13,12 +13,22 @@ from ipsync import guards, providers
 from ipsync.errors import IpsyncError
 from ipsync.model import Config, Feed, Limits, Target
 from ipsync.providers.base import Finding
-from ipsync.worker import fetch_feed, selection
+from ipsync.worker import fetch_feed, log_if_writable, selection
 
 
 def run(config: Config, *, only: Iterable[str] = ()) -> list[Finding]:
     """Try everything that a sync of these targets needs, and change nothing. Never raises for what it finds."""
-    chosen = [t for t in config.targets if t.name in selection(config, only)]
+    names = selection(config, only)
+    with log_if_writable(config) as journal:
+        journal.record("run-started", mode="check")
+        found = _tried(config, names)
+        missing = [f.subject for f in found if not f.ok]
+        journal.record("run-ended", mode="check", targets=[], passed=len(found) - len(missing), missing=missing)
+    return found
+
+
+def _tried(config: Config, names: Container[str]) -> list[Finding]:
+    chosen = [t for t in config.targets if t.name in names]
     used = {f for t in chosen for f in t.feeds}
     scopes: dict[tuple[object, ...], list[Target]] = {}
     for target in chosen:

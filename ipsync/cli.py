@@ -11,8 +11,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -114,16 +115,31 @@ def _load(config_path: Path) -> Config:
     return config.load(config_path, os.environ)
 
 
-def _show(report: Report, output: str, *, detailed: bool) -> int:
+def _show(report: Report, output: str, *, detailed: bool, aside: bool = False) -> int:
+    """Print the report, on stderr where stdout is the audit log's, and return the exit code."""
     from ipsync.render import render
     from ipsync.report import exit_code
 
-    click.echo(render(report, output=output, colour=_coloured()), nl=False)
+    click.echo(
+        render(report, output=output, colour=_coloured(sys.stderr if aside else sys.stdout)), nl=False, err=aside
+    )
     return exit_code(report, detailed=detailed)
 
 
-def _coloured() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def _log_on_stdout(config: Config, output: str) -> bool:
+    """Tell whether stdout is the audit log's; two JSON documents on one stream are a usage error."""
+    if config.audit_path != "-":
+        return False
+    if output == "json":
+        raise UsageError(
+            "audit.path is -, so standard output holds the audit log; --output json wants it too: "
+            "write the log to a file, or leave out --output json (the report then goes to stderr)"
+        )
+    return True
+
+
+def _coloured(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 # ── the commands ─────────────────────────────────────────────────────────────
@@ -135,25 +151,43 @@ def cli() -> None:
     """Keep the addresses a vendor connects from allowed in your firewalls."""
 
 
+def _lifetime(_context: click.Context, _option: click.Parameter, text: str) -> timedelta:
+    from ipsync.config.fields import duration
+    from ipsync.planfile import LONGEST_LIFETIME
+
+    try:
+        lifetime = timedelta(seconds=duration(text))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if not timedelta(0) < lifetime <= LONGEST_LIFETIME:
+        raise click.BadParameter(f"{text} is not between 1s and 24h; a plan doesn't fetch its feeds again")
+    return lifetime
+
+
 @cli.command()
 @common
 @reporting
-@click.option("--out", type=click.Path(path_type=Path), help="Save the plan for `ipsync apply`; valid for an hour.")
+@click.option("--out", type=click.Path(path_type=Path), help="Save the plan for `ipsync apply`.")
+@click.option(
+    "--valid-for",
+    "lifetime",
+    default="1h",
+    show_default=True,
+    metavar="TIME",
+    callback=_lifetime,
+    help="How long the saved plan may be applied, up to 24h.",
+)
 def plan(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ...], output: str,
-         out: Path | None, *, detailed_exitcode: bool) -> int:  # fmt: skip
+         out: Path | None, lifetime: timedelta, *, detailed_exitcode: bool) -> int:  # fmt: skip
     """Show what a sync would change; write to no cloud."""
-    _start_logging(log_format, verbose)
-    return _plan(config_path, targets, output, detailed=detailed_exitcode, out=out)
-
-
-def _plan(config_path: Path, targets: tuple[str, ...], output: str, *, detailed: bool, out: Path | None = None) -> int:
     from ipsync import worker
 
+    _start_logging(log_format, verbose)
     config = _load(config_path)
     report = worker.plan_once(config, only=targets)
     if out is not None:
-        _write(out, worker.save(report, config, only=targets))
-    return _show(report, output, detailed=detailed)
+        _write(out, worker.save(report, config, only=targets, lifetime=lifetime))
+    return _show(report, output, detailed=detailed_exitcode)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -182,8 +216,10 @@ def apply(config_path: Path, log_format: str, verbose: int, file: Path, output: 
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
-    report = worker.apply_once(_load(config_path), data, approve=approve, stopping=stop.is_set)
-    return _show(report, output, detailed=False)
+    config = _load(config_path)
+    aside = _log_on_stdout(config, output)
+    report = worker.apply_once(config, data, approve=approve, stopping=stop.is_set)
+    return _show(report, output, detailed=False, aside=aside)
 
 
 @cli.command()
@@ -194,17 +230,20 @@ def apply(config_path: Path, log_format: str, verbose: int, file: Path, output: 
 def sync(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ...], output: str,
          approve: str | None, *, detailed_exitcode: bool, dry_run: bool) -> int:  # fmt: skip
     """Make one pass: plan, then apply what the guards allow."""
-    _start_logging(log_format, verbose)
-    if dry_run:
-        return _plan(config_path, targets, output, detailed=detailed_exitcode)
     from threading import Event
 
     from ipsync import daemon, worker
 
+    _start_logging(log_format, verbose)
+    config = _load(config_path)
+    if dry_run:
+        return _show(worker.plan_once(config, only=targets), output, detailed=detailed_exitcode)
+    aside = _log_on_stdout(config, output)
+
     stop = Event()
     daemon.stop_on_signals(stop)
-    report = worker.sync_once(_load(config_path), only=targets, approve=approve, stopping=stop.is_set)
-    return _show(report, output, detailed=detailed_exitcode)
+    report = worker.sync_once(config, only=targets, approve=approve, stopping=stop.is_set)
+    return _show(report, output, detailed=detailed_exitcode, aside=aside)
 
 
 @cli.command()
@@ -220,10 +259,11 @@ def run(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ..
     config, stop = _load(config_path), Event()
     worker.selection(config, targets)
     daemon.stop_on_signals(stop)
+    aside = _log_on_stdout(config, "text")
 
     def one_pass() -> None:
         report = worker.sync_once(config, only=targets, stopping=stop.is_set)
-        _show(report, "text", detailed=False)
+        _show(report, "text", detailed=False, aside=aside)
         sys.stdout.flush()
 
     daemon.serve(one_pass, every=config.every, jitter=config.jitter, stop=stop)
@@ -240,7 +280,7 @@ def check(config_path: Path, log_format: str, verbose: int, targets: tuple[str, 
 
     _start_logging(log_format, verbose)
     findings = checks.run(_load(config_path), only=targets)
-    click.echo(checks.render(findings, output=output, colour=_coloured()), nl=False)
+    click.echo(checks.render(findings, output=output, colour=_coloured(sys.stdout)), nl=False)
     return 0 if all(f.ok for f in findings) else FAILED
 
 
@@ -330,7 +370,7 @@ def demo(*, keep: bool) -> int:
     from ipsync import demo as story
 
     _start_logging("text", 0)
-    return story.tell(click.echo, colour=_coloured(), keep=keep)
+    return story.tell(click.echo, colour=_coloured(sys.stdout), keep=keep)
 
 
 @cli.command()

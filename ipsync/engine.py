@@ -20,19 +20,34 @@ from threading import Lock
 from typing import Protocol
 
 from ipsync.contested import contested
+from ipsync.diff import entry_key
 from ipsync.errors import CloudError, Denied, FeedError, IpsyncError, JournalError, PlanFileError, Stale, Uncertain
 from ipsync.layout import base_name, belongs
-from ipsync.model import Config, Feed, GcpRule, ReadFailure, Snapshot, State, Status, Step, Target, Verdict
-from ipsync.plan import FeedResult, Plan, Work, World, make_plan
+from ipsync.model import (
+    Config,
+    Feed,
+    GcpRule,
+    ReadFailure,
+    Snapshot,
+    State,
+    Status,
+    Step,
+    Target,
+    Verdict,
+    Violation,
+)
+from ipsync.plan import Element, FeedResult, Plan, Work, World, make_plan
 from ipsync.planfile import SavedPlan, moved
 from ipsync.providers.base import Reader, Writer
 from ipsync.report import Report
-from ipsync.steps import observed, part_texts
+from ipsync.steps import closes, observed, opens, part_texts
 
 log = logging.getLogger(__name__)
 
 READ_BACK_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Seconds to wait before each attempt to see a write: EC2's API is eventually consistent (AWS docs)."""
+READ_ONCE = (0.0,)
+"""After a refusal: the cloud has said that it did nothing, so there is nothing to wait for."""
 THREADS = 8
 
 
@@ -115,15 +130,14 @@ def sync(run: Run, *, approve: str | None = None) -> Report:
     if approve:
         run.record("approval", plan=approve, current=made.id, holds=approve == made.id)
     results = _apply(run, made, approved=approve == made.id)
+    done = _with_results(made, results, approved=approve == made.id)
     stale = {r.resource for r in results if r.stale}
     if stale and not run.stopping():
         again = _plan_again(run, world, run.clock())
         retried = _apply(run, again, approved=approve == again.id, only=stale)
-        results = [r for r in results if r.resource not in stale] + retried
-        made = _merged(made, again, stale)
+        done = _second_try(done, _with_results(again, retried, approved=approve == again.id), results)
     notices = (*_approval_notices(approve, made), *undone.values())
-    report = Report(run.id, "sync", now, _with_results(made, results, approved=approve == made.id), notices=notices)
-    return _ended(run, report)
+    return _ended(run, Report(run.id, "sync", now, done, notices=notices))
 
 
 def apply(run: Run, saved: SavedPlan, *, approve: str | None = None) -> Report:
@@ -327,12 +341,13 @@ def _lines_now(resource: str, states: Iterable[State], owner: str) -> tuple[str,
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one resource's work."""
+    """What became of one resource's work; `done` are the steps that were applied before one wasn't."""
 
     resource: str
     status: Status
     error: str | None = None
     stale: bool = False
+    done: tuple[Step, ...] = ()
 
 
 def _apply(run: Run, made: Plan, *, approved: bool, only: set[str] | None = None) -> list[Result]:
@@ -366,13 +381,12 @@ def _apply_work(run: Run, writer: Writer, target: Target, work: Work) -> Result:
     for done, step in enumerate(work.steps):
         if run.stopping():
             return _ended_early(resource, done, "stopped by a signal before this write")
-        outcome, error = _execute(run, writer, target, work, step)
-        if outcome == "unknown":
-            return Result(resource, Status.UNKNOWN, error)
-        if outcome != "applied":
-            half = outcome == "partial" or done > 0
-            status = Status.PARTIAL if half else Status.ERROR
-            return Result(resource, status, error, stale=outcome == "stale")
+        told = _execute(run, writer, target, work, step)
+        if told.outcome == "unknown":
+            return Result(resource, Status.UNKNOWN, told.error)
+        if told.outcome != "applied":
+            status = Status.PARTIAL if told.touched or done else Status.ERROR
+            return Result(resource, status, told.error, stale=told.outcome == "stale", done=work.steps[:done])
     return Result(resource, Status.APPLIED)
 
 
@@ -380,8 +394,17 @@ def _ended_early(resource: str, done: int, why: str) -> Result:
     return Result(resource, Status.PARTIAL if done else Status.ERROR, why)
 
 
-def _execute(run: Run, writer: Writer, target: Target, work: Work, step: Step) -> tuple[str, str | None]:
-    """Record the intent, write, record the outcome. Returns the outcome and what to tell people."""
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What became of one write, what to tell people, and whether the resource isn't as it was before."""
+
+    outcome: str
+    error: str | None = None
+    touched: bool = True
+
+
+def _execute(run: Run, writer: Writer, target: Target, work: Work, step: Step) -> _Told:
+    """Record the intent, write, record the outcome: what was seen there afterwards, whatever the cloud answered."""
     intent = run.record(
         "intent",
         resource=step.resource,
@@ -395,20 +418,22 @@ def _execute(run: Run, writer: Writer, target: Target, work: Work, step: Step) -
     except Uncertain as error:
         result, now = _read_back(run, target, work, step)
         _outcome(run, intent, step, result, error=error, now=now)
-        return result, None if result == "applied" else f"{error} Read back since: {result}."
+        text = None if result == "applied" else f"{error} Read back since: {result}."
+        return _Told(result, text, touched=result != "failed")
     except CloudError as error:
         result = "stale" if isinstance(error, Stale) else "denied" if isinstance(error, Denied) else "failed"
-        _outcome(run, intent, step, result, error=error)
-        return result, str(error)
+        seen, now = _read_back(run, target, work, step, delays=READ_ONCE)
+        _outcome(run, intent, step, result, error=error, now=now)
+        return _Told(result, str(error), touched=seen in {"applied", "partial"})
     except JournalError:
         raise
     except Exception as error:
         log.exception("writing to %s: a fault in ipsync", step.resource)
         result, now = _read_back(run, target, work, step)
         _outcome(run, intent, step, result, error=CloudError(repr(error)), now=now)
-        return result, f"a fault in ipsync while writing: {error!r}"
+        return _Told(result, f"a fault in ipsync while writing: {error!r}", touched=result != "failed")
     run.record("outcome", intent=intent.seq, resource=step.resource, result="applied", request_id=receipt.request_id)
-    return "applied", None
+    return _Told("applied")
 
 
 def _outcome(
@@ -423,10 +448,12 @@ def _outcome(
 # ── read back ────────────────────────────────────────────────────────────────
 
 
-def _read_back(run: Run, target: Target, work: Work, step: Step) -> tuple[str, tuple[str, ...] | None]:
-    """Find out what a write whose reply was lost really did: applied, failed, partial, or still unknown."""
+def _read_back(
+    run: Run, target: Target, work: Work, step: Step, *, delays: Sequence[float] = READ_BACK_DELAYS
+) -> tuple[str, tuple[str, ...] | None]:
+    """Find out what a write really did, and what is there now: applied, failed, partial, or still unknown."""
     result, now = "unknown", None
-    for delay in READ_BACK_DELAYS:
+    for delay in delays:
         run.clouds.pause(delay)
         states = [s for s in _complete(run, [target], [work.state]) if isinstance(s, State)]
         now = _lines_now(step.resource, states, run.config.owner) if states else None
@@ -474,9 +501,29 @@ def _after_reading(result: Result, pending: Mapping[str, Work], why: Mapping[str
 # ── report ───────────────────────────────────────────────────────────────────
 
 
-def _merged(first: Plan, again: Plan, stale: set[str]) -> Plan:
-    fresh = [e for e in again.elements if e.resource in stale]
+def _second_try(first: Plan, second: Plan, results: Sequence[Result]) -> Plan:
+    """Say of what was stale how its second try ended, and what its first try had written before."""
+    stale = {r.resource: r for r in results if r.stale}
+    before = {(e.target, e.resource): e for e in first.elements}
+    fresh = [
+        _after_two(before.get((e.target, e.resource)), e, stale[e.resource].done)
+        for e in second.elements
+        if e.resource in stale
+    ]
     return replace(first, elements=tuple([e for e in first.elements if e.resource not in stale] + fresh))
+
+
+def _after_two(first: Element | None, second: Element, done: Sequence[Step]) -> Element:
+    if first is None or first.status is not Status.PARTIAL:
+        return second
+    opened, closed = ({e for step in done for e in of(step)} for of in (opens, closes))
+    ended = {Status.IN_SYNC: Status.APPLIED, Status.ERROR: Status.PARTIAL, Status.BLOCKED: Status.PARTIAL}
+    return replace(
+        second,
+        status=ended.get(second.status, second.status),
+        add=tuple(sorted({*second.add, *(e for e in first.add if e in opened)}, key=entry_key)),
+        remove=tuple(sorted({*second.remove, *(e for e in first.remove if e in closed)}, key=entry_key)),
+    )
 
 
 def _with_results(made: Plan, results: Sequence[Result], *, approved: bool) -> Plan:
@@ -484,12 +531,17 @@ def _with_results(made: Plan, results: Sequence[Result], *, approved: bool) -> P
     elements = []
     for element in made.elements:
         result = by_resource.get(element.resource)
-        touched = element.status is Status.CHANGE or (element.status is Status.BLOCKED and approved)
-        if result and touched:
-            elements.append(replace(element, status=result.status, error=result.error))
-        else:
-            elements.append(element)
+        concerned = element.status is Status.CHANGE or (element.status is Status.BLOCKED and approved)
+        elements.append(_with_result(element, result) if result and concerned else element)
     return replace(made, elements=tuple(elements))
+
+
+def _with_result(element: Element, result: Result) -> Element:
+    """Say how it ended. What moved before anything was written there is the guard `drift`'s word, not a failure."""
+    if result.stale and result.status is Status.ERROR:
+        drift = Violation("drift", Verdict.REFUSE, str(result.error))
+        return replace(element, status=Status.BLOCKED, violations=(*element.violations, drift))
+    return replace(element, status=result.status, error=result.error)
 
 
 def _approval_notices(approve: str | None, made: Plan) -> tuple[str, ...]:

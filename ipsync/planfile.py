@@ -1,11 +1,14 @@
 """A plan as a file that can be looked at, carried to another machine and applied there, and nothing else.
 
 Canonical JSON: the plan as `--output json` prints it, what it rests on, and a digest over all of it, so that
-a file edited by one byte is refused. Pure: reading and writing the bytes is the caller's.
+a file edited by one byte is refused. Where the config has `audit.hmac_key`, the digest is keyed with it, so that
+nobody without the key can make a plan file either. Pure: reading and writing the bytes is the caller's.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +23,11 @@ from ipsync.ownership import format_time, parse_time
 from ipsync.plan import FeedResult, Plan, digest
 
 LIFETIME = timedelta(hours=1)
+"""How long a plan file is valid, unless somebody asks for longer: people look at it, and then it is applied."""
+LONGEST_LIFETIME = timedelta(hours=24)
+"""The feed isn't fetched again, so an older plan could let in what the vendor has long given up."""
+SLOW_CLOCK = timedelta(minutes=5)
+"""How far the clock of the machine that applies may be behind that of the one that planned."""
 AGAIN = "Make a new plan with `ipsync plan --out FILE`, look at it, and apply that."
 
 
@@ -34,7 +42,14 @@ class SavedPlan:
     observed: Mapping[str, str]
 
 
-def dump(document: Mapping[str, object], plan: Plan, config: Config, *, selected: frozenset[str]) -> bytes:
+def dump(
+    document: Mapping[str, object],
+    plan: Plan,
+    config: Config,
+    *,
+    selected: frozenset[str],
+    lifetime: timedelta = LIFETIME,
+) -> bytes:
     """Return the file's bytes for a plan whose JSON document (contract, section 3) is given."""
     created = parse_time(str(document["created_at"]))
     if created is None:
@@ -43,25 +58,36 @@ def dump(document: Mapping[str, object], plan: Plan, config: Config, *, selected
         **document,
         "tool_version": __version__,
         "config_digest": config.digest,
-        "expires_at": format_time(created + LIFETIME),
+        "expires_at": format_time(created + lifetime),
         "selected": sorted(selected),
         "observed": _observed(plan),
     }
-    return _canonical({**body, "digest": digest(body)})
+    return _canonical({**body, "digest": _seal(body, config.audit_hmac_key)})
 
 
 def load(data: bytes, config: Config, *, now: datetime) -> SavedPlan:
     """Read a plan file. Raises PlanFileError if it was edited, has expired, or was made under another config."""
-    body = _body(data)
+    try:
+        return _read(_body(data, config.audit_hmac_key), config, now)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        keyed = " (or made without the key in audit.hmac_key)" if config.audit_hmac_key else ""
+        raise PlanFileError(
+            f"this is not a plan file as ipsync wrote it: it was edited or cut{keyed}. {AGAIN}"
+        ) from None
+
+
+def _read(body: Mapping[str, Any], config: Config, now: datetime) -> SavedPlan:
     if body["config_digest"] != config.digest or body["owner"] != config.owner:
         raise PlanFileError(f"this plan was made with another config than the one given. {AGAIN}")
     if body["tool_version"] != __version__:
         raise PlanFileError(f"this plan was made by ipsync {body['tool_version']}, this is {__version__}. {AGAIN}")
     expires, created = parse_time(body["expires_at"]), parse_time(body["created_at"])
-    if expires is None or created is None or not created - timedelta(minutes=5) <= now < expires:
+    if expires is None or created is None or not created - SLOW_CLOCK <= now < expires:
         raise PlanFileError(f"this plan is valid from {body['created_at']} to {body['expires_at']}. {AGAIN}")
-    feeds = {f["name"]: _feed(f, created) for f in body["feeds"]}
-    return SavedPlan(body["id"], created, frozenset(body["selected"]), feeds, body["observed"])
+    feeds, selected = {f["name"]: _feed(f, created) for f in body["feeds"]}, frozenset(body["selected"])
+    if feeds.keys() != {f for t in config.targets if t.name in selected for f in t.feeds}:
+        raise ValueError(sorted(feeds))
+    return SavedPlan(str(body["id"]), created, selected, feeds, dict(body["observed"]))
 
 
 def moved(saved: SavedPlan, now: Plan) -> str:
@@ -76,15 +102,19 @@ def _observed(plan: Plan) -> dict[str, str]:
     return {w.state.resource: digest(list(w.seen)) for w in plan.work}
 
 
-def _body(data: bytes) -> dict[str, Any]:
-    try:
-        body = dict(json.loads(data.decode()))
-        claimed = body.pop("digest")
-        if digest(body) == claimed and _canonical({**body, "digest": claimed}) == data:
-            return body
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    raise PlanFileError(f"this is not a plan file as ipsync wrote it: it was edited or cut. {AGAIN}")
+def _body(data: bytes, key: str | None) -> dict[str, Any]:
+    """Return what the file says, if its digest holds and its bytes are the only ones that say it; else ValueError."""
+    body = dict(json.loads(data.decode()))
+    claimed = body.pop("digest")
+    if not hmac.compare_digest(_seal(body, key), str(claimed)) or _canonical({**body, "digest": claimed}) != data:
+        raise ValueError(claimed)
+    return body
+
+
+def _seal(body: Mapping[str, object], key: str | None) -> str:
+    if key is None:
+        return digest(body)
+    return "hmac-sha256:" + hmac.new(key.encode(), _canonical(body), hashlib.sha256).hexdigest()
 
 
 def _canonical(value: object) -> bytes:

@@ -45,6 +45,24 @@ def part_texts(part: Part | None, *, owner: str) -> tuple[str, ...]:
     return (*(f"{key} {value}" for key, value in part.settings), *_texts(marks))
 
 
+def opens(step: Step) -> frozenset[Entry]:
+    """Return the entries that a write lets in and that weren't let in before."""
+    if step.part is None:
+        return frozenset(step.entries if step.kind == "add" else ())
+    return _ranges(step.part if step.kind != "delete" else None) - _ranges(step.was)
+
+
+def closes(step: Step) -> frozenset[Entry]:
+    """Return the entries that a write takes away."""
+    if step.part is None:
+        return frozenset(step.entries if step.kind == "remove" else ())
+    return _ranges(step.was) - _ranges(step.part if step.kind != "delete" else None)
+
+
+def _ranges(part: Part | None) -> frozenset[Entry]:
+    return frozenset(Entry(network) for network in part.networks) if part else frozenset()
+
+
 def entry_text(entry: Entry) -> str:
     """Write an entry as people do: `203.0.113.7/32 443/tcp`."""
     return f"{canonical(entry.network)} {entry.service}" if entry.service else canonical(entry.network)

@@ -12,13 +12,13 @@ import socket
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ipsync import engine, planfile, providers
 from ipsync.contested import RUNS_BEFORE
-from ipsync.errors import JournalError, UsageError
-from ipsync.journal import Journal, open_optional
+from ipsync.errors import JournalError, PlanFileError, UsageError
+from ipsync.journal import Journal, NullJournal, open_optional
 from ipsync.model import Config, Feed, Snapshot
 from ipsync.render.json import document
 from ipsync.report import Report
@@ -34,7 +34,7 @@ def now() -> datetime:
 def plan_once(config: Config, *, only: Iterable[str] = (), clock: Callable[[], datetime] = now) -> Report:
     """Plan, and record that in the audit log where it is writable; touch nothing else."""
     names, run = selection(config, only), _run_id()
-    with open_optional(config.audit_path, clock=clock, **_identity(config, run)) as journal:
+    with log_if_writable(config, run=run, clock=clock) as journal:
         made = _run(config, run, names, journal, clock)
         made.earlier = journal.runs_before(RUNS_BEFORE)
         return engine.plan(made)
@@ -65,12 +65,23 @@ def apply_once(
     stopping: Callable[[], bool] = lambda: False,
     clock: Callable[[], datetime] = now,
 ) -> Report:
-    """Apply a saved plan's bytes. Raises PlanFileError, with nothing written, when it may not be applied."""
-    saved, run = planfile.load(data, config, now=clock()), _run_id()
+    """Apply a saved plan's bytes. Raises PlanFileError, with nothing written to a cloud, when it may not be applied."""
+    run = _run_id()
     with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
+        try:
+            saved = planfile.load(data, config, now=clock())
+        except PlanFileError as error:
+            journal.record("run-started", mode="apply")
+            journal.record("run-ended", mode="apply", targets=[], refused=str(error))
+            raise
         made = _run(config, run, saved.selected, journal, clock)
         made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
         return _copied(config, journal, engine.apply(made, saved, approve=approve))
+
+
+def log_if_writable(config: Config, *, run: str = "", clock: Callable[[], datetime] = now) -> Journal | NullJournal:
+    """Open the audit log for what only reads the clouds: where it can't be written, nothing is recorded."""
+    return open_optional(config.audit_path, clock=clock, **_identity(config, run or _run_id()))
 
 
 def _copied(config: Config, journal: Journal, report: Report) -> Report:
@@ -90,9 +101,10 @@ def _copied(config: Config, journal: Journal, report: Report) -> Report:
     return replace(report, checkpoint=f"{head.seq}:{head.hash}")
 
 
-def save(report: Report, config: Config, *, only: Iterable[str] = ()) -> bytes:
-    """Return the bytes of a plan file for a report of `plan_once`."""
-    return planfile.dump(document(report), report.plan, config, selected=selection(config, only))
+def save(report: Report, config: Config, *, only: Iterable[str] = (), lifetime: timedelta = planfile.LIFETIME) -> bytes:
+    """Return the bytes of a plan file for a report of `plan_once`, valid for `lifetime` from the report's time."""
+    chosen = selection(config, only)
+    return planfile.dump(document(report), report.plan, config, selected=chosen, lifetime=lifetime)
 
 
 def selection(config: Config, only: Iterable[str]) -> frozenset[str]:

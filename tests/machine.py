@@ -37,6 +37,7 @@ ACME = "acme"
 NO_LIST = ["no answer", [], ["10.1.2.3"], ["8.0.0.0/6"], ["0.0.0.0/0"], ["8.8.1.1", "192.168.0.1"]]
 """What feeds say when they are broken: nothing of it may open or close a door."""
 TROUBLE = ["throttle", "lost before", "lost after", "denied", "kill before", "kill after", "race", "twin"]
+TROUBLE += ["blind before", "blind after"]  # a lost reply, and then it can't be read back either
 STEPS: Counter[str] = Counter()
 """How many steps of each kind have run, for the proof's table."""
 
@@ -47,9 +48,10 @@ class Killed(BaseException):
 
 @dataclass(slots=True)
 class Cloud(MemoryCloud):
-    """A MemoryCloud that can refuse to be read."""
+    """A MemoryCloud that can refuse to be read: a place for a survey, or everything that is to be read back."""
 
     unreadable: str = ""
+    blind: bool = False
 
     def reader(self, target: Target) -> MemoryReader:
         """Return a reader that fails where the cloud can't be read."""
@@ -64,6 +66,11 @@ class _Reader(MemoryReader):
         if self.cloud.unreadable == self.place:  # type: ignore[attr-defined]
             raise Unreachable("no usable answer")
         return MemoryReader.survey(self, targets, owner=owner)
+
+    def complete(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
+        if self.cloud.blind:  # type: ignore[attr-defined]
+            raise Unreachable("no usable answer")
+        return MemoryReader.complete(self, states, owner=owner)
 
 
 @dataclass(slots=True)
@@ -247,7 +254,7 @@ class Promises(RuleBasedStateMachine):
         if stage is not self.other:
             self._was_moderate(made, approved=plan_id is not None)
             self._forget_what_came_back()
-        self.trouble, self.cloud.unreadable = [], ""
+        self.trouble, self.cloud.unreadable, self.cloud.blind = [], "", False
         if not _open_intents(stage):
             self.edited.discard(id(stage))
 
@@ -321,12 +328,13 @@ class Promises(RuleBasedStateMachine):
         except AssertionError as error:
             self.broken.append(str(error))
         kind = self.trouble.pop(0) if self.trouble else ""
-        if kind in {"kill after", "lost after"}:
+        if kind in {"kill after", "lost after", "blind after"}:
             self.trouble = [kind]  # for _after
         if kind == "kill before":
             made.dead = True
             raise Killed
-        if kind == "lost before":
+        if kind in {"lost before", "blind before"}:
+            self.cloud.blind = kind == "blind before"
             raise Uncertain("no reply")
         if kind == "throttle":
             raise Unreachable("RequestLimitExceeded")
@@ -356,12 +364,13 @@ class Promises(RuleBasedStateMachine):
         made.added[place] |= _added(step)
         made.removed[place] |= _removed(step)
         kind = self.trouble[0] if self.trouble else ""
-        if kind in {"kill after", "lost after"}:
+        if kind in {"kill after", "lost after", "blind after"}:
             self.trouble.pop(0)
         if kind == "kill after":
             made.dead = True
             raise Killed
-        if kind == "lost after":
+        if kind in {"lost after", "blind after"}:
+            self.cloud.blind = kind == "blind after"
             raise Uncertain("no reply")
 
     def _key(self, step: Step, made: Pass) -> tuple[int, int]:
@@ -409,6 +418,9 @@ class Promises(RuleBasedStateMachine):
                 continue
             carried_out = (id(stage), record["intent"]) in self.done
             told = record["result"]
+            if record["event"] == "outcome" and told == "unknown":
+                assert self.cloud.blind, "it didn't find out, and could have"
+                continue  # it stays open, until a later run has found out
             if record["event"] == "recovered" and (id(stage) in self.edited or self._neighbours(stage)):
                 continue  # what is there now is somebody else's doing as well
             assert (told == "applied") == carried_out, f"it says {told}, but carried out is {carried_out}"
@@ -479,7 +491,8 @@ class Promises(RuleBasedStateMachine):
 
 
 def _open_intents(stage: Stage) -> list[dict[str, object]]:
-    settled = {r["intent"] for r in stage.log.records if r["event"] in {"outcome", "recovered"}}
+    told = [r for r in stage.log.records if r["event"] in {"outcome", "recovered"}]
+    settled = {r["intent"] for r in told if r["event"] == "recovered" or r["result"] != "unknown"}
     return [r for r in stage.log.events("intent") if r["seq"] not in settled]
 
 

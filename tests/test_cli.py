@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,51 @@ def test_a_saved_plan_is_applied_once(ipsync, stage, tmp_path):
     assert ipsync("plan", "--out", str(tmp_path / "no" / "dir"))[0] == 1
 
 
+def test_a_saved_plan_is_valid_for_as_long_as_asked(ipsync, stage, tmp_path):
+    file = tmp_path / "plan.json"
+    assert ipsync("plan", "--out", str(file), "--valid-for", "4h")[0] == 0
+    made = json.loads(file.read_text())
+    times = [datetime.fromisoformat(made[key]) for key in ("created_at", "expires_at")]
+    assert times[1] - times[0] == timedelta(hours=4)
+    for wrong in ("0s", "25h", "4"):
+        code, _, err = ipsync("plan", "--out", str(file), "--valid-for", wrong)
+        assert (code, "--valid-for" in err) == (1, True), err
+
+
+def test_a_plan_that_may_not_be_applied_is_in_the_audit_log(ipsync, stage, tmp_path):
+    file = tmp_path / "plan.json"
+    file.write_text("{}")
+    assert ipsync("apply", str(file))[0] == CODES["refused"]
+    _, out, _ = ipsync("audit", "show", "--output", "json")
+    assert [r["event"] for r in json.loads(out)] == ["run-started", "run-ended"]
+    assert "edited or cut" in json.loads(out)[-1]["refused"]
+
+
+def test_the_audit_log_on_standard_output_has_it_for_itself(ipsync, stage, tmp_path):
+    config = tmp_path / "ipsync.yaml"
+    config.write_text(re.sub(r"path: .*audit.jsonl", 'path: "-"', config.read_text()))
+    command = [sys.executable, "-m", "ipsync", "sync"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    log = tmp_path / "from-stdout.jsonl"
+    log.write_bytes(done.stdout)
+    assert verify(log).ok
+    assert b"Sync: " in done.stderr
+    code, out, err = ipsync("sync", "--output", "json")
+    assert (code, out) == (1, "")
+    assert "leave out --output json" in err
+    code, out, _ = ipsync("plan", "--output", "json")
+    assert (code, json.loads(out)["mode"]) == (0, "plan"), "a plan records nothing there"
+
+
+def test_a_plan_that_can_not_be_recorded_says_so(ipsync, stage, tmp_path):
+    (tmp_path / "audit.jsonl").write_text("not a record\n")
+    code, _, err = ipsync("plan")
+    assert code == 0
+    assert "this run is not recorded, and needn't be" in err
+    assert "the last record doesn't hold" in err
+
+
 def test_check(ipsync, stage):
     code, out, _ = ipsync("check")
     assert code == 0, out
@@ -147,6 +193,10 @@ def test_check(ipsync, stage):
     assert code == 1
     missing = [f for f in json.loads(out) if not f["ok"]]
     assert [f["subject"] for f in missing] == ["gcp project acme-demo: compute.firewalls.update"]
+    _, out, _ = ipsync("audit", "show", "--output", "json")
+    records = json.loads(out)
+    assert [(r["event"], r["mode"]) for r in records] == [("run-started", "check"), ("run-ended", "check")] * 2
+    assert [r["missing"] for r in records[1::2]] == [[], ["gcp project acme-demo: compute.firewalls.update"]]
     stage.feed.respond(status="500 Oops")
     code, out, _ = ipsync("check")
     assert "MISSING  feed qatech" in out

@@ -9,9 +9,10 @@ import pytest
 from factory import GROUP, RULE, Log, Stage, aws_target, config, gcp_target, hosts, networks
 
 from ipsync import engine
-from ipsync.errors import Denied, JournalError, Stale, Uncertain
+from ipsync.errors import Denied, JournalError, Rejected, Stale, Uncertain, Unreachable
 from ipsync.model import Entry, Part, Service, Status, Step
 from ipsync.report import exit_code
+from ipsync.sandbox.memory import MemoryReader
 
 HTTPS = Service("tcp", 443, 443)
 A, B, C, D = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32"
@@ -349,6 +350,71 @@ def test_a_write_that_was_never_taken_is_failed_not_unknown():
     assert exit_code(report, detailed=False) == 1
 
 
+def blind(stage, monkeypatch):
+    """Let the reply to the next write be lost, and nothing be read back: the cloud is gone for the rest of the run."""
+    gone = []
+
+    def complete(reader, states, *, owner):
+        if gone:
+            raise Unreachable("no answer")
+        return complete_as_ever(reader, states, owner=owner)
+
+    def after(step):
+        gone.append(step)
+        raise Uncertain("no reply")
+
+    complete_as_ever = MemoryReader.complete
+    monkeypatch.setattr(MemoryReader, "complete", complete)
+    stage.cloud.after = after
+    return gone
+
+
+def test_what_could_not_be_read_back_is_unknown_and_said_so(monkeypatch):
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    blind(stage, monkeypatch)
+    report = stage.sync()
+    assert statuses(report) == {"web": "unknown"}
+    assert [(r["result"], "now" in r) for r in stage.log.events("outcome")] == [("unknown", False)]
+    assert exit_code(report, detailed=False) == 4
+
+
+def test_the_next_run_finds_out_what_was_unknown(monkeypatch):
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    gone = blind(stage, monkeypatch)
+    stage.sync()
+    gone.clear()
+    stage.open_intents = stage.log.events("intent")  # as the journal gives them back
+    stage.sync()
+    assert [(r["intent"], r["result"]) for r in stage.log.events("recovered")] == [(4, "applied")]
+
+
+def test_after_a_refusal_the_log_says_what_is_there():
+    stage = Stage(config(aws_target()), lists={"qatech": [A]})
+    stage.sync()
+    stage.lists["qatech"] = [A, B]
+    stage.cloud.before = raising(Denied("no"))
+    report = stage.sync()
+    assert stage.log.events("outcome")[-1]["now"] == stage.log.events("intent")[-1]["before"] != []
+    assert statuses(report) == {"web": "error"}
+    assert exit_code(report, detailed=False) == 1
+
+
+def test_a_refusal_that_did_half_of_it_all_the_same_is_partial():
+    """Whether EC2 keeps the rules before a duplicate in a batch is not documented: so it is looked at."""
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+
+    def half(step):
+        stage.cloud.put(GROUP, step.entries[0])
+        raise Rejected("InvalidParameterValue")
+
+    stage.cloud.before = half
+    report = stage.sync()
+    assert statuses(report) == {"web": "partial"}
+    assert exit_code(report, detailed=False) == 4
+    (outcome,) = stage.log.events("outcome")
+    assert (outcome["result"], len(outcome["now"])) == ("failed", 1)
+
+
 def test_denied_names_itself_and_leaves_the_others_alone():
     stage = both()
     stage.cloud.before = lambda step: (_ for _ in ()).throw(Denied("no")) if step.kind == "add" else None
@@ -371,10 +437,60 @@ def test_what_moved_meanwhile_is_planned_once_more():
     assert stage.held() == sorted([A, B])
 
 
-def test_stale_twice_is_said():
+def drift(report):
+    return [(v.guard, v.verdict.value, v.detail) for e in report.plan.elements for v in e.violations]
+
+
+def test_stale_twice_is_refused_as_drift():
     stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
-    stage.cloud.before = raising(Stale("again"), once=False)
-    assert statuses(stage.sync()) == {"web": "error"}
+    stage.cloud.before = raising(Stale("changed since it was read"), once=False)
+    report = stage.sync()
+    assert statuses(report) == {"web": "blocked"}
+    assert drift(report) == [("drift", "refuse", "changed since it was read")]
+    assert exit_code(report, detailed=False) == 3
+    assert len(stage.log.events("outcome")) == 2
+
+
+def added(report):
+    return [str(entry.network) for e in report.plan.elements for entry in e.add]
+
+
+def removed(report):
+    return [str(entry.network) for e in report.plan.elements for entry in e.remove]
+
+
+def marking_is_stale(step):
+    if step.kind != "add":
+        raise Stale("moved")
+
+
+def test_stale_after_a_first_write_is_half_done_however_the_second_try_ends():
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    stage.sync()
+    stage.lists["qatech"] = [A, C]  # an addition, then a mark
+    stage.cloud.before = marking_is_stale
+    report = stage.sync()
+    assert statuses(report) == {"web": "partial"}
+    assert added(report) == [C], "the first try wrote it, and the second found it there"
+    assert exit_code(report, detailed=False) == 4
+
+
+def test_what_a_first_try_added_and_removed_stands_in_the_report_of_the_second():
+    stage = Stage(config(aws_target(), gcp_target(), grace=timedelta(0)), lists={"qatech": [A, B, D]})
+    stage.sync()
+    stage.lists["qatech"] = [A, C, D]  # an addition, then a removal
+
+    def someone_removes_it_first(step):
+        if step.kind == "remove":
+            stage.cloud.groups[GROUP].pop(step.entries[0].handle)
+            stage.cloud.before = lambda _s: None
+
+    stage.cloud.before = someone_removes_it_first
+    report = stage.sync()
+    assert statuses(report) == {"web": "applied", "edge": "applied"}
+    assert added(report) == [C, C]
+    assert removed(report) == [B], "of the group somebody else removed it"
+    assert stage.held() == stage.ranges() == sorted([A, C, D])
 
 
 def test_an_open_intent_is_settled_by_what_is_really_there():

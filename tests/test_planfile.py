@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipsync import engine, planfile
-from ipsync.errors import PlanFileError
+from ipsync.errors import PlanFileError, Stale
 from ipsync.model import Entry, Service
-from ipsync.plan import FeedResult, digest
+from ipsync.plan import digest
 from ipsync.render.json import document
 from ipsync.report import exit_code
 
@@ -81,6 +81,25 @@ def test_the_refusal_says_what_else_it_may_be_when_nothing_of_ours_has_moved():
         applied(stage, data)
 
 
+def test_what_moves_after_the_last_look_is_refused_as_drift_and_not_planned_again():
+    stage = staged()
+    data = saved(stage)
+
+    def someone_is_faster(step):
+        if step.kind == "add":
+            raise Stale("changed since it was read")
+
+    stage.cloud.before = someone_is_faster
+    report = applied(stage, data)
+    assert [(e.target, e.status.value, [v.guard for v in e.violations]) for e in report.plan.elements] == [
+        ("web", "blocked", ["drift"]),
+        ("edge", "applied", []),
+    ]
+    assert exit_code(report, detailed=False) == 3
+    assert stage.held() == []
+    assert len(stage.log.events("plan")) == 2, "the saved one, and the same derived again"
+
+
 def test_applying_it_twice_is_refused():
     stage = staged()
     data = saved(stage)
@@ -90,15 +109,15 @@ def test_applying_it_twice_is_refused():
 
 
 def test_it_says_everything_that_it_was_made_from():
-    stage = staged()
+    stage = Stage(config(aws_target(feeds=("cdn",)), gcp_target()), lists={"qatech": [A, B], "cdn": "no answer"})
+    stage.config = replace(stage.config, feeds=tuple(replace(f, insecure=f.name == "cdn") for f in stage.config.feeds))
     report = stage.plan()
-    broken = FeedResult("cdn", "http://cdn.example/ips", None, "no answer", insecure=True)
-    plan = replace(report.plan, feeds=(*report.plan.feeds, broken))
-    data = planfile.dump(document(replace(report, plan=plan)), plan, stage.config, selected=frozenset({"web"}))
+    data = planfile.dump(document(report), report.plan, stage.config, selected=frozenset({"web", "edge"}))
     found = planfile.load(data, stage.config, now=NOW)
-    assert (found.id, found.created_at, found.selected) == (plan.id, NOW, {"web"})
-    assert found.feeds == {f.name: f for f in plan.feeds}
-    assert found.observed.keys() == {GROUP, RULE}
+    assert (found.id, found.created_at, found.selected) == (report.plan.id, NOW, {"web", "edge"})
+    assert found.feeds == {f.name: f for f in report.plan.feeds}
+    assert [(f.error, f.insecure) for f in found.feeds.values()] == [("no answer", True), (None, False)]
+    assert found.observed.keys() == {RULE}
 
 
 def test_it_is_canonical_json_with_a_line_s_end():
@@ -160,13 +179,56 @@ def test_another_config_is_refused():
         planfile.load(data, replace(stage.config, digest="sha256:other"), now=NOW)
 
 
-def test_stale_during_apply_is_not_planned_again():
+def test_it_is_valid_for_as_long_as_somebody_asked():
     stage = staged()
+    report = stage.plan()
+    data = planfile.dump(
+        document(report), report.plan, stage.config, selected=frozenset({"web"}), lifetime=timedelta(hours=4)
+    )
+    assert planfile.load(data, stage.config, now=NOW + timedelta(hours=4) - SECOND)
+    with pytest.raises(PlanFileError, match="to 2026-01-31T13:00:00Z"):
+        planfile.load(data, stage.config, now=NOW + timedelta(hours=4))
+
+
+def keyed(stage: Stage, key: str | None) -> Stage:
+    stage.config = replace(stage.config, audit_hmac_key=key)
+    return stage
+
+
+def test_where_the_log_has_a_key_nobody_without_it_can_make_a_plan_file():
+    stage = keyed(staged(), "k1")
     data = saved(stage)
-    stage.cloud.before = lambda _s: stage.cloud.put(GROUP, Entry(networks(A)[0], Service("tcp", 443, 443)))
-    report = applied(stage, data)
-    assert exit_code(report, detailed=False) in {1, 4}
-    assert [r["result"] for r in stage.log.events("outcome")].count("stale") == 1
+    assert json.loads(data)["digest"].startswith("hmac-sha256:")
+    assert planfile.load(data, stage.config, now=NOW).id
+    forged = restated(data, selected=["web"])
+    for other, config_ in ((forged, stage), (saved(staged()), stage), (data, keyed(staged(), "k2")), (data, staged())):
+        with pytest.raises(PlanFileError, match="edited or cut"):
+            planfile.load(other, config_.config, now=NOW)
+
+
+BODY = sorted(set(json.loads(saved(staged()))) - {"digest"})
+
+
+@pytest.mark.parametrize("value", [None, 0, "", [], {}, ["x"], [{"name": "x"}]])
+@pytest.mark.parametrize("field", BODY)
+def test_a_file_with_a_right_digest_and_wrong_values_is_refused_or_changes_nothing(field, value):
+    stage = staged()
+    data = restated(saved(stage), **{field: value})
+    try:
+        found = planfile.load(data, stage.config, now=NOW)
+    except PlanFileError:
+        return
+    was = planfile.load(saved(stage), stage.config, now=NOW)
+    assert replace(found, id=was.id, selected=was.selected, observed=was.observed) == was, "those the engine compares"
+
+
+def test_a_file_that_lacks_something_is_refused():
+    stage = staged()
+    for field in ("feeds", "selected", "id", "owner", "config_digest", "tool_version", "expires_at", "observed"):
+        body = json.loads(saved(stage))
+        del body["digest"], body[field]
+        with pytest.raises(PlanFileError, match="not a plan file as ipsync wrote it"):
+            planfile.load(rfc8785.dumps({**body, "digest": digest(body)}) + b"\n", stage.config, now=NOW)
 
 
 def test_an_approval_goes_with_the_plan_it_names():

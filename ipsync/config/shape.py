@@ -165,7 +165,8 @@ class Audit(Strict):
     """Where the audit log goes."""
 
     path: f.FilePath = Field(
-        "./audit.jsonl", description="A file; a relative path starts at the working folder. - is standard output."
+        "./audit.jsonl",
+        description="A file; a relative path starts at the working folder. - is standard output; reports then go to stderr.",
     )
     hmac_key: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="A key that makes the chain unforgeable; never shown, write it as ${NAME}."

@@ -8,6 +8,7 @@ not to be relied on, so it isn't tried again.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -22,10 +23,15 @@ from ipsync.journal.files import lines_backwards, rotated, sync_folder
 from ipsync.journal.lock import Lock
 from ipsync.journal.record import GENESIS, Record, canonical, fault, seal
 
+log = logging.getLogger(__name__)
+
 MAX_BYTES = 64 * 1024 * 1024
 LOCK_TIMEOUT = 10.0
 STDOUT = "-"
-SETTLES = {"outcome", "recovered"}
+READ_ONLY = {"plan", "check"}
+"""Modes of runs that write to no cloud."""
+UNKNOWN = "unknown"
+"""An outcome that tells nothing: its intent stays open, until a later run has looked what is really there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,7 @@ class Author:
 
 
 class Journal:
-    """An open audit log. `pending` holds the intents, of any run, whose outcome nobody knows yet."""
+    """An open audit log. `pending` holds the intents, of any run, of which nobody knows yet what became of them."""
 
     def __init__(self, author: Author, path: Path | None, handle: int, lock: Lock | None) -> None:
         self._author, self._path, self._handle, self._lock = author, path, handle, lock
@@ -148,7 +154,7 @@ class Journal:
         for record in _backwards(files):
             records.insert(0, record)
             if record.get("event") == "run-started":
-                runs += [records] if record.get("mode") != "plan" else []
+                runs += [records] if record.get("mode") not in READ_ONLY else []
                 records = []
             if len(runs) == count:
                 break
@@ -229,7 +235,8 @@ def open_optional(
         return NullJournal()  # standard output is the report's
     try:
         return Journal.open(path, owner=owner, actor=actor, run=run, clock=clock, hmac_key=hmac_key, lock_timeout=0)
-    except JournalError:
+    except JournalError as error:
+        log.warning("this run is not recorded, and needn't be: %s", error)
         return NullJournal()
 
 
@@ -284,18 +291,24 @@ def _count(path: Path) -> int:
 def _settle(pending: dict[int, Record], record: Record) -> None:
     if record["event"] == "intent":
         pending[int(record["seq"])] = record
-    elif record["event"] in SETTLES:
+    elif _settles(record):
         pending.pop(int(record.get("intent", 0)), None)
 
 
+def _settles(record: Record) -> bool:
+    """Tell whether a record ends an intent. What a later run couldn't find out, none will: that ends it too."""
+    event = record.get("event")
+    return event == "recovered" or (event == "outcome" and record.get("result") != UNKNOWN)
+
+
 def _pending(newest_first: list[Path]) -> dict[int, Record]:
-    """Return the intents without an outcome, reading back only to the last `run-ended`, which lists older ones."""
+    """Return the intents that nothing settled, reading back only to the last `run-ended`, which lists older ones."""
     intents: dict[int, Record] = {}
     settled: set[int] = set()
     wanted: set[int] | None = None
     for record in _backwards(newest_first):
         seq = int(record.get("seq", 0))
-        if record.get("event") in SETTLES:
+        if _settles(record):
             settled.add(int(record.get("intent", 0)))
         elif record.get("event") == "intent" and (wanted is None or seq in wanted):
             intents[seq] = record

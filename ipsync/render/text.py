@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import click
 
@@ -117,9 +117,9 @@ def _orphans(orphans: Iterable[Orphan]) -> Iterator[str]:
 def _summary(report: Report, ink: _Ink) -> Iterator[str]:
     total = summarize(report.plan.elements)
     done = any(e.status in DONE for e in report.plan.elements)
+    changes = _done(report.plan.elements) if done else f"Plan: {total.add} to add, {total.remove} to remove"
     yield ink.strong(
-        f"{'Sync' if done else 'Plan'}: {total.add} {'added' if done else 'to add'}, "
-        f"{total.remove} {'removed' if done else 'to remove'}, {total.leaving} leaving; "
+        f"{changes}, {total.leaving} leaving; "
         f"{_count(total.in_sync, 'target')} in sync, {total.blocked} blocked, {total.failed} failed."
     )
     if not done and not total.blocked and not total.failed and _nothing(report):
@@ -127,9 +127,18 @@ def _summary(report: Report, ink: _Ink) -> Iterator[str]:
     yield from report.notices
     yield f"Plan id: {report.plan.id}"
     if _approvable(report):
-        yield f"After looking at it, approve this plan, and only this one: ipsync sync --approve {report.plan.id}"
+        command = "apply FILE" if report.mode == "apply" else "sync"
+        yield f"After looking at it, approve this plan, and only this one: ipsync {command} --approve {report.plan.id}"
     if report.checkpoint and report.mode != "plan":
         yield f"Audit log checkpoint: {report.checkpoint}"
+
+
+def _done(elements: Sequence[Element]) -> str:
+    """Count what was surely done; of the rest it is said that it wasn't, or isn't known."""
+    sure = summarize(tuple(e for e in elements if e.status is Status.APPLIED))
+    rest = summarize(tuple(e for e in elements if e.status is not Status.APPLIED))
+    unsure = f", {rest.add + rest.remove} not done or not sure" if rest.add + rest.remove else ""
+    return f"Sync: {sure.add} added, {sure.remove} removed{unsure}"
 
 
 def _nothing(report: Report) -> bool:

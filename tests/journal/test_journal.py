@@ -258,6 +258,21 @@ def test_intents_without_an_outcome_are_pending_until_settled(path):
         assert journal.pending == {}
 
 
+def test_an_outcome_that_nobody_could_find_out_stays_open_until_a_run_has_looked(path):
+    with opened(path, run="r1") as journal:
+        lost, done = (journal.record("intent", resource=f"r{i}").seq for i in range(2))
+        journal.record("outcome", intent=lost, result="unknown")
+        journal.record("outcome", intent=done, result="applied")
+        assert list(journal.pending) == [lost]
+        journal.record("run-ended")
+    with opened(path, run="r2") as journal:
+        assert list(journal.pending) == [lost]
+        journal.record("recovered", intent=lost, result="unknown", reason="its target is no longer in the config")
+        assert journal.pending == {}, "what can't ever be found out is said once"
+    with opened(path, run="r3") as journal:
+        assert journal.pending == {}
+
+
 def test_an_open_log_knows_its_own_open_intents_and_lists_them_at_the_end(path):
     with opened(path) as journal:
         first, second, third = (journal.record("intent", resource=f"r{i}") for i in range(3))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import jsonschema
 import pytest
 from factory import GROUP, Stage, aws_target, config, gcp_target, networks
 
+from ipsync.errors import Denied
 from ipsync.model import Entry, Service
 from ipsync.render import render
 
@@ -95,3 +97,25 @@ def test_an_approval_is_explained_where_one_helps():
     text = render(report, output="text", colour=False)
     assert f"ipsync sync --approve {report.plan.id}" in text
     assert "guard max-removals wants an approval: removes 2 of 4 addresses, more than 1" in text
+
+
+def test_what_a_sync_did_not_do_is_not_counted_as_done():
+    stage = Stage(config(aws_target(), gcp_target()), lists={"qatech": [A, B, C]})
+
+    def denied(step):
+        if step.kind == "add":
+            raise Denied("no")
+
+    stage.cloud.before = denied
+    text = render(stage.sync(), output="text", colour=False)
+    assert "Sync: 3 added, 0 removed, 3 not done or not sure, 0 leaving; 1 target in sync, 0 blocked, 1 failed." in text
+    stage.cloud.before = lambda _step: None
+    assert "Sync: 3 added, 0 removed, 0 leaving;" in render(stage.sync(), output="text", colour=False)
+
+
+def test_a_saved_plan_is_approved_where_it_is_applied():
+    stage = Stage(config(aws_target(), grace=timedelta(0)), lists={"qatech": [A, B, C, D]})
+    stage.sync()
+    stage.lists["qatech"] = [A, B]
+    report = replace(stage.plan(), mode="apply")
+    assert f"ipsync apply FILE --approve {report.plan.id}" in render(report, output="text", colour=False)

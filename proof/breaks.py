@@ -47,11 +47,11 @@ BREAKS = (
     Break("any number may be removed", "guards.py", "if len(gone) > most:", "if False:"),
     Break("any number may be added", "guards.py", "if not held or len(new) <= most:", "if True:"),
     Break("private addresses are let in", "guards.py", "    if not offenders:\n", "    if True:\n"),
-    Break("a failed feed is an empty list", "engine.py", "feed.url, None, str(error)", 'feed.url, Snapshot(feed.name, feed.url, (), "", run.clock())'),
-    Break("what can't be read is empty", "engine.py", "str(error)) for t in targets]\n    except Exception", "str(error)) for t in ()]\n    except Exception"),
-    Break("a lost reply means failed", "engine.py", "        result, now = _read_back(run, target, work, step)\n", '        result, now = "failed", None\n'),
-    Break("nothing is settled after a kill", "engine.py", "    for intent in run.open_intents:\n", "    for intent in ():\n"),
-    Break("one intent, two writes", "engine.py", "        receipt = writer.execute(step)\n", "        writer.execute(step)\n        receipt = writer.execute(step)\n"),
+    Break("a failed feed is an empty list", "engine/observe.py", "feed.url, None, str(error)", 'feed.url, Snapshot(feed.name, feed.url, (), "", run.clock())'),
+    Break("what can't be read is empty", "engine/observe.py", "str(error)) for t in targets]\n    except Exception", "str(error)) for t in ()]\n    except Exception"),
+    Break("a lost reply means failed", "engine/write.py", "        result, now = _read_back(run, target, work, step)\n", '        result, now = "failed", None\n'),
+    Break("nothing is settled after a kill", "engine/settle.py", "    for intent in run.open_intents:\n", "    for intent in ():\n"),
+    Break("one intent, two writes", "engine/write.py", "        receipt = writer.execute(step)\n", "        writer.execute(step)\n        receipt = writer.execute(step)\n"),
     Break("removed before added", "steps.py", "remove_first: bool = False", "remove_first: bool = True"),
 )  # fmt: skip
 

@@ -22,7 +22,7 @@ from factory import GROUP, HTTPS, RULE, Stage, aws_target, config, gcp_target, n
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from ipsync import engine
+from ipsync.engine import run as surroundings
 from ipsync.errors import Denied, Uncertain, Unreachable
 from ipsync.model import Entry, Limits, Network, Part, ReadFailure, Service, State, Step, Target, Threshold
 from ipsync.ownership import OWNER, mark_of
@@ -247,7 +247,7 @@ class Promises(RuleBasedStateMachine):
         plan_id = stage.plan().plan.id if approve else None
         stage.open_intents = _open_intents(stage)
         known = len(stage.log.records)
-        with self._passing(stage) as made, patch.object(engine, "THREADS", 1), suppress(Killed):
+        with self._passing(stage) as made, patch.object(surroundings, "THREADS", 1), suppress(Killed):
             stage.sync(approve=plan_id)
         assert not self.broken, self.broken
         self._told_the_truth(stage, stage.log.records[known:])

@@ -1,0 +1,146 @@
+"""Read feeds and clouds, at once; every failure becomes a value, and the plan is made from what was read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from ipsync.engine.run import Run, pool, scopes
+from ipsync.engine.settle import settle_open_intents
+from ipsync.errors import FeedError, IpsyncError
+from ipsync.model import Feed, GcpRule, ReadFailure, State, Target
+from ipsync.plan import FeedResult, Plan, World, make_plan
+from ipsync.providers.base import Reader
+
+log = logging.getLogger(__name__)
+
+
+def observe(run: Run, now: datetime) -> tuple[Plan, World]:
+    """Fetch and survey what the selected targets need, settle what was left open, and plan."""
+    chosen = [t for t in run.config.targets if t.name in run.selected]
+    reads = scopes(run.config.targets, {t.scope for t in chosen})
+    names = {f for t in chosen for f in t.feeds}
+    feeds = [f for f in run.config.feeds if f.name in names]
+    with pool() as threads:
+        fetching = [threads.submit(_fetch, run, f) for f in feeds]
+        reading = [threads.submit(_survey, run, targets) for targets in reads.values()]
+        results = {r.name: r for r in (f.result() for f in fetching)}
+        found = [item for r in reading for item in r.result()]
+    for result in results.values():
+        _record_feed(run, result)
+    world = world_of(results, found, now)
+    settle_open_intents(run, world)
+    return planned(run, world)
+
+
+def planned(run: Run, world: World) -> tuple[Plan, World]:
+    """Plan; read whole what is to be added to, and plan again. The plan is recorded."""
+    draft = make_plan(run.config, world, selected=run.selected)
+    vague = {w.state.resource for w in draft.work if not w.state.complete and any(s.kind == "add" for s in w.steps)}
+    if vague:
+        world = _completed(run, world, vague)
+        draft = make_plan(run.config, world, selected=run.selected)
+    _record_plan(run, draft)
+    return draft, world
+
+
+def plan_again(run: Run, world: World, now: datetime) -> Plan:
+    """Plan from the same feeds and the clouds as they are now."""
+    return planned(run, world_of(world.feeds, survey_all(run), now))[0]
+
+
+def survey_all(run: Run) -> list[State | ReadFailure]:
+    """Survey every scope of the selected targets."""
+    chosen = {t.scope for t in run.config.targets if t.name in run.selected}
+    with pool() as threads:
+        jobs = [threads.submit(_survey, run, targets) for targets in scopes(run.config.targets, chosen).values()]
+        return [item for job in jobs for item in job.result()]
+
+
+def world_of(feeds: Mapping[str, FeedResult], found: Iterable[State | ReadFailure], now: datetime) -> World:
+    """Put together what a plan is made from."""
+    items = list(found)
+    states = [i for i in items if isinstance(i, State)]
+    return World(feeds, states, [i for i in items if isinstance(i, ReadFailure)], now)
+
+
+def _fetch(run: Run, feed: Feed) -> FeedResult:
+    try:
+        return FeedResult(feed.name, feed.url, run.clouds.fetch(feed), insecure=feed.insecure)
+    except FeedError as error:
+        return FeedResult(feed.name, feed.url, None, str(error), insecure=feed.insecure)
+    except Exception as error:
+        log.exception("feed %s: a fault in ipsync", feed.name)
+        return FeedResult(feed.name, feed.url, None, f"feed {feed.name}: a fault in ipsync: {error!r}")
+
+
+def _survey(run: Run, targets: Sequence[Target]) -> Sequence[State | ReadFailure]:
+    return _reading(targets, lambda: _reader(run, targets[0]).survey(targets, owner=run.config.owner))
+
+
+def _completed(run: Run, world: World, vague: set[str]) -> World:
+    found: list[State | ReadFailure] = [s for s in world.states if s.resource not in vague]
+    for targets in scopes(run.config.targets, {t.scope for t in run.config.targets}).values():
+        names = {t.name for t in targets}
+        states = [s for s in world.states if s.resource in vague and names & set(s.targets)]
+        if states:
+            found += complete(run, targets, states)
+    made = world_of(world.feeds, found, world.now)
+    return replace(made, failures=[*world.failures, *made.failures])
+
+
+def complete(run: Run, targets: Sequence[Target], states: Sequence[State]) -> Sequence[State | ReadFailure]:
+    """Read these resources whole; what can't be read is a value."""
+    return _reading(targets, lambda: _reader(run, targets[0]).complete(states, owner=run.config.owner))
+
+
+def _reading(
+    targets: Sequence[Target], read: Callable[[], Sequence[State | ReadFailure]]
+) -> Sequence[State | ReadFailure]:
+    """Turn every failure to read into a value that names the targets: it must never look like an empty state."""
+    names = tuple(t.name for t in targets)
+    try:
+        return read()
+    except IpsyncError as error:
+        return [ReadFailure((t.name,), _scope_text(t), str(error)) for t in targets]
+    except Exception as error:
+        log.exception("reading %s: a fault in ipsync", ", ".join(names))
+        return [ReadFailure((t.name,), _scope_text(t), f"a fault in ipsync: {error!r}") for t in targets]
+
+
+def _scope_text(target: Target) -> str:
+    where = target.where
+    return f"gcp/{where.project}/{where.rule}" if isinstance(where, GcpRule) else f"aws/-/{where.region}"
+
+
+def _reader(run: Run, target: Target) -> Reader:
+    with run.lock:
+        known = run.readers.get(target.scope)
+    if known is None:
+        known = run.clouds.reader(target)
+        with run.lock:
+            known = run.readers.setdefault(target.scope, known)
+    return known
+
+
+# ── record ───────────────────────────────────────────────────────────────────
+
+
+def _record_feed(run: Run, result: FeedResult) -> None:
+    if result.snapshot:
+        count = len(result.snapshot.networks)
+        run.record("feed", feed=result.name, url=result.url, digest=result.snapshot.digest, count=count)
+    else:
+        run.record("feed", feed=result.name, url=result.url, rejected=result.error)
+
+
+def _record_plan(run: Run, made: Plan) -> None:
+    verdicts = [
+        {"target": e.target, "resource": e.resource, "guard": v.guard, "verdict": v.verdict.value, "detail": v.detail}
+        for e in made.elements
+        for v in e.violations
+    ]
+    counts = {"add": sum(len(e.add) for e in made.elements), "remove": sum(len(e.remove) for e in made.elements)}
+    run.record("plan", id=made.id, summary=counts, verdicts=verdicts)

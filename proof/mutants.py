@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -23,8 +24,12 @@ AREAS = {
     "ownership": ("ownership",),
     "journal": ("journal",),
 }
-NOTICED = {"killed", "timeout", "segfault"}
-"""What mutmut calls a mutant that made a test fail, or that never came back or crashed under test."""
+NOTICED = {"killed", "segfault", "hung"}
+"""A mutant that made a test fail, or that crashed or never came back under test."""
+UNCLEAR = "timeout"
+"""mutmut says so of a mutant that hung, but also where its own run failed: the tests are then run again without it."""
+PATIENCE = 120.0
+"""Seconds for such a run; the tests of one function take a few."""
 
 COPIED = ("ipsync", "tests", "pyproject.toml")
 _LINE = re.compile(r"^\s*(ipsync\.(\w+)[.\w]*\.\S*__mutmut_\d+): (.+?)\s*$", re.MULTILINE)
@@ -35,7 +40,9 @@ def rows() -> list[Row]:
     if not find_spec("mutmut"):
         return [Row("mutants", 0, "mutmut is not installed: `make prove` installs it", f"≥ {TO_REACH} % killed", False)]
     with tempfile.TemporaryDirectory(prefix="ipsync-proof-") as name:
-        found = _LINE.findall(_run(Path(name)))
+        folder = Path(name)
+        told = _LINE.findall(_run(folder))
+        found = [(mutant, room, _again(folder, mutant) if fate == UNCLEAR else fate) for mutant, room, fate in told]
     judged = [_row(area, Counter(told for _, room, told in found if room in rooms)) for area, rooms in AREAS.items()]
     alive = [f"{mutant} ({told})" for mutant, _, told in found if told not in NOTICED]
     return [*judged, Row("  nobody noticed", len(alive), ", ".join(alive) or "none")]
@@ -46,6 +53,21 @@ def _row(area: str, counts: Counter[str]) -> Row:
     share = 100 * dead / total if total else 0.0
     reached = f"{dead:,} of {total:,} killed: {share:.1f} %"
     return Row(f"mutants: {area}", total, reached, f"≥ {TO_REACH} %", share >= TO_REACH)
+
+
+def _again(folder: Path, mutant: str) -> str:
+    """Run the tests of one mutant's function with it in place, and return its fate."""
+    known = json.loads((folder / "mutants" / "mutmut-stats.json").read_text())["tests_by_mangled_function_name"]
+    tests = known.get(mutant.partition("__mutmut_")[0], [])
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "--rootdir=.", "-p", "no:cacheprovider", *tests]
+    environment = {**os.environ, "MUTANT_UNDER_TEST": mutant}
+    try:
+        done = subprocess.run(
+            command, cwd=folder / "mutants", env=environment, capture_output=True, check=False, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        return "hung"
+    return {0: "survived", 1: "killed"}.get(done.returncode, f"pytest ended with {done.returncode}")
 
 
 def _run(folder: Path) -> str:

@@ -9,7 +9,7 @@ from factory import GROUP, HTTPS, NOW, networks
 from ipsync.diff import Diff, Marked
 from ipsync.model import Entry, Part, State
 from ipsync.ownership import Mark, entry_note, rule_note
-from ipsync.steps import observed, part_texts, steps
+from ipsync.steps import closes, observed, opens, part_texts, steps
 
 A, B, C = networks("8.8.8.1", "8.8.8.2", "8.8.8.3")
 EARLIER = NOW - timedelta(hours=1)
@@ -124,6 +124,23 @@ def test_a_list_s_write_says_what_stood_there_and_what_will():
     assert step.after == ("ports 443/tcp", "8.8.8.1/32 for web from qatech")
     (step,) = steps(rule(), whole(A), owner="acme")
     assert (step.kind, step.before) == ("create", ())
+
+
+def test_what_a_write_to_a_group_opens_and_closes():
+    old, kept, new = Entry(A, HTTPS), Entry(B, HTTPS), Entry(C, HTTPS)
+    state = group((old, LEAVES), (kept, WEB))
+    change = Diff(add=(Marked(new, WEB),), remark=(Marked(kept, LEAVES),), remove=(Marked(old, LEAVES),))
+    made = [(s.kind, opens(s), closes(s)) for s in steps(state, change, owner="acme")]
+    assert made == [("add", {new}, set()), ("note", set(), set()), ("remove", set(), {old})]
+
+
+def test_what_a_write_to_a_list_opens_and_closes():
+    state = rule(listed(A, B), listed(C, name="allow-2"))
+    d = networks("8.8.8.4")[0]
+    made = {s.kind: (opens(s), closes(s)) for s in steps(state, whole(A, d), owner="acme")}
+    assert made == {"replace": ({Entry(d)}, {Entry(B)}), "delete": (set(), {Entry(C)})}
+    (step,) = steps(rule(), whole(A), owner="acme")
+    assert (step.kind, opens(step), closes(step)) == ("create", {Entry(A)}, set())
 
 
 def test_all_of_an_owner_s_lists_are_told_and_no_others():

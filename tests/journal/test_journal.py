@@ -520,13 +520,16 @@ def test_a_log_that_cannot_be_made_is_said(tmp_path, where):
         opened(tmp_path / where)
 
 
-def test_a_plan_needs_no_log(tmp_path, path):
+def test_a_plan_needs_no_log(tmp_path, path, caplog):
     options = {"owner": "a", "actor": "b", "run": "c", "clock": lambda: AT}
+    with open_optional("-", **options) as journal:
+        assert isinstance(journal, NullJournal)
+    assert caplog.messages == []
     with open_optional(tmp_path / "missing" / "a.jsonl", **options) as journal:
         assert isinstance(journal, NullJournal)
         assert journal.record("plan").seq == 0
-    with open_optional("-", **options) as journal:
-        assert isinstance(journal, NullJournal)
+    (said,) = caplog.messages
+    assert said.startswith(f"this run is not recorded, and needn't be: {tmp_path / 'missing' / 'a.jsonl'}.lock: can't be")
     with open_optional(path, hmac_key="secret", **options) as journal:
         assert journal.record("plan").seq == 1
     assert verify(path, hmac_key="secret").ok

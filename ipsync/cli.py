@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -31,6 +32,8 @@ def main() -> None:
     """Run the command line; usage errors exit with 1, since 2 means that changes are pending."""
     gc.set_threshold(50_000)  # imports and botocore's models make much and free nothing: 10 % of a run's time
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks through every installed package
+    # requests silences this on import, but botocore's catch_warnings, in another thread, may take that back.
+    warnings.filterwarnings("ignore", message="SOCKS support in urllib3")
     try:
         code = cli(standalone_mode=False, prog_name="ipsync")
     except click.exceptions.Abort:

@@ -42,7 +42,7 @@ def part_texts(part: Part | None, *, owner: str) -> tuple[str, ...]:
         return ()
     entries = [Entry(n, None, part.note) for n in part.networks]
     marks = {e: mark for e in entries if (mark := mark_of(e, owner=owner, listed=True))}
-    return (*(f"{key} {value}" for key, value in part.settings), *_texts(marks))
+    return (*(f"{key} {value}" for key, value in part.settings if value), *_texts(marks))
 
 
 def opens(step: Step) -> frozenset[Entry]:

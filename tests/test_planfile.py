@@ -130,7 +130,7 @@ def test_it_is_canonical_json_with_a_line_s_end():
 def test_a_plan_without_a_time_is_not_saved():
     stage = staged()
     report = stage.plan()
-    with pytest.raises(PlanFileError, match="^the plan has no time of creation$"):
+    with pytest.raises(PlanFileError, match=r"^the plan has no time of creation$"):
         planfile.dump({**document(report), "created_at": ""}, report.plan, stage.config, selected=frozenset())
 
 

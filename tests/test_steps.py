@@ -165,6 +165,11 @@ def test_a_list_says_of_each_range_whose_it_is_and_since_when_it_leaves():
     assert part_texts(None, owner="acme") == ()
 
 
+def test_a_setting_that_is_not_set_has_no_text():
+    part = Part("allow", (), (), (("ports", "443/tcp"), ("target_tags", "")))
+    assert part_texts(part, owner="acme") == ("ports 443/tcp",)
+
+
 def test_an_entry_whose_tags_were_half_lost_has_a_text_all_the_same():
     entry = Entry(A, HTTPS, (("ipsync:owner", "acme"),))
     state = State("aws-security-group", GROUP, ("web",), (entry,))

@@ -114,12 +114,25 @@ def _plan(record: Mapping[str, Any]) -> str:
 
 
 def _started(record: Mapping[str, Any]) -> str:
-    return f"{record.get('mode')} started by {record.get('actor')}"
+    plan = f" of plan {record['plan']}" if record.get("plan") else ""
+    return f"{record.get('mode')}{plan} started by {record.get('actor')}"
 
 
 def _ended(record: Mapping[str, Any]) -> str:
     states = ", ".join(f"{t['target']} {t['status']}" for t in record.get("targets", ()))
-    return f"{record.get('mode')} ended{' early, by a signal' if record.get('interrupted') else ''}: {states}"
+    early = " early, by a signal" if record.get("interrupted") else ""
+    how = _without_targets(record) or states
+    return f"{record.get('mode')} ended{early}{': ' if how else ''}{how}"
+
+
+def _without_targets(record: Mapping[str, Any]) -> str:
+    """Say what a run that wrote nothing ended with: a plan file that was refused, or what a check missed."""
+    if record.get("refused"):
+        return f"refused, {record['refused']}"
+    if "missing" in record:
+        missed = f", missing: {', '.join(record['missing'])}" if record["missing"] else ""
+        return f"{record.get('passed')} checks passed{missed}"
+    return ""
 
 
 def _approval(record: Mapping[str, Any]) -> str:

@@ -529,7 +529,9 @@ def test_a_plan_needs_no_log(tmp_path, path, caplog):
         assert isinstance(journal, NullJournal)
         assert journal.record("plan").seq == 0
     (said,) = caplog.messages
-    assert said.startswith(f"this run is not recorded, and needn't be: {tmp_path / 'missing' / 'a.jsonl'}.lock: can't be")
+    assert said.startswith(
+        f"this run is not recorded, and needn't be: {tmp_path / 'missing' / 'a.jsonl'}.lock: can't be"
+    )
     with open_optional(path, hmac_key="secret", **options) as journal:
         assert journal.record("plan").seq == 1
     assert verify(path, hmac_key="secret").ok
@@ -740,8 +742,16 @@ def test_records_read_well(path):
     ("event", "fields", "line"),
     [
         ("run-started", {"mode": "sync"}, "sync started by me@host"),
-        ("run-ended", {"mode": "sync", "targets": []}, "sync ended: "),
-        ("run-ended", {"mode": "sync", "interrupted": True}, "sync ended early, by a signal: "),
+        ("run-started", {"mode": "apply", "plan": "sha256:1"}, "apply of plan sha256:1 started by me@host"),
+        ("run-ended", {"mode": "sync", "targets": []}, "sync ended"),
+        ("run-ended", {"mode": "sync", "interrupted": True}, "sync ended early, by a signal"),
+        ("run-ended", {"mode": "apply", "targets": [], "refused": "it expired"}, "apply ended: refused, it expired"),
+        ("run-ended", {"mode": "check", "targets": [], "passed": 3, "missing": []}, "check ended: 3 checks passed"),
+        (
+            "run-ended",
+            {"mode": "check", "passed": 1, "missing": ["a", "b"]},
+            "check ended: 1 checks passed, missing: a, b",
+        ),
         (
             "run-ended",
             {"mode": "sync", "targets": [{"target": "a", "status": "applied"}, {"target": "b", "status": "error"}]},

@@ -12,7 +12,7 @@ from ipsync import engine
 from ipsync.errors import Denied, JournalError, Rejected, Stale, Uncertain, Unreachable
 from ipsync.model import Entry, Part, Service, Status, Step
 from ipsync.report import exit_code
-from ipsync.sandbox.memory import MemoryReader
+from ipsync.sandbox.memory import MemoryCloud, MemoryReader
 
 HTTPS = Service("tcp", 443, 443)
 A, B, C, D = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32"
@@ -413,6 +413,44 @@ def test_a_refusal_that_did_half_of_it_all_the_same_is_partial():
     assert exit_code(report, detailed=False) == 4
     (outcome,) = stage.log.events("outcome")
     assert (outcome["result"], len(outcome["now"])) == ("failed", 1)
+
+
+def test_what_somebody_undoes_before_it_is_read_back_is_recorded_as_it_is():
+    stage = Stage(config(aws_target(), gcp_target()), lists={"qatech": [A, B]})
+
+    def undone(step):
+        if step.kind == "add":
+            stage.cloud.groups[GROUP].popitem()
+        else:
+            stage.cloud.lists[RULE] = replace(stage.cloud.lists[RULE], networks=networks(A))
+
+    stage.cloud.after = undone
+    report = stage.sync()
+    assert statuses(report) == {"web": "partial", "edge": "partial"}
+    assert exit_code(report, detailed=False) == 4
+    told = {}
+    for record in stage.log.events("outcome"):
+        told.setdefault(record["resource"], []).append((record["result"], len(record.get("now", ()))))
+    assert told == {GROUP: [("applied", 0), ("partial", 1)], RULE: [("applied", 0), ("partial", 2)]}
+    intents = {r["seq"]: r["resource"] for r in stage.log.events("intent")}
+    assert all(intents[r["intent"]] == r["resource"] for r in stage.log.events("outcome"))
+
+
+def test_a_group_that_is_gone_when_it_is_read_back_says_nothing_of_the_others():
+    other = GROUP.replace("sg-1", "sg-2")
+    targets = (aws_target(), aws_target("api", where={"groups": ("sg-2",)}))
+    cloud = MemoryCloud(groups={GROUP: {}, other: {}})
+    stage = Stage(config(*targets), cloud=cloud, lists={"qatech": [A, B]})
+
+    def gone(step):
+        if step.resource == other:
+            del cloud.groups[GROUP]
+
+    cloud.after = gone
+    report = stage.sync()
+    assert statuses(report) == {"web": "unknown", "api": "applied"}
+    (error,) = [e.error for e in report.plan.elements if e.error]
+    assert error == f"written, but it could not be read back: {GROUP} not found"
 
 
 def test_denied_names_itself_and_leaves_the_others_alone():

@@ -13,13 +13,17 @@ from ipsync.steps import closes, opens
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one resource's work; `done` are the steps that were applied before one wasn't."""
+    """What became of one resource's work; `done` are the steps that were applied before one wasn't.
+
+    `intents` are the numbers of all steps' intents, where all were applied.
+    """
 
     resource: str
     status: Status
     error: str | None = None
     stale: bool = False
     done: tuple[Step, ...] = ()
+    intents: tuple[int, ...] = ()
 
 
 def second_try(first: Plan, second: Plan, results: Sequence[Result]) -> Plan:

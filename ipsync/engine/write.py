@@ -6,7 +6,7 @@ Workers return results and raise nothing but a JournalError, which ends the run:
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ipsync.engine.observe import complete
@@ -17,7 +17,6 @@ from ipsync.errors import CloudError, Denied, IpsyncError, JournalError, Stale, 
 from ipsync.model import ReadFailure, State, Status, Step, Target, Verdict
 from ipsync.plan import Plan, Work
 from ipsync.providers.base import Writer
-from ipsync.steps import observed, part_texts
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +54,18 @@ def _apply_scope(run: Run, works: Sequence[Work]) -> list[Result]:
 
 def _apply_work(run: Run, writer: Writer, target: Target, work: Work) -> Result:
     """Carry out one resource's steps in order; the first that doesn't succeed ends it."""
-    resource = work.state.resource
+    resource, intents = work.state.resource, []
     for done, step in enumerate(work.steps):
         if run.stopping():
             return _ended_early(resource, done, "stopped by a signal before this write")
         told = _execute(run, writer, target, work, step)
+        intents.append(told.intent)
         if told.outcome == "unknown":
             return Result(resource, Status.UNKNOWN, told.error)
         if told.outcome != "applied":
             status = Status.PARTIAL if told.touched or done else Status.ERROR
             return Result(resource, status, told.error, stale=told.outcome == "stale", done=work.steps[:done])
-    return Result(resource, Status.APPLIED)
+    return Result(resource, Status.APPLIED, intents=tuple(intents))
 
 
 def _ended_early(resource: str, done: int, why: str) -> Result:
@@ -76,6 +76,7 @@ def _ended_early(resource: str, done: int, why: str) -> Result:
 class _Told:
     """What became of one write, what to tell people, and whether the resource isn't as it was before."""
 
+    intent: int
     outcome: str
     error: str | None = None
     touched: bool = True
@@ -97,21 +98,21 @@ def _execute(run: Run, writer: Writer, target: Target, work: Work, step: Step) -
         result, now = _read_back(run, target, work, step)
         _outcome(run, intent, step, result, error=error, now=now)
         text = None if result == "applied" else f"{error} Read back since: {result}."
-        return _Told(result, text, touched=result != "failed")
+        return _Told(intent.seq, result, text, touched=result != "failed")
     except CloudError as error:
         result = "stale" if isinstance(error, Stale) else "denied" if isinstance(error, Denied) else "failed"
         seen, now = _read_back(run, target, work, step, delays=READ_ONCE)
         _outcome(run, intent, step, result, error=error, now=now)
-        return _Told(result, str(error), touched=seen in {"applied", "partial"})
+        return _Told(intent.seq, result, str(error), touched=seen in {"applied", "partial"})
     except JournalError:
         raise
     except Exception as error:
         log.exception("writing to %s: a fault in ipsync", step.resource)
         result, now = _read_back(run, target, work, step)
         _outcome(run, intent, step, result, error=CloudError(repr(error)), now=now)
-        return _Told(result, f"a fault in ipsync while writing: {error!r}", touched=result != "failed")
+        return _Told(intent.seq, result, f"a fault in ipsync while writing: {error!r}", touched=result != "failed")
     run.record("outcome", intent=intent.seq, resource=step.resource, result="applied", request_id=receipt.request_id)
-    return _Told("applied")
+    return _Told(intent.seq, "applied")
 
 
 def _outcome(
@@ -134,9 +135,10 @@ def _read_back(
     for delay in delays:
         run.clouds.pause(delay)
         states = [s for s in complete(run, [target], [work.state]) if isinstance(s, State)]
-        now = lines_now(step.resource, states, run.config.owner) if states else None
-        if now is None:
+        read = lines_now(step.resource, states, run.config.owner) if states else None
+        if read is None:
             continue
+        now = read
         result = compared(now, {"before": list(step.before), "after": list(step.after)})
         if result == "applied":
             break
@@ -146,31 +148,33 @@ def _read_back(
 def _verified(run: Run, target: Target, works: Sequence[Work], results: list[Result]) -> list[Result]:
     """Read what was written, once for the scope, again while the cloud still shows the past."""
     pending = {w.state.resource: w for w, r in zip(works, results, strict=True) if r.status is Status.APPLIED}
-    why: dict[str, str] = {}
+    seen: dict[str, State | ReadFailure] = {}
     for delay in READ_BACK_DELAYS:
         if not pending:
             break
         run.clouds.pause(delay)
-        why = {}
         for item in complete(run, [target], [w.state for w in pending.values()]):
-            if isinstance(item, ReadFailure):
-                why |= dict.fromkeys(pending, f"written, but it could not be read back: {item.message}")
-            elif item.resource in pending and _as_intended(item, pending[item.resource], run.config.owner):
+            seen |= dict.fromkeys([item.resource] if item.resource in pending else pending, item)
+            if isinstance(item, State) and not _differing(item, pending[item.resource], run.config.owner):
                 del pending[item.resource]
-    return [_after_reading(r, pending, why) for r in results]
+    return [
+        _after_reading(run, r, pending[r.resource], seen[r.resource]) if r.resource in pending else r for r in results
+    ]
 
 
-def _as_intended(state: State, work: Work, owner: str) -> bool:
-    if not state.listed:
-        return observed(state, owner=owner) == work.steps[-1].after
-    now = {p.name: part_texts(p, owner=owner) for p in state.parts}
-    return all(now.get(s.resource.rpartition("/")[2], ()) == s.after for s in work.steps)
+def _differing(state: State, work: Work, owner: str) -> list[int]:
+    """Return which of the steps left something else there than they were to; of a group's, the last speaks for all."""
+    steps = list(enumerate(work.steps))
+    return [n for n, s in (steps if state.listed else steps[-1:]) if lines_now(s.resource, [state], owner) != s.after]
 
 
-def _after_reading(result: Result, pending: Mapping[str, Work], why: Mapping[str, str]) -> Result:
-    if result.resource not in pending:
-        return result
-    if result.resource in why:
-        return Result(result.resource, Status.UNKNOWN, why[result.resource])
+def _after_reading(run: Run, result: Result, work: Work, seen: State | ReadFailure) -> Result:
+    """Say, and record, that what was written could not be read back, or isn't what is there."""
+    if isinstance(seen, ReadFailure):
+        return Result(result.resource, Status.UNKNOWN, f"written, but it could not be read back: {seen.message}")
     text = "written, but reading it back shows something else: someone changes it at the same time; run again"
+    for number in _differing(seen, work, run.config.owner):
+        step, intent = work.steps[number], result.intents[number]
+        now = lines_now(step.resource, [seen], run.config.owner) or ()
+        run.record("outcome", intent=intent, resource=step.resource, result="partial", error=text, now=list(now))
     return Result(result.resource, Status.PARTIAL, text)

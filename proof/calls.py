@@ -21,7 +21,7 @@ from ipsync import demo
 from ipsync.providers import aws_client, gcp_client
 from ipsync.sandbox.faults import KINDS, Calls, Faults, Kind
 from proof.table import Row
-from proof.trial import BEGINNINGS, FURTHER, Trial, settled
+from proof.trial import BEGINNINGS, CROWDED, FURTHER, Trial, settled
 
 Cloud = Literal["aws", "gcp"]
 PROCESSES = 6
@@ -30,6 +30,7 @@ ENDLESS = 200
 SOME = 17
 """A quick run takes one combination in so many."""
 WELL = {0, 2}
+ALL = (*BEGINNINGS, CROWDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class Combination:
 
     def __str__(self) -> str:
         often = "always" if self.times > 1 else f"at call {self.after + 1}"
-        return f"{BEGINNINGS[self.beginning].name}: {self.cloud} {self.operation} {self.kind}, {often}"
+        return f"{ALL[self.beginning].name}: {self.cloud} {self.operation} {self.kind}, {often}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def _start(patience: Patience) -> None:
 
 def _trial(beginning: int) -> Trial:
     clouds, folder = _stage[0]
-    return Trial(clouds, folder, next(_numbers), BEGINNINGS[beginning])
+    return Trial(clouds, folder, next(_numbers), ALL[beginning])
 
 
 def _seen(beginning: int) -> list[tuple[Cloud, str, int]]:
@@ -123,7 +124,7 @@ def rows(*, quick: bool) -> list[Row]:
     processes = 2 if quick else PROCESSES
     context = get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_start, initargs=(patience,)) as pool:
-        seen = list(pool.map(_seen, range(len(BEGINNINGS))))
+        seen = list(pool.map(_seen, range(len(ALL))))
         combinations = list(_combinations(seen))[:: SOME if quick else 1]
         ended = list(pool.map(_meet, combinations))
     return _table(ended)

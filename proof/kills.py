@@ -176,10 +176,13 @@ def worlds(folder: Path) -> dict[str, World]:
 
     due = changed.copy(folder / "due.jsonl")
     due.run()
+    back = due.copy(folder / "back.jsonl")
+    back.stage.lists["qatech"] = OLD
+    back.graced = frozenset({*NEW} - {*OLD})
     due.graced = frozenset()
     due.stage.now += timedelta(hours=73)
     due.stage.lists["qatech"] = [*NEW, "8.9.0.2/32"]
-    return {"nothing is there yet": first, "the list changed": changed, "removals are due": due}
+    return {"nothing is there yet": first, "the list changed": changed, "removals are due": due, "one comes back": back}
 
 
 # ── the matrix ───────────────────────────────────────────────────────────────

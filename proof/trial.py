@@ -27,6 +27,8 @@ LAST = [*NEW, "8.9.0.2"]
 DUE = 73
 """Hours after which what the list dropped is removed."""
 TWIN = f"{OLD[2]}/32"
+ROLE = "arn:aws:iam::123456789012:role/ipsync"
+"""With the trial's number: credentials that were got once are kept for the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,19 @@ class Beginning:
     listed: list[str]
     hours: int
     expected: frozenset[str]
+    crowded: bool = False
 
 
 BEGINNINGS = (
     Beginning("nothing is there yet", (), OLD, 0, frozenset(OLD)),
     Beginning("the list changed", (OLD,), NEW, 0, frozenset([*OLD, *NEW])),
     Beginning("removals are due", (OLD, NEW), LAST, DUE, frozenset(LAST)),
+    Beginning("one comes back, IPv6 goes", (OLD, OLD[1:6]), OLD[:6], DUE, frozenset(OLD[:6])),
 )
+CROWDED = Beginning("over a role, in a group that is nearly full", (), OLD, 0, frozenset(OLD), crowded=True)
+"""Only here ipsync assumes a role, and asks for the quota."""
+CROWD = 45
+"""Foreign rules of one family: more than from where on the quota is asked for."""
 
 
 class Trial:
@@ -55,10 +63,11 @@ class Trial:
         clouds.aws.reset()  # moto looks for each tag among all there are: a hundred trials later that takes seconds
         self.group = clouds.aws.make_group(f"trial-{number}", region=demo.REGION)
         sources = [{"CidrIp": c, "Description": "by hand"} for c in (demo.OFFICE, TWIN)]
-        clouds.aws.client("ec2", region=demo.REGION).authorize_security_group_ingress(
-            GroupId=self.group,
-            IpPermissions=[{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": sources}],
-        )
+        crowd = [{"CidrIp": f"62.41.0.{n}/32", "Description": "by hand"} for n in range(CROWD * beginning.crowded)]
+        ports = {443: sources, 8443: crowd}
+        permissions = [{"IpProtocol": "tcp", "FromPort": p, "ToPort": p, "IpRanges": r} for p, r in ports.items() if r]
+        ec2 = clouds.aws.client("ec2", region=demo.REGION)
+        ec2.authorize_security_group_ingress(GroupId=self.group, IpPermissions=permissions)
         office = {"name": "allow-office-ssh", "direction": "INGRESS", "sourceRanges": [demo.OFFICE]}
         clouds.gcp.seed_firewall(self.project, {**office, "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]})
         self.office = clouds.gcp.firewalls(self.project)["allow-office-ssh"]
@@ -69,12 +78,15 @@ class Trial:
         self.owner = f"trial-{number}"
         text = text.replace("owner: demo", f"owner: {self.owner}").replace(f"[{clouds.group}]", f"[{self.group}]")
         text = text.replace(demo.PROJECT, self.project).replace(f"{folder}/audit.jsonl", str(self.log))
+        if beginning.crowded:
+            region = f"    region: {demo.REGION}\n"
+            text = text.replace(region, region + f'    account: {{role_arn: "{ROLE}-{number}"}}\n')
         self.path.write_text(text)
         for listed in beginning.earlier:
             clouds.feed.addresses = listed
             worker.sync_once(configs.load(self.path, os.environ))
         clouds.feed.addresses = beginning.listed
-        self.before = self.held()
+        self.before, self.by_hand = self.held(), self._by_hand()
 
     def sync(self, *, hours: int | None = None) -> int:
         """Make one pass in this process, by default at the beginning's hour; return its exit code."""
@@ -91,12 +103,15 @@ class Trial:
         ranges = [cidr for name, f in firewalls.items() if name != self.office["name"] for cidr in f["sourceRanges"]]
         return found | {f"{self.project} {cidr}" for cidr in ranges}
 
+    def _by_hand(self) -> list[str]:
+        rules = self.clouds.aws.rules(self.group, region=demo.REGION)
+        return sorted(f"{r['FromPort']} {r['CidrIpv4']}" for r in rules if not r.get("Tags"))
+
     def faults(self, *, quiet: bool) -> list[str]:
         """Say what isn't as it must be: at any time, and once all is quiet."""
         named = self._named()
         found = [f"{change} has no intent" for change in self.held() ^ self.before if change not in named]
-        by_hand = [r for r in self.clouds.aws.rules(self.group, region=demo.REGION) if not r.get("Tags")]
-        foreign = sorted(r["CidrIpv4"] for r in by_hand) == sorted((demo.OFFICE, TWIN))
+        foreign = self._by_hand() == self.by_hand
         foreign = foreign and self.clouds.gcp.firewalls(self.project).get(self.office["name"]) == self.office
         found += [] if foreign else ["an entry of others was touched"]
         found += [f"{name} was opened to everybody" for name in self.clouds.gcp.opened]

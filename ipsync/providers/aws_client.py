@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import botocore.session
@@ -63,16 +64,15 @@ NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError)
 _TRIES = threading.local()
 _LOCK = threading.Lock()
 _LOADER: list[Any] = []
-_SESSIONS: dict[AwsAccount, botocore.session.Session] = {}
+_SESSIONS: dict[tuple[AwsAccount, str, str | None], botocore.session.Session] = {}
+"""By account, and by where its role is assumed: STS's region and endpoint."""
 
 
 def client(service: str, where: AwsGroups) -> Any:
     """Return a client for the account and region. Raises Denied when there are no credentials to try."""
     with _LOCK:
         try:
-            session = _SESSIONS.get(where.account) or _session(where.account)
-            _SESSIONS[where.account] = session
-            made = session.create_client(
+            made = _session(where).create_client(
                 service, region_name=where.region, endpoint_url=where.endpoint_url, config=CONFIG
             )
         except ProfileNotFound as error:
@@ -83,30 +83,45 @@ def client(service: str, where: AwsGroups) -> Any:
     return made
 
 
-def _session(account: AwsAccount) -> botocore.session.Session:
-    core = botocore.session.Session(profile=account.profile)
+def _session(where: AwsGroups) -> botocore.session.Session:
+    account = where.account
+    source = _plain_session(account)
+    region = source.get_config_variable("region") or where.region
+    key = (account, region if account.role_arn else "", where.endpoint_url)
+    if key not in _SESSIONS:
+        made = _plain_session(account)
+        if account.role_arn:
+            _assume(made, source, where, region, account.role_arn)
+        _SESSIONS[key] = made
+    return _SESSIONS[key]
+
+
+def _plain_session(account: AwsAccount) -> botocore.session.Session:
+    made = botocore.session.Session(profile=account.profile)
     if _LOADER:
-        core.register_component("data_loader", _LOADER[0])
+        made.register_component("data_loader", _LOADER[0])
     else:
-        _LOADER.append(core.get_component("data_loader"))
-    if account.role_arn:
-        _assume(core, account, account.role_arn)
-    return core
+        _LOADER.append(made.get_component("data_loader"))
+    return made
 
 
-def _assume(core: Any, account: AwsAccount, role_arn: str) -> None:
-    extra = {"RoleSessionName": "ipsync"}
-    if account.external_id:
-        extra["ExternalId"] = account.external_id
-    source = botocore.session.Session(profile=account.profile)
-    source.register_component("data_loader", _LOADER[0])
+def _assume(made: Any, source: Any, where: AwsGroups, region: str, role_arn: str) -> None:
+    """Let a session become the account's role at its first call.
+
+    STS is asked in the machine's own region, or in the target's where it has none: there is no default (botocore asks
+    regional endpoints since 2022), and a region that the account hasn't enabled must not keep us out of the others.
+    """
+    account = where.account
+    extra = {"RoleSessionName": "ipsync"} | ({"ExternalId": account.external_id} if account.external_id else {})
     fetcher = AssumeRoleCredentialFetcher(
-        client_creator=source.create_client,
+        client_creator=partial(
+            source.create_client, region_name=region, endpoint_url=where.endpoint_url, config=CONFIG
+        ),
         source_credentials=source.get_credentials(),
         role_arn=role_arn,
         extra_args=extra,
     )
-    core._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")  # noqa: SLF001
+    made._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")  # noqa: SLF001
 
 
 def call(operation: Callable[[], dict[str, Any]], *, subject: str, writes: bool) -> dict[str, Any]:
@@ -157,7 +172,7 @@ def _answered(error: ClientError, subject: str, *, writes: bool) -> CloudError:
     text = f"{subject}: {code}: {_short(str(said.get('Message', '')))}"
     details = {"code": code, "request_id": str(meta.get("RequestId", ""))}
     if error.operation_name == ASSUMING:
-        return _not_assumed(text, details)
+        return _not_assumed(text, details, passing=code in THROTTLES or status >= 500)  # noqa: PLR2004 - server errors
     if code in THROTTLES:
         return Unreachable(f"{subject}: AWS throttles this call ({code}); the next run tries again", **details)
     if status >= 500:  # noqa: PLR2004 - HTTP's server errors
@@ -177,8 +192,12 @@ def _refused(text: str, details: dict[str, str], subject: str) -> CloudError:
     return Rejected(text, **details)
 
 
-def _not_assumed(text: str, details: dict[str, str]) -> CloudError:
-    """Say what a refusal to become another role means: nothing was sent to EC2 yet."""
+def _not_assumed(text: str, details: dict[str, str], *, passing: bool) -> CloudError:
+    """Say what it means that the role could not be assumed: nothing was sent to EC2 yet."""
+    if passing:
+        return Unreachable(
+            f"{text}: AWS can't let us assume the role of `account` now; the next run tries again", **details
+        )
     help_ = "check that the role exists, that its trust policy names who asks, and `external_id`"
     code = f"{ASSUMING}.{details['code']}"
     return Denied(f"{text}: the role of `account` can't be assumed; {help_}", **{**details, "code": code})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import ipaddress
+import json
 import re
 import socket
 import struct
@@ -27,6 +28,8 @@ Answer = tuple[int, bytes]
 NS = "http://ec2.amazonaws.com/doc/2016-11-15/"
 DESCRIPTION = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
 PAGED = {"DescribeSecurityGroups": "securityGroupInfo", "DescribeSecurityGroupRules": "securityGroupRuleSet"}
+BESIDE = {"sts", "servicequotas"}
+"""Services beside EC2 that are counted and troubled too."""
 READS = ("Describe", "Get", "List")
 MOST_RULES, MOST_VALUES = 1000, 200
 RULE_FILTERS = re.compile(r"group-id|security-group-rule-id|tag:.+")
@@ -81,13 +84,32 @@ class Strict:
         params = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         action = params.get("Action", "")
         scope = _scope(environ)
-        if scope[1] == "sts" and ("", action) in self._settings.refusals:
-            refusal = self._settings.refusals["", action]
-            return _started(start, refusal.status, _query_error(refusal.code, str(refusal)))
+        if scope[1] in BESIDE:
+            return self._beside(environ, body, action, scope, start)
         if scope[1] != "ec2" or not action:
             return self._inner({**environ, "wsgi.input": BytesIO(body)}, start)
         status, data = self._answered(environ, action, params, scope)
         return _started(start, status, data)
+
+    def _beside(
+        self, environ: dict[str, Any], body: bytes, action: str, scope: tuple[str, str], start: Any
+    ) -> Iterable[bytes]:
+        """Let moto answer for a service that is only read here, with EC2's troubles."""
+        action = action or environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
+        self._settings.calls.add(Call(action, writes=False, where=scope[0]))
+        fault = self._settings.faults.take(action)
+        try:
+            if refusal := self._settings.refusals.get(("", action)):
+                raise refusal
+            self._trouble(environ, action, fault)
+        except Refused as refusal:
+            said = _query_error if scope[1] == "sts" else _json_error
+            return _started(start, refusal.status, said(refusal.code, str(refusal)))
+        with self._lock:
+            status, data = self._from_inner(environ, body)
+        if fault == "reset-after":
+            _reset(environ)
+        return _started(start, status, data[: len(data) // 2] if fault == "malformed" else data)
 
     def _answered(self, environ: dict[str, Any], action: str, params: Params, scope: tuple[str, str]) -> Answer:
         dry = params.get("DryRun", "").lower() == "true"
@@ -241,7 +263,9 @@ class Strict:
         return None
 
     def _forward(self, environ: dict[str, Any], params: Mapping[str, str]) -> Answer:
-        body = urlencode(params).encode()
+        return self._from_inner(environ, urlencode(params).encode())
+
+    def _from_inner(self, environ: dict[str, Any], body: bytes) -> Answer:
         said: list[str] = []
         inner = {**copy.copy(environ), "wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         inner.pop("werkzeug.request", None)
@@ -356,6 +380,11 @@ def _query_error(code: str, text: str) -> bytes:
         ET.SubElement(error, name).text = value
     ET.SubElement(root, "RequestId").text = "sandbox"
     return ET.tostring(root)
+
+
+def _json_error(code: str, text: str) -> bytes:
+    """Return an error as the services of the JSON protocol write it."""
+    return json.dumps({"__type": code, "message": text}).encode()
 
 
 def _headers(data: bytes) -> list[tuple[str, str]]:

@@ -181,6 +181,41 @@ def test_an_account_by_assumed_role(aws):
     assert aws.rules(group) == [], "the default account doesn't see it"
 
 
+ROLE = "arn:aws:iam::222222222222:role/{}"
+
+
+def first_call(aws):
+    call = aws.calls_made.made[0]
+    return call.operation, call.where
+
+
+def assuming(aws, name, **where):
+    account = AwsAccount(role_arn=ROLE.format(name))
+    return config(target(aws, "sg-00000000000000000", where={"account": account, **where}))
+
+
+def test_a_role_is_assumed_at_the_config_s_endpoint_and_needs_no_region_of_the_machine_s(aws, monkeypatch, tmp_path):
+    for name in ("AWS_ENDPOINT_URL", "AWS_DEFAULT_REGION", "AWS_REGION"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    aws.reset_calls()
+    (element,) = engine.plan(run(assuming(aws, "somewhere", endpoint_url=aws.endpoint_url), hosts(1))).plan.elements
+    assert "is not in eu-north-1 of account 222222222222" in element.error
+    assert first_call(aws) == ("AssumeRole", "eu-north-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    aws.reset_calls()
+    engine.plan(run(assuming(aws, "elsewhere", endpoint_url=aws.endpoint_url), hosts(1)))
+    assert first_call(aws) == ("AssumeRole", "eu-west-1")
+
+
+@pytest.mark.parametrize("fault", ["throttle", "500"])
+def test_sts_in_trouble_is_not_a_missing_permission(aws, fault):
+    aws.faults.plan("AssumeRole", *[fault] * 20)
+    (element,) = engine.plan(run(assuming(aws, f"in-{fault}"), hosts(1))).plan.elements
+    assert "AWS can't let us assume the role of `account` now; the next run tries again" in element.error
+    assert "trust policy" not in element.error
+
+
 def test_a_reader_cannot_write(aws):
     group = aws.make_group("web")
     reader = Reader(target(aws, group))

@@ -19,7 +19,9 @@ Part = Callable[[argparse.Namespace], list[Row]]
 
 PARTS: dict[str, Part] = {
     "kills": lambda asked: kills.rows(100 if asked.quick else kills.TO_REACH),
-    "processes": lambda asked: processes.rows(*((6, 1) if asked.quick else (240, 40))),
+    "processes": lambda asked: (
+        processes.rows(8, 1) if asked.quick else processes.rows(processes.TO_REACH, 40, parts=processes.PARTS)
+    ),
     "calls": lambda asked: calls.rows(quick=asked.quick),
     "surroundings": lambda asked: surroundings.rows(quick=asked.quick),
     "logs": lambda asked: logs.rows(6, stride=17) if asked.quick else logs.rows(36),

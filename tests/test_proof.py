@@ -14,7 +14,7 @@ def test_a_killed_run_is_made_good_by_the_next():
 
 @pytest.mark.slow
 def test_a_killed_process_is_made_good_by_the_next():
-    assert broken(processes.rows(3, 1)) == []
+    assert broken(processes.rows(4, 1)) == []
 
 
 @pytest.mark.slow

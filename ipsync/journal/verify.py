@@ -42,6 +42,8 @@ def verify(path: Path, *, anchor: str | None = None, hmac_key: str | None = None
 
 
 def _misplaced(record: Record, prev: str, seq: int) -> str:
+    if record.get("event") == "rotated" and not seq:
+        return f"the rotated file {record.get('file')} is missing: put it back beside this one"
     if record.get("seq") != seq + 1:
         return f"it has number {record.get('seq')}, and {seq + 1} should stand here"
     if record.get("prev") != prev:

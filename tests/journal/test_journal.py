@@ -594,7 +594,9 @@ def test_rotation_keeps_the_chain_and_names_the_file_before(path):
     assert first["head"] == first["prev"] == json.loads(rotated(path)[1].read_bytes().splitlines()[-1])["hash"]
     assert verify(path).records == 14
     (path.parent / "audit.jsonl.1-4").unlink()
-    assert not verify(path).ok
+    found = verify(path)
+    assert (found.ok, found.records) == (False, 0)
+    assert found.problem.endswith("5-9, line 1: the rotated file audit.jsonl.1-4 is missing: put it back beside this one")
 
 
 def test_rotated_files_are_sorted_by_number_and_nothing_else_is_taken_for_one(path):

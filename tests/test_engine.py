@@ -531,6 +531,28 @@ def test_what_a_first_try_added_and_removed_stands_in_the_report_of_the_second()
     assert stage.held() == stage.ranges() == sorted([A, C, D])
 
 
+@pytest.mark.parametrize(("wrote", "status", "code"), [(False, "error", 1), (True, "partial", 4)])
+def test_what_is_stale_and_then_can_not_be_read_is_not_left_out(monkeypatch, wrote, status, code):
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    stage.sync()
+    stage.lists["qatech"] = [A, C] if wrote else [A]  # an addition, then a mark; or a mark alone
+
+    def gone(*_args, **_kwargs):
+        raise Unreachable("no usable answer")
+
+    def meddle(step):
+        if step.kind != "add":
+            monkeypatch.setattr(MemoryReader, "survey", gone)
+            raise Stale("moved")
+
+    stage.cloud.before = meddle
+    report = stage.sync()
+    (element,) = report.plan.elements
+    assert (element.status.value, element.resource, added(report)) == (status, GROUP, [C] if wrote else [])
+    assert element.error == "it changed since it was read, and then: no usable answer"
+    assert exit_code(report, detailed=False) == code
+
+
 def test_an_open_intent_is_settled_by_what_is_really_there():
     stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
     stage.sync()

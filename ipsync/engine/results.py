@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ipsync.diff import entry_key
@@ -28,18 +28,27 @@ class Result:
 
 def second_try(first: Plan, second: Plan, results: Sequence[Result]) -> Plan:
     """Say of what was stale how its second try ended, and what its first try had written before."""
-    stale = {r.resource: r for r in results if r.stale}
-    before = {(e.target, e.resource): e for e in first.elements}
-    fresh = [
-        _after_two(before.get((e.target, e.resource)), e, stale[e.resource].done)
-        for e in second.elements
+    stale = {r.resource: r.done for r in results if r.stale}
+    again = {(e.target, e.resource): e for e in second.elements}
+    unread = {e.target: e.error for e in second.elements if e.status is Status.ERROR}
+    elements = [
+        _after_two(e, again.get((e.target, e.resource)) or _lost(e, unread), stale[e.resource])
         if e.resource in stale
+        else e
+        for e in first.elements
     ]
-    return replace(first, elements=tuple([e for e in first.elements if e.resource not in stale] + fresh))
+    return replace(first, elements=tuple(elements))
 
 
-def _after_two(first: Element | None, second: Element, done: Sequence[Step]) -> Element:
-    if first is None or first.status is not Status.PARTIAL:
+def _lost(first: Element, unread: Mapping[str, str | None]) -> Element:
+    """Say of a resource that isn't in the second plan why not: else it would be missing from the report."""
+    why = unread.get(first.target) or "no target names it any more"
+    blank = Element(first.target, first.kind, first.resource, Status.ERROR, held=first.held)
+    return replace(blank, error=f"it changed since it was read, and then: {why}")
+
+
+def _after_two(first: Element, second: Element, done: Sequence[Step]) -> Element:
+    if first.status is not Status.PARTIAL:
         return second
     opened, closed = ({e for step in done for e in of(step)} for of in (opens, closes))
     ended = {Status.IN_SYNC: Status.APPLIED, Status.ERROR: Status.PARTIAL, Status.BLOCKED: Status.PARTIAL}

@@ -596,7 +596,9 @@ def test_rotation_keeps_the_chain_and_names_the_file_before(path):
     (path.parent / "audit.jsonl.1-4").unlink()
     found = verify(path)
     assert (found.ok, found.records) == (False, 0)
-    assert found.problem.endswith("5-9, line 1: the rotated file audit.jsonl.1-4 is missing: put it back beside this one")
+    assert found.problem.endswith(
+        "5-9, line 1: the rotated file audit.jsonl.1-4 is missing: put it back beside this one"
+    )
 
 
 def test_rotated_files_are_sorted_by_number_and_nothing_else_is_taken_for_one(path):

@@ -52,7 +52,7 @@ BREAKS = (
     Break("a lost reply means failed", "engine/write.py", "        result, now = _read_back(run, target, work, step)\n", '        result, now = "failed", None\n'),
     Break("nothing is settled after a kill", "engine/settle.py", "    for intent in run.open_intents:\n", "    for intent in ():\n"),
     Break("one intent, two writes", "engine/write.py", "        receipt = writer.execute(step)\n", "        writer.execute(step)\n        receipt = writer.execute(step)\n"),
-    Break("removed before added", "steps.py", "remove_first: bool = False", "remove_first: bool = True"),
+    Break("removed before added", "plan.py", "remove_first=first", "remove_first=True"),
 )  # fmt: skip
 
 

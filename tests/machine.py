@@ -153,6 +153,12 @@ class Promises(RuleBasedStateMachine):
             handle = self.cloud.put(GROUP, entry)
             self.foreign[handle] = self.cloud.groups[GROUP][handle]
 
+    @rule(network=st.sampled_from(POOL))
+    def someone_opens_by_hand_all_that_is_listed_from_now_on(self, network):
+        self.someone_adds_a_rule(network, wide=False)
+        for feed in ("qatech", "uptime"):
+            self.a_feed_changes(feed, {network})
+
     @rule(data=st.data())
     def someone_removes_a_rule(self, data):
         self._count("foreign edits")
@@ -198,7 +204,8 @@ class Promises(RuleBasedStateMachine):
         right = self._right_time()
         self.skew = timedelta(hours=hours)
         self._set_clock(right + self.skew)
-        self.behind = {key: max(behind, -self.skew) for key, behind in self.behind.items()}
+        for key, behind in self.behind.items():  # a mark that stands already was made by the clock as it was then
+            self.behind[key] = behind if self._leaves(*key) else max(behind, -self.skew)
 
     def _right_time(self) -> datetime:
         return self.stage.now - self.skew

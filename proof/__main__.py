@@ -26,7 +26,7 @@ PARTS: dict[str, Part] = {
     "surroundings": lambda asked: surroundings.rows(quick=asked.quick),
     "logs": lambda asked: logs.rows(6, stride=17) if asked.quick else logs.rows(36),
     "feeds": lambda asked: feeds.rows(quick=asked.quick),
-    "breaks": lambda asked: [] if asked.quick else breaks.rows(),
+    "breaks": lambda asked: breaks.rows(quick=asked.quick),
     "mutants": lambda asked: [] if asked.quick else mutants.rows(),
     "fuzz": lambda asked: [] if asked.quick else fuzz.rows(fuzz.TO_REACH),
     "stateful": lambda asked: stateful.rows(2_000 if asked.quick else stateful.TO_REACH),

@@ -23,6 +23,8 @@ how = settings(max_examples={EXAMPLES}, stateful_step_count={LENGTH}, deadline=N
 for number in range({ROUNDS}):
     run_state_machine_as_test(seed(number)(Promises), settings=how)
 """
+SOME = 3
+"""A quick run takes one break in so many."""
 BROKEN = 1
 """Python's exit code for an uncaught exception."""
 
@@ -56,10 +58,10 @@ BREAKS = (
 )  # fmt: skip
 
 
-def rows() -> list[Row]:
-    """Break each promise in turn and see whether the machine notices."""
+def rows(*, quick: bool) -> list[Row]:
+    """Break each promise (quick: some) in turn and see whether the machine notices."""
     with tempfile.TemporaryDirectory(prefix="ipsync-proof-") as name:
-        told = {b.what: _told(b, Path(name)) for b in BREAKS}
+        told = {b.what: _told(b, Path(name)) for b in BREAKS[:: SOME if quick else 1]}
     silent = [f"{what}: {text}" for what, text in told.items() if text]
     reached = f"{len(told) - len(silent)} of {len(told)} noticed"
     return [

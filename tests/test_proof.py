@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proof import calls, kills, processes, replay, surroundings
+from proof import breaks, calls, kills, processes, replay, surroundings
 from proof.table import Row, broken, text
 
 
@@ -25,6 +25,11 @@ def test_whatever_a_cloud_call_meets_is_made_good():
 @pytest.mark.slow
 def test_disks_clocks_signals_and_neighbours_do_no_harm():
     assert broken(surroundings.rows(quick=True)) == []
+
+
+@pytest.mark.slow
+def test_a_promise_broken_on_purpose_is_noticed():
+    assert broken(breaks.rows(quick=True)) == []
 
 
 @pytest.mark.slow

@@ -180,9 +180,10 @@ class Reader:
             answer = self._read(
                 lambda: quotas.get_service_quota(ServiceCode="vpc", QuotaCode="L-0EA8095F"), "reading the quota"
             )
-            return int(answer["Quota"]["Value"])
         except CloudError:
             return DEFAULT_QUOTA
+        value = answer.get("Quota", {}).get("Value")  # of an answer cut short, botocore makes an empty one
+        return int(value) if value else DEFAULT_QUOTA
 
     # ── calls ────────────────────────────────────────────────────────────
 

@@ -216,6 +216,17 @@ def test_sts_in_trouble_is_not_a_missing_permission(aws, fault):
     assert "trust policy" not in element.error
 
 
+@pytest.mark.parametrize("fault", ["throttle", "500", "reset-before", "malformed"])
+def test_a_quota_that_can_not_be_read_is_aws_s_default(aws, fault):
+    group = aws.make_group("web")
+    engine.sync(run(config(target(aws, group)), hosts(45)))
+    aws.faults.plan("GetServiceQuota", *[fault] * 20)
+    (element,) = engine.plan(run(config(target(aws, group)), hosts(61))).plan.elements
+    assert [v.detail.split(";")[0] for v in element.violations if v.guard == "capacity"] == [
+        "45 of 60 IPv4 rules are in use and 16 more are needed"
+    ]
+
+
 def test_a_reader_cannot_write(aws):
     group = aws.make_group("web")
     reader = Reader(target(aws, group))

@@ -49,7 +49,7 @@ def opens(step: Step) -> frozenset[Entry]:
     """Return the entries that a write lets in and that weren't let in before."""
     if step.part is None:
         return frozenset(step.entries if step.kind == "add" else ())
-    return _ranges(step.part if step.kind != "delete" else None) - _ranges(step.was)
+    return _ranges(step.part) - _ranges(step.was)
 
 
 def closes(step: Step) -> frozenset[Entry]:

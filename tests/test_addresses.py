@@ -72,12 +72,12 @@ def test_what_is_not_an_address_is_refused_with_its_text(text):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (167772161, "not a text but a number"),
-        (1.5, "not a text but a number"),
-        (True, "not a text but a boolean"),
-        (["8.8.8.8"], "not a text but a list"),
-        ({}, "not a text but an object"),
-        (None, "not a text but nothing"),
+        (167772161, "^167772161 is not a text but a number"),
+        (1.5, "^1.5 is not a text but a number"),
+        (True, "^True is not a text but a boolean"),
+        (["8.8.8.8"], r"^\['8.8.8.8'\] is not a text but a list"),
+        ({}, "^{} is not a text but an object"),
+        (None, "^None is not a text but nothing"),
         ("1.2.3.4/24", "host bits set; the network would be 1.2.3.0/24"),
         ("2600::1/64", "the network would be 2600::/64"),
         ("1.2.3.999", "not an IPv4 or IPv6 address"),
@@ -94,6 +94,20 @@ def test_a_long_text_is_shown_shortened(text, shown):
     with pytest.raises(AddressError) as caught:
         parse(text)
     assert str(caught.value).startswith(f"{shown} is not an address")
+
+
+def test_the_longest_text_there_is_is_an_address():
+    longest = "2600:1f14:0436:5801:0000:0000:0000:0010/128"
+    assert len(longest) == 43
+    assert canonical(parse(longest)) == "2600:1f14:436:5801::10/128"
+
+
+@pytest.mark.parametrize("length", range(50, 60))
+def test_no_text_is_shown_longer_than_it_is_shortened_to(length):
+    with pytest.raises(AddressError) as caught:
+        parse("x" * length)
+    shown = str(caught.value).partition(" is not")[0]
+    assert shown == (repr("x" * length) if length < 52 else "'" + "x" * 49 + "…")
 
 
 @given(any_network)

@@ -101,14 +101,19 @@ def diff(state: State, wanted: Wants, policy: Policy) -> Diff:
 
 
 def _split(state: State, owner: str) -> tuple[list[Marked], list[Entry]]:
-    owned, foreign = [], []
+    """Tell ours from others'. A range that someone put into a second list of ours too has left since its first mark."""
+    owned: dict[Entry, Marked] = {}
+    foreign = []
     for entry in state.entries:
         mark = mark_of(entry, owner=owner, listed=state.listed)
-        if mark:
-            owned.append(Marked(entry, mark))
-        elif not state.listed:  # a foreign list of that name is no place for a wanted address, whatever it holds
+        known = owned.get(entry)
+        if mark and not (known and known.mark.since):
+            owned[entry] = Marked(entry, mark)
+        elif (
+            not mark and not state.listed
+        ):  # a foreign list of that name is no place for a wanted address, whatever it holds
             foreign.append(entry)
-    return owned, foreign
+    return list(owned.values()), foreign
 
 
 def _wanted(owned: Sequence[Marked], wanted: Wants) -> tuple[list[Marked], list[Marked]]:

@@ -240,3 +240,12 @@ PORTS = Service("tcp", 443, 445)
 )
 def test_a_service_covers_its_ports_and_all_covers_everything(wide, narrow, covers):
     assert service_covers(wide, narrow) is covers
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_range_in_two_lists_of_ours_leaves_since_its_only_mark(order):
+    marked, fresh = (ranges({A: Mark("acme", ("edge",), "qatech", since)})[0] for since in (NOW - 71 * HOUR, None))
+    change = decided([marked, fresh][::order], gcp_target(), listed=True)
+    ((_, leaving),) = change.leaving
+    assert (fates(change), leaving.until) == ({}, NOW + HOUR)
+    assert [m.mark.since for m in change.keep] == [NOW - 71 * HOUR]

@@ -40,7 +40,7 @@ class Break:
 
 
 BREAKS = (
-    Break("what others made is ours too", "diff.py", "        if mark:\n            owned", '        mark = mark or Mark(owner, ("web",), "")\n        if mark:\n            owned'),
+    Break("what others made is ours too", "diff.py", "        known = owned.get(entry)\n", '        mark = mark or Mark(owner, ("web",), "")\n        known = owned.get(entry)\n'),
     Break("a broken feed holds nothing back", "diff.py", "if _may_be_wanted(item, state, policy):", "if False:"),
     Break("no grace", "diff.py", "+ policy.grace\n", "\n"),
     Break("a shorter grace", "diff.py", "+ policy.grace\n", "+ policy.grace * 0.8\n"),

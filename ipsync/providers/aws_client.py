@@ -65,7 +65,7 @@ _TRIES = threading.local()
 _LOCK = threading.Lock()
 _LOADER: list[Any] = []
 _SESSIONS: dict[tuple[AwsAccount, str, str | None], botocore.session.Session] = {}
-"""By account, and by where its role is assumed: STS's region and endpoint."""
+"""By account, and by where its role is assumed: STS's region and endpoint; without those, before it is assumed."""
 
 
 def client(service: str, where: AwsGroups) -> Any:
@@ -85,14 +85,17 @@ def client(service: str, where: AwsGroups) -> Any:
 
 def _session(where: AwsGroups) -> botocore.session.Session:
     account = where.account
-    source = _plain_session(account)
+    plain = (account, "", None)
+    source = _SESSIONS.get(plain) or _plain_session(account)
+    _SESSIONS[plain] = source
+    if account.role_arn is None:
+        return source
     region = source.get_config_variable("region") or where.region
-    key = (account, region if account.role_arn else "", where.endpoint_url)
+    key = (account, region, where.endpoint_url)
     if key not in _SESSIONS:
         made = _plain_session(account)
-        if account.role_arn:
-            _assume(made, source, where, region, account.role_arn)
-        _SESSIONS[key] = made
+        _assume(made, source, where, region, account.role_arn)
+        _SESSIONS[key] = made  # only now: what isn't the role yet must never be taken for it
     return _SESSIONS[key]
 
 

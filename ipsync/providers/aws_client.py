@@ -83,6 +83,22 @@ def client(service: str, where: AwsGroups) -> Any:
     return made
 
 
+def unknown_region(where: AwsGroups) -> str:
+    """Return what to add to an error where no region has that name, as far as botocore knows; else nothing.
+
+    Only a hint: AWS opens regions that an older botocore hasn't heard of.
+    """
+    from difflib import get_close_matches
+
+    with _LOCK:
+        session = _session(where)
+    known = {r for p in session.get_available_partitions() for r in session.get_available_regions("ec2", p)}
+    near = get_close_matches(where.region, sorted(known), 1)
+    if where.region in known:
+        return ""
+    return f"; {where.region} is no region that we know of" + (f", did you mean {near[0]}?" if near else "")
+
+
 def _session(where: AwsGroups) -> botocore.session.Session:
     account = where.account
     plain = (account, "", None)

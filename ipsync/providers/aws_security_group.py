@@ -11,7 +11,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
-from ipsync.errors import CloudError, Denied, Missing, UsageError
+from ipsync.errors import CloudError, Denied, Missing, Unreachable, UsageError
 from ipsync.model import (
     AwsGroups,
     Capacity,
@@ -132,7 +132,8 @@ class Reader:
 
     def _missing(self, group: str, names: tuple[str, ...], account: str) -> ReadFailure:
         region = self._where.region
-        text = f"security group {group} is not in {region} of account {account}; check `groups`, `region` and `account`"
+        of = f" of account {account}" if account != "-" else ""  # nothing there told us whose credentials these are
+        text = f"security group {group} is not in {region}{of}; check `groups`, `region` and `account`"
         return ReadFailure(names, f"aws/{account}/{region}/{group}", text)
 
     def _state(
@@ -213,6 +214,9 @@ class Reader:
             return aws_client.call(operation, subject=subject, writes=False)
         except Denied as error:
             raise _with_remedy(error, "read", owner="") from None
+        except Unreachable as error:
+            hint = aws_client.unknown_region(self._where)
+            raise Unreachable(f"{error}{hint}", code=error.code, request_id=error.request_id) from None
 
     @staticmethod
     def _by_group(rules: Iterable[Rule]) -> dict[str, list[Rule]]:

@@ -227,6 +227,17 @@ def test_a_quota_that_can_not_be_read_is_aws_s_default(aws, fault):
     ]
 
 
+@pytest.mark.parametrize(
+    ("region", "hint"),
+    [("eu-nort-1", "; eu-nort-1 is no region that we know of, did you mean eu-north-1?"), ("eu-north-1", "")],
+)
+def test_a_region_that_does_not_exist_is_said_where_nothing_answers(aws, region, hint):
+    aws.faults.plan("DescribeSecurityGroupRules", *["500"] * 20)
+    made = config(target(aws, "sg-00000000000000000", where={"region": region}))
+    (element,) = engine.plan(run(made, hosts(1))).plan.elements
+    assert element.error == f"reading SecurityGroupRules in {region}: AWS answered 500 InternalError{hint}"
+
+
 def test_a_reader_cannot_write(aws):
     group = aws.make_group("web")
     reader = Reader(target(aws, group))

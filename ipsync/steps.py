@@ -137,6 +137,8 @@ def _carried_out(held: Mapping[Entry, Mark], kind: str, batch: Sequence[Marked])
         return {e: mark for e, mark in held.items() if e not in gone}
     if kind == "note":  # sets tags and takes none away: until that is done too, it still says since when it leaves
         return {**held, **{m.entry: replace(m.mark, since=m.mark.since or held[m.entry].since) for m in batch}}
+    if kind == "unnote":  # takes away since when it leaves, and says nothing else: another call may be still to come
+        return {**held, **{m.entry: replace(held[m.entry], since=None) for m in batch}}
     return {**held, **{m.entry: m.mark for m in batch}}
 
 

@@ -44,6 +44,17 @@ def test_between_two_calls_for_one_entry_stands_neither_mark():
     ]
 
 
+def test_a_call_promises_no_more_than_it_does_though_another_for_the_same_entry_follows():
+    back, moved = Entry(A, HTTPS), Entry(B, HTTPS)
+    state = group((back, LEAVES), (moved, LEAVES))
+    change = Diff(remark=(Marked(back, WEB), Marked(moved, OPS)))
+    b_web, b_ops = A_WEB.replace("8.8.8.1", "8.8.8.2"), A_OPS.replace("8.8.8.1", "8.8.8.2")
+    assert told(state, change) == [
+        ("unnote", (A_WEB + GONE, b_web + GONE), (A_WEB, b_web)),
+        ("note", (A_WEB, b_web), (A_WEB, b_ops)),
+    ]
+
+
 def test_doors_open_first_and_close_last_unless_the_quota_asks_otherwise():
     old, kept, new = Entry(A, HTTPS), Entry(B, HTTPS), Entry(C, HTTPS)
     state = group((old, LEAVES), (kept, WEB))

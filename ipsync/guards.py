@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import collapse_addresses
 
 from ipsync.addresses import canonical, special_use
 from ipsync.model import Capacity, Limits, Network, Snapshot, Threshold, Verdict, Violation
@@ -17,11 +18,12 @@ SHOWN = 5
 
 
 def check_snapshot(snapshot: Snapshot, limits: Limits) -> list[Violation]:
-    """Judge one feed's list as one target uses it: empty, max-addresses, min-prefix, special-use."""
+    """Judge one feed's list as one target uses it: empty, max-addresses, min-prefix, max-coverage, special-use."""
     found = [
         _empty_feed(snapshot),
         _too_many(snapshot, limits),
         _too_wide(snapshot, limits),
+        *(_too_much(snapshot, limits, family) for family in (4, 6)),
         _special(snapshot, limits),
     ]
     return [violation for violation in found if violation]
@@ -41,7 +43,8 @@ def _too_many(snapshot: Snapshot, limits: Limits) -> Violation | None:
     count = len(snapshot.networks)
     if count <= limits.max_addresses:
         return None
-    return _refuse("max-addresses", f"feed {snapshot.feed} lists {count} addresses, more than {limits.max_addresses}")
+    detail = f"feed {snapshot.feed} lists {count} addresses, more than {limits.max_addresses}"
+    return _refuse("max-addresses", f"{detail}; {_raise('max-addresses')}")
 
 
 def _too_wide(snapshot: Snapshot, limits: Limits) -> Violation | None:
@@ -50,7 +53,36 @@ def _too_wide(snapshot: Snapshot, limits: Limits) -> Violation | None:
     if not wide:
         return None
     rule = f"/{limits.min_prefix_v4} for IPv4, /{limits.min_prefix_v6} for IPv6"
-    return _refuse("min-prefix", f"feed {snapshot.feed} lists {_some(wide)}, wider than allowed ({rule})")
+    detail = f"feed {snapshot.feed} lists {_some(wide)}, wider than allowed ({rule})"
+    return _refuse("min-prefix", f"{detail}; {_raise('min-prefix', 'lower')}")
+
+
+def _too_much(snapshot: Snapshot, limits: Limits, family: int) -> Violation | None:
+    most = limits.max_coverage_v4 if family == 4 else limits.max_coverage_v6  # noqa: PLR2004 - the IP version
+    covered = coverage(snapshot.networks, family)
+    if covered <= most:
+        return None
+    detail = f"feed {snapshot.feed} covers {amount(covered, family)}, more than {amount(most, family)}"
+    return _refuse("max-coverage", f"{detail}; {_raise('max-coverage')}")
+
+
+def coverage(networks: Iterable[Network], family: int) -> int:
+    """Count the distinct addresses of one family (4, 6) that networks cover together."""
+    mine = (n for n in networks if n.version == family)
+    return sum(n.num_addresses for n in collapse_addresses(mine))  # type: ignore[type-var, misc]  # one family
+
+
+def amount(addresses: int, family: int) -> str:
+    """Write a number of addresses of one family for people: IPv6 in the widest of /32, /48 and /64 that it fills."""
+    prefix = next((p for p in (32, 48, 64) if addresses >= 1 << (128 - p)), 128)
+    if family == 4 or prefix == 128:  # noqa: PLR2004 - the IP version, and a single address
+        return f"{addresses:,} IPv{family} addresses"
+    whole, rest = divmod(addresses, 1 << (128 - prefix))
+    return f"{whole:,} × /{prefix}{' and more' if rest else ''} of IPv6"
+
+
+def _raise(key: str, word: str = "raise") -> str:
+    return f"if that is right, {word} guards.{key} (the target's own wins over the feed's, and that over the top's)"
 
 
 def _special(snapshot: Snapshot, limits: Limits) -> Violation | None:

@@ -44,14 +44,30 @@ class Threshold:
 
 
 @dataclass(frozen=True, slots=True)
+class Growth:
+    """How much more may be covered at once: the larger of a number of addresses, by family, and a percentage."""
+
+    ipv4: int
+    ipv6: int
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
-    """The guards' limits, for one feed as one target uses it (contract, section 4)."""
+    """The guards' limits, for one feed as one target uses it (contract, section 4).
+
+    What is covered is counted in addresses: a /24 covers 256. By default at most one /14 of IPv4 and sixteen /32 of
+    IPv6 for a feed, and 4,096 and sixteen /48 for what a resource gains in one run.
+    """
 
     min_prefix_v4: int = 16
     min_prefix_v6: int = 32
     max_addresses: int = 1000
     max_removals: Threshold = Threshold(1, 30)
     max_additions: Threshold = Threshold(20, 50)
+    max_growth: Growth = Growth(4096, 16 * 2**80, 100)
+    max_coverage_v4: int = 2**18
+    max_coverage_v6: int = 16 * 2**96
     allow_special_use: tuple[Network, ...] = ()
 
 

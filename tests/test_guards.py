@@ -47,6 +47,55 @@ def test_min_prefix_by_family(text, refused):
     assert found == ([("min-prefix", "refuse")] if refused else [])
 
 
+@pytest.mark.parametrize(
+    ("listed", "words"),
+    [
+        ([f"8.{i}.0.0/16" for i in range(4)], None),
+        ([*(f"8.{i}.0.0/16" for i in range(4)), "8.9.0.0/32"], "covers 262,145 IPv4 addresses, more than 262,144"),
+        ([*(f"8.{i}.0.0/16" for i in range(4)), "8.3.0.0/17", "8.3.4.5/32"], None),  # what overlaps counts once
+        ([f"26{i:02}::/32" for i in range(16)], None),
+        (
+            [*(f"26{i:02}::/32" for i in range(16)), "2700::1"],
+            "covers 16 × /32 and more of IPv6, more than 16 × /32 of",
+        ),
+        ([*(f"8.{i}.0.0/16" for i in range(4)), *(f"26{i:02}::/32" for i in range(16))], None),  # each family by itself
+    ],
+)
+def test_max_coverage_counts_distinct_addresses_by_family(listed, words):
+    found = check_snapshot(snapshot(listed), LIMITS)
+    assert named(found) == ([("max-coverage", "refuse")] if words else [])
+    assert not words or words in found[0].detail
+
+
+@pytest.mark.parametrize(
+    ("listed", "limits", "key"),
+    [
+        (["8.0.0.0/15"], LIMITS, "guards.min-prefix"),
+        (["8.8.8.8", "8.8.4.4"], Limits(max_addresses=1), "guards.max-addresses"),
+        (["8.8.8.0/24"], Limits(max_coverage_v4=255), "guards.max-coverage"),
+        (["2600::/48"], Limits(max_coverage_v6=2**64), "guards.max-coverage"),
+        (["10.0.0.0/16"], LIMITS, "allow_special_use"),
+    ],
+)
+def test_a_refusal_names_the_key_that_changes_its_limit(listed, limits, key):
+    (found,) = check_snapshot(snapshot(listed), limits)
+    assert key in found.detail
+
+
+@pytest.mark.parametrize(
+    ("addresses", "family", "words"),
+    [
+        (2**18, 4, "262,144 IPv4 addresses"),
+        (3, 6, "3 IPv6 addresses"),
+        (2**96 * 16, 6, "16 × /32 of IPv6"),
+        (2**80 * 3 + 1, 6, "3 × /48 and more of IPv6"),
+        (2**64, 6, "1 × /64 of IPv6"),
+    ],
+)
+def test_amounts_are_written_for_people(addresses, family, words):
+    assert guards.amount(addresses, family) == words
+
+
 def test_special_use_by_overlap_unless_a_lab_allows_it():
     wide = check_snapshot(snapshot(["10.0.0.0/16", "8.8.8.8"]), LIMITS)
     assert named(wide) == [("special-use", "refuse")]

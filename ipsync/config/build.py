@@ -64,12 +64,16 @@ def _target(file: shape.File, target: shape.AwsSecurityGroup | shape.GcpFirewall
 
 
 def _limits(file: shape.File, target: shape.Target, feeds: Sequence[str]) -> Iterator[tuple[str, model.Limits]]:
-    """Yield the limits for each feed as this target uses it: the target's word, else the feed's, else the file's."""
+    """Yield the limits for each feed as this target uses it: the target's word, else the feed's, else the file's.
+
+    And for static addresses where there are any; where there are none, no limits of theirs may hold a feed back.
+    """
     for name in feeds:
         feed = file.feeds[name] or shape.Feed()
         limits = _merged([file.guards, feed.guards, target.guards])
         yield name, replace(limits, allow_special_use=tuple(feed.allow_special_use))
-    yield "static", _merged([file.guards, target.guards])
+    if target.static:
+        yield "static", _merged([file.guards, target.guards])
 
 
 def _merged(levels: Sequence[shape.Guards]) -> model.Limits:
@@ -81,13 +85,23 @@ def _merged(levels: Sequence[shape.Guards]) -> model.Limits:
             max_addresses=level.max_addresses or limits.max_addresses,
             max_removals=_threshold(level.max_removals, limits.max_removals),
             max_additions=_threshold(level.max_additions, limits.max_additions),
+            max_growth=_growth(level.max_growth, limits.max_growth),
+            max_coverage_v4=_set(level.max_coverage.ipv4, limits.max_coverage_v4),
+            max_coverage_v6=_set(level.max_coverage.ipv6, limits.max_coverage_v6),
         )
     return limits
 
 
 def _threshold(level: shape.Threshold, below: model.Threshold) -> model.Threshold:
-    count = below.count if level.count is None else level.count
-    return model.Threshold(count, below.percent if level.percent is None else level.percent)
+    return model.Threshold(_set(level.count, below.count), _set(level.percent, below.percent))
+
+
+def _growth(level: shape.Growth, below: model.Growth) -> model.Growth:
+    return model.Growth(_set(level.ipv4, below.ipv4), _set(level.ipv6, below.ipv6), _set(level.percent, below.percent))
+
+
+def _set(value: int | None, below: int) -> int:
+    return below if value is None else value
 
 
 # ── where ────────────────────────────────────────────────────────────────────

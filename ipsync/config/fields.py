@@ -6,6 +6,7 @@ import os.path
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ LAST_PORT = 65535
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw])+", re.ASCII)
 _SIZES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2}
+_COVERED = re.compile(r"([0-9]{1,39})|(?:([0-9]{1,9}) ?x ?)?/([0-9]{1,3})", re.ASCII)
 _SERVICE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?/(tcp|udp|sctp)", re.ASCII)
 _OUR_HEADERS = {"accept-encoding", "connection", "content-length", "host", "transfer-encoding"}
 """Headers that the fetch's safety rests on."""
@@ -84,6 +86,18 @@ def size(value: object) -> int:
     total = int(match[1]) * _SIZES[match[2]] if match else 0
     if not 0 < total <= MOST_BYTES:
         raise Shown(value, "is not a size; write it like 5MiB (up to 100MiB), or in bytes")
+    return total
+
+
+def covered(value: object, *, bits: int) -> int:
+    """Read how many addresses are covered: a number, one network's size (`/14`), or that of several (`16x/48`)."""
+    text = str(value) if type(value) is int else value
+    match = _COVERED.fullmatch(text) if isinstance(text, str) else None
+    prefix = int(match[3]) if match and match[3] else bits
+    total = int(match[1] or match[2] or 1) << max(bits - prefix, 0) if match else -1
+    if prefix > bits or not 0 <= total <= 1 << bits:
+        example = "262144, /14 or 4x/16" if bits == 32 else "/32 or 16x/48"  # noqa: PLR2004 - IPv4's
+        raise Shown(value, f"is not a number of addresses; write it like {example}")
     return total
 
 
@@ -260,9 +274,10 @@ def _text(pattern: str, what: str, *, key: bool = False) -> Any:
     ]
 
 
-def _schema(kind: Any, *examples: object, pattern: str = "") -> Any:
-    shape = {"pattern": f"^(?:{pattern})$|{_FROM_VARIABLE}"} if pattern else {}
-    return WithJsonSchema({"type": kind, "examples": list(examples), **shape})
+def _schema(kind: Any, *examples: object, pattern: str = "", maximum: int | None = None) -> Any:
+    shape: dict[str, Any] = {"pattern": f"^(?:{pattern})$|{_FROM_VARIABLE}"} if pattern else {}
+    bounds = {} if maximum is None else {"minimum": 0, "maximum": maximum}
+    return WithJsonSchema({"type": kind, "examples": list(examples), **shape, **bounds})
 
 
 def _unique(values: Sequence[Any]) -> list[Any]:
@@ -282,6 +297,17 @@ Grace = Annotated[
     _schema(["string", "integer"], "72h", "0s", "never", pattern=f"{_SPAN}|never"),
 ]
 Size = Annotated[int, BeforeValidator(size), _schema(["string", "integer"], "5MiB", pattern="[0-9]+(?:B|KiB|MiB)?")]
+_AMOUNT = r"[0-9]{1,39}|(?:[0-9]{1,9} ?x ?)?/[0-9]{1,3}"
+CoveredV4 = Annotated[
+    int,
+    BeforeValidator(partial(covered, bits=32)),
+    _schema(["string", "integer"], 262144, "/14", "4x/16", pattern=_AMOUNT, maximum=2**32),
+]
+CoveredV6 = Annotated[
+    int,
+    BeforeValidator(partial(covered, bits=128)),
+    _schema(["string", "integer"], "/32", "16x/48", pattern=_AMOUNT, maximum=2**128),
+]
 Port = Annotated[Service, BeforeValidator(service), _schema("string", "443/tcp", "8000-8100/tcp", "all", pattern=_PORT)]
 Ports = Annotated[list[Port], Field(min_length=1), AfterValidator(services)]
 Cidr = Annotated[Network, BeforeValidator(network), _schema("string", "10.0.0.0/8", pattern=_CIDR)]
@@ -330,4 +356,5 @@ ServiceAccount = _text(
     r"[a-zA-Z0-9][\w.-]*@[a-z0-9.-]+", "a service account; write it like web@acme-staging.iam.gserviceaccount.com"
 )
 Percent = Annotated[int, Field(ge=0, le=100)]
+MorePercent = Annotated[int, Field(ge=0, le=10_000)]
 Count = Annotated[int, Field(ge=0, le=1_000_000)]

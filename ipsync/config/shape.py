@@ -44,6 +44,23 @@ class MinPrefix(Strict):
     ipv6: Annotated[int, Field(ge=1, le=128)] | None = Field(None, description="The shortest IPv6 prefix. Default: 32.")
 
 
+class Coverage(Strict):
+    """How many addresses a feed may cover, all its networks together."""
+
+    ipv4: f.CoveredV4 | None = Field(None, description="IPv4 addresses: 262144, /14 or 4x/16. Default: /14.")
+    ipv6: f.CoveredV6 | None = Field(None, description="IPv6 addresses: /32 or 16x/48. Default: 16x/32.")
+
+
+class Growth(Strict):
+    """The larger of a number of addresses and a percentage of what is covered."""
+
+    ipv4: f.CoveredV4 | None = Field(None, description="IPv4 addresses: 4096, /20 or 16x/24. Default: 4096.")
+    ipv6: f.CoveredV6 | None = Field(None, description="IPv6 addresses: /44 or 16x/48. Default: 16x/48.")
+    percent: f.MorePercent | None = Field(
+        None, description="Percent of the addresses covered, by family, 0 to 10000. Default: 100."
+    )
+
+
 class Guards(Strict):
     """Limits of the guards that have limits; the others are always on."""
 
@@ -58,6 +75,15 @@ class Guards(Strict):
     )
     max_additions: Threshold = _section(
         "More additions want an approval: the larger of both, {count: 20, percent: 50}.", alias="max-additions"
+    )
+    max_growth: Growth = _section(
+        "A target that covers so many more addresses wants an approval: the larger of both, "
+        "{ipv4: 4096, ipv6: 16x/48, percent: 100}.",
+        alias="max-growth",
+    )
+    max_coverage: Coverage = _section(
+        "The most addresses that a feed may cover, all its networks together: {ipv4: /14, ipv6: 16x/32}.",
+        alias="max-coverage",
     )
 
 

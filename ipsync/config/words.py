@@ -24,6 +24,8 @@ LISTS = {
 MAPPINGS = {
     "max-removals": "{count: 1, percent: 30}",
     "max-additions": "{count: 20, percent: 50}",
+    "max-growth": "{ipv4: 4096, ipv6: 16x/48, percent: 100}",
+    "max-coverage": "{ipv4: /14, ipv6: 16x/32}",
     "min-prefix": "{ipv4: 16, ipv6: 32}",
     "match": "{tags: {NAME: VALUE}}",
     "grace": "72h",

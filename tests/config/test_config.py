@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from ipsync import config
 from ipsync.config import ConfigError
-from ipsync.model import AwsGroups, GcpRule, Limits, Service, Threshold
+from ipsync.model import AwsGroups, GcpRule, Growth, Limits, Service, Threshold
 
 HEAD = "version: 1\nowner: acme-prod\nfeeds:\n  qatech: {}\n"
 AWS = """\
@@ -287,6 +287,16 @@ def test_each_error_names_line_key_and_remedy(tmp_path, right, wrong, words):
         ("guards: {max-removal: {}}", r"guards.max-removal: unknown key; did you mean max-removals\?"),
         ("guards: {max_removals: {}}", r"guards.max_removals: unknown key; did you mean max-removals\?"),
         ("guards: {min-prefix: {ipv4: 33}}", r"guards.min-prefix.ipv4: must be 32 or less"),
+        ("guards: {max-growth: 4096}", r"max-growth: must hold keys and values like \{ipv4: 4096, ipv6: 16x/48, perce"),
+        ("guards: {max-growth: {ipv4: /33}}", r"max-growth.ipv4: '/33' is not a number of addresses; write it like 262"),
+        ("guards: {max-growth: {ipv4: -1}}", r"max-growth.ipv4: -1 is not a number of addresses"),
+        ("guards: {max-growth: {ipv4: 4294967297}}", r"max-growth.ipv4: 4294967297 is not a number of addresses"),
+        ("guards: {max-growth: {percent: 10001}}", r"max-growth.percent: must be 10000 or less"),
+        ("guards: {max-coverage: {ipv6: 2x/0}}", r"max-coverage.ipv6: '2x/0' is not a number .* like /32 or 16x/48"),
+        ("guards: {max-coverage: {ipv6: a lot}}", r"max-coverage.ipv6: 'a lot' is not a number of addresses"),
+        ("guards: {max-coverage: {ipv4: 1.5}}", r"max-coverage.ipv4: 1.5 is not a number of addresses"),
+        ("guards: {max-coverage: {ipv4: true}}", r"max-coverage.ipv4: True is not a number of addresses"),
+        ("guards: {max-coverage: {count: 1}}", r"max-coverage.count: unknown key; known here: ipv4, ipv6"),
         ("guards: {max-addresses: 0}", r"guards.max-addresses: must be 1 or more"),
         ("swap: yep", "swap: must be true or false, without quotes"),
         ("ports: []", "ports: must not be empty"),
@@ -518,13 +528,56 @@ def test_the_guards_win_field_by_field(tmp_path):
     assert limits["static"] == Limits(24, 40, 5, Threshold(9, 0), Threshold(0, 50))
 
 
+LOOSER = "qatech: {guards: {max-removals: {percent: 80}}}"
+CDN = "\n  cdn: {url: 'https://a.example/x'}"
+
+
+@pytest.mark.parametrize(
+    ("feeds", "line", "percents"),
+    [
+        (LOOSER, "feed: qatech", {"qatech": 80}),
+        (LOOSER + CDN, "feed: [qatech, cdn]", {"qatech": 80, "cdn": 30}),
+        (LOOSER, "static: [1.2.3.4]", {"qatech": 80, "static": 30}),
+    ],
+)
+def test_a_feed_s_own_limit_is_not_held_back_by_static_addresses_that_are_not_there(tmp_path, feeds, line, percents):
+    text = with_target(line).replace("qatech: {}", feeds)
+    limits = loaded(tmp_path, text).targets[0].limits
+    assert {name: limit.max_removals.percent for name, limit in limits} == percents
+
+
+@pytest.mark.parametrize(
+    ("written", "growth", "coverage"),
+    [
+        ("", Growth(4096, 16 * 2**80, 100), (2**18, 16 * 2**96)),
+        ("max-growth: {ipv4: 100}", Growth(100, 16 * 2**80, 100), (2**18, 16 * 2**96)),
+        ("max-growth: {ipv4: /20, ipv6: /48, percent: 500}", Growth(4096, 2**80, 500), (2**18, 16 * 2**96)),
+        ("max-growth: {ipv4: 0, percent: 0}", Growth(0, 16 * 2**80, 0), (2**18, 16 * 2**96)),
+        ("max-coverage: {ipv4: /12}", Growth(4096, 16 * 2**80, 100), (2**20, 16 * 2**96)),
+        ("max-coverage: {ipv4: 3 x /16, ipv6: 20x/32}", Growth(4096, 16 * 2**80, 100), (3 * 2**16, 20 * 2**96)),
+        ("max-coverage: {ipv4: '4096', ipv6: 0}", Growth(4096, 16 * 2**80, 100), (4096, 0)),
+    ],
+)
+@pytest.mark.parametrize("level", ["top", "feed", "target"])
+def test_how_much_may_be_covered_is_set_at_every_level(tmp_path, level, written, growth, coverage):
+    guards = f"guards: {{{written}}}"
+    texts = {
+        "top": HEAD + guards + "\n" + AWS,
+        "feed": HEAD.replace("{}", f"{{{guards}}}") + AWS,
+        "target": HEAD + AWS + f"    {guards}\n",
+    }
+    limits = dict(loaded(tmp_path, texts[level]).targets[0].limits)["qatech"]
+    assert (limits.max_growth, (limits.max_coverage_v4, limits.max_coverage_v6)) == (growth, coverage)
+    jsonschema.validate(yaml.safe_load(texts[level]), config.schema())
+
+
 def test_static_alone_is_enough_and_doubles_count_once(tmp_path):
     text = AWS.replace("feed: qatech", "static: [1.2.3.4, 1.2.3.4/32, '2001:db8::1']")
     (web,) = loaded(tmp_path, HEAD + text).targets
     assert web.feeds == ()
     assert web.static == networks("1.2.3.4/32", "2001:db8::1/128")
     (web,) = loaded(tmp_path, with_target("feed: [qatech, qatech]")).targets
-    assert (web.feeds, len(web.limits)) == (("qatech",), 2)
+    assert (web.feeds, len(web.limits)) == (("qatech",), 1)
 
 
 def test_paths_are_kept_as_written(tmp_path, monkeypatch):
@@ -654,7 +707,7 @@ def test_the_schema_describes_every_key():
     models = [schema, *(d for d in schema["$defs"].values() if d.get("properties"))]
     bare = [key for model in models for key, node in model["properties"].items() if not node.get("description")]
     assert bare == []
-    assert len(models) == 14
+    assert len(models) == 16
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/aws.md", "docs/gcp.md", "docs/config.md"])

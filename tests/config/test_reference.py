@@ -17,6 +17,8 @@ PARTS = {
     "Guards": ("guards.", "Guards"),
     "min-prefix": ("guards.min-prefix.", "MinPrefix"),
     "max-removals and max-additions": ("guards.max-….", "Threshold"),
+    "max-growth": ("guards.max-growth.", "Growth"),
+    "max-coverage": ("guards.max-coverage.", "Coverage"),
     "Every target": ("targets[].", "Target"),
     "aws-security-group": ("targets[].", "AwsSecurityGroup"),
     "account": ("targets[].account.", "Account"),

@@ -31,7 +31,7 @@ HUMAN = timedelta(hours=24)
 """How long a human takes to look at a plan that wants an approval."""
 QUOTA = 10_000
 FEWER = 0.90
-EASED = Limits(min_prefix_v4=8, max_addresses=10_000)
+EASED = Limits(min_prefix_v4=8, max_addresses=10_000, max_coverage_v4=2**28)
 """What an operator has to write into the config to use a list that lists whole providers."""
 
 
@@ -135,7 +135,9 @@ def rows(folder: Path) -> list[Row]:
         if made.refused > len(made.versions) / 2:
             # Nothing was let in, so nothing could go wrong: the figures would flatter. Judged as it would be used.
             made = replay(path, EASED)
-            found.append(_row(made, f"min-prefix /{EASED.min_prefix_v4}, max-addresses {EASED.max_addresses}"))
+            found.append(
+                _row(made, f"min-prefix /{EASED.min_prefix_v4}, max-addresses {EASED.max_addresses}, max-coverage /4")
+            )
         judged.append(made)
     return [*found, *_judged(judged)]
 

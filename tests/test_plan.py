@@ -131,7 +131,7 @@ def test_a_list_that_a_guard_refuses_blocks_its_target():
     ("feed", "status"), [("qatech", Status.BLOCKED), ("cdn", Status.CHANGE), ("spare", Status.BLOCKED)]
 )
 def test_each_feed_has_its_own_limits_and_one_without_has_the_defaults(feed, status):
-    limits = (("qatech", Limits()), ("cdn", Limits(min_prefix_v4=8)))
+    limits = (("qatech", Limits()), ("cdn", Limits(min_prefix_v4=8, max_coverage_v4=2**24)))
     made = config(aws_target(feeds=("qatech", "cdn", "spare"), limits=limits))
     lists = {"qatech": [A], "cdn": [B], "spare": [C]} | {feed: ["12.0.0.0/8"]}
     assert planned(made, group(), **lists).elements[0].status is status

@@ -18,7 +18,7 @@ GOOD = ("8.8.8.8", "8.8.4.0/24", "1.1.1.1", "2600:1f14::1", "2600:1f14:1::/48")
 EVIL = "9.9.9.9"
 MOST = 5 * 1024 * 1024
 """The default of max_bytes."""
-VALUES, ENTRIES = 150_000, 20_000
+VALUES, ENTRIES = 209_715, 20_000
 """The bounds of the parser."""
 UNPACKED = 200
 """MiB that a bomb unpacks to."""
@@ -215,17 +215,7 @@ def heads() -> Iterator[Case]:
     yield said("a sign-in page", whole(page, kind="text/html; charset=utf-8"))
     yield said("a sign-in page that says it is JSON", whole(page))
     yield said("a sign-in page for a text feed", whole(page, kind="text/plain"), text=True)
-    kinds = (
-        "",
-        "text/html",
-        "text/plain",
-        "text/json",
-        "application/xml",
-        "application/jsonp",
-        "image/png",
-        "a" * 60_000,
-    )
-    for kind in (*kinds, "\x1b[2J", "application/json2", "application/xhtml+xml", "multipart/mixed; boundary=x"):
+    for kind in ("text/html", "text/HTML; charset=utf-8", "application/xhtml+xml", "text/plain, text/html"):
         yield said(f"type {kind[:40]!r}", whole(LIST, kind=kind))
     yield said("JSON for a text feed", whole(LIST), text=True)
     for name, lengths in {
@@ -298,7 +288,7 @@ def shapes() -> Iterator[Case]:
         b"0x1",
     ):
         yield body(f"a value {word.decode()}", LIST[:-1] + b', "x": ' + word + b"}")
-    for coding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "cp037"):
+    for coding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "cp037"):
         yield body(coding, str(LIST, "ascii").encode(coding))
     for name, data in {
         "not UTF-8": b"\xff\xfe",
@@ -337,7 +327,7 @@ def shapes() -> Iterator[Case]:
         "comments only": b"# 8.8.8.8\n",
         "a CSV": b"ip,name\n9.9.9.9,x\n",
         "two in a line": b"8.8.8.8 9.9.9.9\n",
-        "a byte order mark": b"\xef\xbb\xbf" + LINES,
+        "two byte order marks": b"\xef\xbb\xbf" * 2 + LINES,
         "lines of Mac OS 9": LINES.replace(b"\n", b"\r"),
         "form feeds": LINES.replace(b"\n", b"\f"),
         "other line breaks": LINES.decode().replace("\n", "\u2028").encode(),

@@ -94,7 +94,7 @@ def _groups(text: str, *, last: bool) -> list[int]:
 def feed(body: bytes, select: str) -> set[Address]:
     """Read a feed's addresses; `select` is one of FEEDS."""
     try:
-        text = body.decode("utf-8")
+        text = body.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
     except UnicodeDecodeError:
         raise Refused("not UTF-8") from None
     return {address(entry) for entry in FEEDS[select](text)}
@@ -122,11 +122,12 @@ def _member(text: str) -> list[object]:
 
 
 def _prefixes(text: str) -> list[object]:
-    """Do what `prefixes[].ip` means: lists inside the list are opened once, and what has no ip is passed over."""
+    """Do what `prefixes[].ip` means: lists inside the list are opened once, and each of its elements has an ip."""
     found = Json(text).whole()
     need(isinstance(found, dict) and isinstance(found.get("prefixes"), list), "no list")
     opened = [one for item in found["prefixes"] for one in (item if isinstance(item, list) else [item])]
-    return [one["ip"] for one in opened if isinstance(one, dict) and one.get("ip") is not None]
+    need(all(isinstance(one, dict) and one.get("ip") is not None for one in opened), "an element without an ip")
+    return [one["ip"] for one in opened]
 
 
 FEEDS = {"": _lines, "@": _document, "ipAddresses": _member, "prefixes[].ip": _prefixes}

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from ipsync.addresses import canonical, parse, sort_key
 from ipsync.errors import AddressError, FeedError
 from ipsync.feeds import formats
+from ipsync.feeds.hints import hint
 from ipsync.model import Feed, Network, Snapshot
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -23,11 +24,7 @@ def fetch(feed: Feed, *, clock: Callable[[], datetime]) -> Snapshot:
     Whether the list is plausible (empty, special-use, too wide, too long) is for the guards to judge.
     """
     try:
-        body = _body(feed)
-        listed = (
-            formats.read_text(body) if feed.format == "text" else formats.read_json(body, select=feed.select or "@")
-        )
-        networks = _networks(listed)
+        networks = _networks(_entries(feed, _body(feed)), "line" if feed.format == "text" else "entry")
     except FeedError as error:
         raise FeedError(f"feed {feed.name} ({public_url(feed.url)}): {error}") from None
     return Snapshot(feed.name, feed.url, networks, digest(networks), clock())
@@ -42,7 +39,7 @@ def digest(networks: Sequence[Network]) -> str:
 def public_url(url: str) -> str:
     """Return a URL without what may be secret: user info, query and fragment."""
     parts = urlsplit(url)
-    host = parts.hostname or ""
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname or ""
     port = f":{parts.port}" if parts.port else ""
     return f"{parts.scheme}://{host}{port}{parts.path}"
 
@@ -58,23 +55,30 @@ def _body(feed: Feed) -> bytes:
             url=feed.url,
             timeout=feed.timeout,
             max_bytes=feed.max_bytes,
-            types=formats.is_text_type if feed.format == "text" else formats.is_json_type,
             headers=dict(feed.headers),
             ca_file=feed.ca_file,
         )
     )
 
 
-def _networks(listed: Sequence[object]) -> tuple[Network, ...]:
-    """Parse every entry; one bad entry rejects the whole list."""
+def _entries(feed: Feed, body: bytes) -> list[formats.Entry]:
+    if feed.format == "text":
+        return formats.read_text(body)
+    return formats.read_json(body, select=feed.select or "@", max_bytes=feed.max_bytes)
+
+
+def _networks(entries: Sequence[formats.Entry], place: str = "entry") -> tuple[Network, ...]:
+    """Parse every entry; one bad entry rejects the whole list. `place` says what their numbers count."""
     found: set[Network] = set()
-    bad: list[str] = []
-    for index, text in enumerate(listed):
+    bad: list[tuple[int, object, AddressError]] = []
+    for number, text in entries:
         try:
             found.add(parse(text))
         except AddressError as error:
-            bad.append(f"entry {index}: {error}")
+            bad.append((number, text, error))
     if bad:
+        told = [f"{place} {number}: {error}" for number, _, error in bad[:SHOWN]]
+        told[0] += hint(bad[0][1])  # most often they are all of one kind
         more = f" (and {len(bad) - SHOWN} more)" if len(bad) > SHOWN else ""
-        raise FeedError(f"{len(bad)} of {len(listed)} entries are no addresses: {'; '.join(bad[:SHOWN])}{more}")
+        raise FeedError(f"{len(bad)} of {len(entries)} entries are no addresses: {'; '.join(told)}{more}")
     return tuple(sorted(found, key=sort_key))

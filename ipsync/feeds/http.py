@@ -1,66 +1,70 @@
 """A GET that ends: by its deadline whatever the peer does, and with a body that surely is whole.
 
-What requests leaves open (measured with requests 2.34, urllib3 2.8): its timeouts bound each read, not the
-whole; a connection cut inside the headers comes back as 200 with an empty body; without a length, a cut body
-is taken for whole. So the fetch runs in a thread whose sockets are shut at the deadline, a body counts only if
-its length was announced and came, and a line (of the head, a chunk's size, the trailer) only if its end came.
-requests also reads and unpacks the body of a redirect that it was told not to follow; here it sees no redirect.
+The fetch runs in a thread whose sockets are shut at the deadline. A body counts only if its length was announced and
+came: without a length, requests takes a cut body for whole.
 """
 
 from __future__ import annotations
 
-import http.client
-import io
-import os
-import socket
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import requests
-import requests.utils
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import InvalidHeader
+from urllib3.util.retry import Retry
 
 from ipsync import __version__
 from ipsync.errors import FeedError
+from ipsync.feeds import trouble
+from ipsync.feeds.environment import Proxy, bundle, proxy_for
+from ipsync.feeds.formats import PAGES
+from ipsync.feeds.wire import Adapter, Session, Wire
 
 PIECE = 64 * 1024
-MOST_LINES = 256 * 1024
-"""Bytes of the head, of all chunks' sizes and of the trailer together; a list's head has a few hundred."""
-LONGEST_WORD = 80
-"""Characters of the peer's own words that an error repeats."""
+TRIES = 3
+BUSY = {429, 502, 503, 504}
+"""Answers that say nothing of the list, only that it can't be had at this moment."""
+PAUSE = 1.0
+"""Seconds until a server that is busy is asked again, once, where it doesn't say when."""
 
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """One request. `timeout` is in seconds, for everything; `types` are the media types that are taken."""
+    """One request. `timeout` is in seconds, for everything, and what is asked again counts."""
 
     url: str
     timeout: float
     max_bytes: int
-    types: Callable[[str], bool]
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_file: str | None = None
 
 
+class _Busy(FeedError):
+    """The server can't answer now. `after` is in how many seconds it asks to be asked again, if it says so."""
+
+    def __init__(self, text: str, after: float | None) -> None:
+        super().__init__(text)
+        self.after = after
+
+
 def get(request: Get) -> bytes:
     """Return the whole body, or raise FeedError, at the latest after `timeout` seconds."""
-    wire = _Wire()
+    proxy = proxy_for(request.url)
+    verify = bundle(request.ca_file) if urlsplit(request.url).scheme == "https" else None
+    wire, until = Wire(), time.monotonic() + request.timeout
     answer: list[bytes | FeedError] = []
     done = threading.Event()
 
     def work() -> None:
         try:
-            answer.append(_get(request, wire))
+            answer.append(_patiently(request, wire, _Way(proxy, verify), until))
         except FeedError as error:
             answer.append(error)
         except requests.RequestException as error:
-            answer.append(FeedError(_reason(error)))
+            answer.append(FeedError(trouble.reason(error, proxy)))
         except Exception as error:  # noqa: BLE001 - a hostile peer must not end the thread silently
             answer.append(FeedError(f"the answer could not be read ({type(error).__name__})"))
         finally:
@@ -69,21 +73,51 @@ def get(request: Get) -> bytes:
     threading.Thread(target=work, name="ipsync-fetch", daemon=True).start()
     if not done.wait(request.timeout):
         wire.cut()
-        raise FeedError(f"no whole answer within {request.timeout:g} s; is the host reachable from here?")
+        raise FeedError(f"no whole answer within {request.timeout:g} s{trouble.through(proxy)}; {trouble.REACHABLE}")
     (result,) = answer
     if isinstance(result, FeedError):
         raise result
     return result
 
 
-def _get(request: Get, wire: _Wire) -> bytes:
-    with _Session() as session:
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How the environment leads to the server."""
+
+    proxy: Proxy | None
+    verify: str | None
+
+
+def _patiently(request: Get, wire: Wire, way: _Way, until: float) -> bytes:
+    """Ask again where the server is busy for a moment, as long as the deadline allows."""
+    for asked in range(1, TRIES + 1):
+        try:
+            return _get(request, wire, way)
+        except _Busy as busy:
+            pause = PAUSE if busy.after is None else busy.after
+            last = asked == (2 if busy.after is None else TRIES)
+            if last or pause >= until - time.monotonic():
+                raise FeedError(_given_up(busy, asked, request.timeout)) from None
+        if wire.wait(pause):
+            break
+    raise FeedError("the deadline came")  # told by the caller, who set it
+
+
+def _given_up(busy: _Busy, asked: int, timeout: float) -> str:
+    times = f", {asked} times" if asked > 1 else ""
+    if busy.after is None:
+        return f"{busy}{times}"
+    return f"{busy}{times}; it asks to be asked again in {busy.after:g} s (the feed's timeout is {timeout:g} s)"
+
+
+def _get(request: Get, wire: Wire, way: _Way) -> bytes:
+    with Session() as session:
         # Proxies and CA bundles are how companies run; a .netrc password must not go to a public feed.
         session.trust_env = False
-        session.proxies.update(requests.utils.get_environ_proxies(request.url))
-        session.verify = request.ca_file or _environment_bundle() or True
+        session.proxies.update(dict.fromkeys(("http", "https"), way.proxy.url) if way.proxy else {})
+        session.verify = way.verify or True
         for scheme in ("http://", "https://"):
-            session.mount(scheme, _Adapter(wire))
+            session.mount(scheme, Adapter(wire))
         headers = {
             "User-Agent": f"ipsync/{__version__}",
             "Accept-Encoding": "identity",
@@ -92,32 +126,55 @@ def _get(request: Get, wire: _Wire) -> bytes:
         with session.get(
             request.url, headers=headers, stream=True, allow_redirects=False, timeout=request.timeout
         ) as response:
-            _check_head(response, request)
+            _check_head(response, request, way.proxy)
             return _read(response, request)
 
 
-def _environment_bundle() -> str | None:
-    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+def _check_head(response: requests.Response, request: Get, proxy: Proxy | None) -> None:
+    status = response.status_code
+    if response.is_redirect or 300 <= status < 400:  # noqa: PLR2004 - HTTP's redirects
+        raise FeedError(_moved(response, request.url))
+    if status == 407 and proxy:  # noqa: PLR2004 - the proxy's own answer
+        raise FeedError(trouble.wants_password(proxy))
+    if status != 200:  # noqa: PLR2004 - the one status that carries a list
+        text = f"the server answered {status} {trouble.shown(response.reason or '')}".rstrip()
+        raise _Busy(text, _retry_after(response)) if status in BUSY else FeedError(text)
+    told = response.headers.get("Content-Type", "").lower().split(",")  # a type that is sent twice comes so
+    for kind in PAGES & {one.partition(";")[0].strip() for one in told}:
+        raise FeedError(f"the answer is of type {kind}, a web page and not a list; is the url right?")
+    coding = response.headers.get("Content-Encoding", "identity").lower()
+    if coding != "identity":
+        text = f"the answer is compressed ({trouble.shown(coding)}) although identity was asked for, and isn't unpacked"
+        raise FeedError(f"{text}; is there a url of the plain list?")
 
 
-def _check_head(response: requests.Response, request: Get) -> None:
-    if response.is_redirect or 300 <= response.status_code < 400:  # noqa: PLR2004 - HTTP's redirects
-        host = urlsplit(response.headers.get("Location", "")).hostname or "elsewhere"
-        where = f"{_shown(host)} ({response.status_code})"
-        raise FeedError(f"it redirects to {where}; redirects are not followed: set the new url")
-    if response.status_code != 200:  # noqa: PLR2004 - the one status that carries a list
-        raise FeedError(f"the server answered {response.status_code} {_shown(response.reason or '')}".rstrip())
-    kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    if not request.types(kind):
-        raise FeedError(f"the answer is of type {_shown(kind) or '(none)'}, not a list; is the url right?")
-    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise FeedError("the answer is compressed although identity was asked for")
+def _retry_after(response: requests.Response) -> float | None:
+    """Read RFC 9110's Retry-After, in seconds or as a date; nonsense is as if it were not there."""
+    try:
+        return float(Retry().parse_retry_after(response.headers["Retry-After"]))
+    except (KeyError, ValueError, OverflowError, InvalidHeader):
+        return None
 
 
-def _shown(words: str) -> str:
-    """Return the peer's own words as they may stand in a report: short, and without control characters."""
-    short = words if len(words) <= LONGEST_WORD else words[:LONGEST_WORD] + "…"
-    return short if short.isprintable() else ascii(short)
+def _moved(response: requests.Response, url: str) -> str:
+    status, there = response.status_code, _location(response, url)
+    if not there:
+        return f"it redirects without saying where to ({status}); is the url right?"
+    host, address = there
+    plain = " (plain http)" if address.startswith("http:") and url.startswith("https:") else ""
+    remedy = f"redirects are not followed: if the list has moved to {address}{plain}, set that as the feed's url"
+    return f"it redirects to {trouble.shown(host)} ({status}); {remedy}"
+
+
+def _location(response: requests.Response, url: str) -> tuple[str, str] | None:
+    """Return the host and the address that a redirect names; a relative one begins at the URL that was asked."""
+    told = response.headers.get("Location", "")
+    try:
+        # Headers come as Latin-1. What is no part of a URL is escaped, so that it can be read and copied.
+        there = urljoin(url, quote(told.encode("latin-1", "replace"), safe="!#$%&'()*+,/:;=?@[]~"))
+        return (urlsplit(there).hostname or "", trouble.address(there)) if told else None
+    except ValueError:
+        return None
 
 
 def _read(response: requests.Response, request: Get) -> bytes:
@@ -140,141 +197,3 @@ def _announced(response: requests.Response) -> int | None:
     if not length.isascii() or not length.isdigit():
         raise FeedError("the answer doesn't say how long it is, so a cut one could not be told from a whole one")
     return int(length)
-
-
-def _reason(error: requests.RequestException) -> str:
-    if isinstance(error, requests.exceptions.SSLError):
-        return "its TLS certificate or connection does not hold; a company's CA goes into ca_file"
-    if isinstance(error, requests.exceptions.ProxyError):
-        return "the proxy of this environment can't be used; see HTTPS_PROXY"
-    if isinstance(error, requests.exceptions.Timeout):
-        return "no answer in time; is the host reachable from here?"
-    if isinstance(error, requests.exceptions.ConnectionError):
-        return f"no connection or a broken one ({_deepest(error)}); is the host reachable from here?"
-    return f"the answer could not be read ({type(error).__name__})"
-
-
-def _deepest(error: BaseException) -> str:
-    """Name the innermost cause by its type and errno: its text may hold the URL, and so a token."""
-    seen: BaseException = error
-    while (inner := seen.__cause__ or seen.__context__ or getattr(seen, "reason", None)) and isinstance(
-        inner, BaseException
-    ):
-        seen = inner
-    return seen.strerror if isinstance(seen, OSError) and seen.strerror else type(seen).__name__
-
-
-# ── sockets that can be shut from outside ────────────────────────────────────
-
-
-class _Wire:
-    """Every socket of one fetch, so that the deadline can end what no read timeout ends."""
-
-    def __init__(self) -> None:
-        self._handles: list[socket.socket] = []
-        self._cut = False
-        self._lock = threading.Lock()
-
-    def watch(self, sock: socket.socket) -> None:
-        """Keep a second handle on the connection: wrapping it in TLS takes the first one away."""
-        with self._lock:
-            self._handles.append(sock.dup())
-            if self._cut:
-                self._shut()
-
-    def cut(self) -> None:
-        """Shut every connection, which ends any read in progress."""
-        with self._lock:
-            self._cut = True
-            self._shut()
-
-    def _shut(self) -> None:
-        for handle in self._handles:
-            with suppress(OSError):  # already gone
-                handle.shutdown(socket.SHUT_RDWR)
-            handle.close()
-        self._handles.clear()
-
-    def close(self) -> None:
-        """Let go of the handles of a fetch that ended by itself."""
-        with self._lock:
-            for handle in self._handles:
-                handle.close()
-            self._handles.clear()
-
-
-class _Session(requests.Session):
-    """Follows no redirect, and so doesn't read the body of one either, which nothing would bound."""
-
-    def get_redirect_target(self, resp: requests.Response) -> str | None:
-        """Say that there is none; the status is looked at by the caller."""
-        del resp
-        return None
-
-
-class _Lines(io.BufferedReader):
-    """A connection whose lines must have an end, and a measure: http.client takes a cut one for whole."""
-
-    taken = 0
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        """Return one line. No line at all is left to http.client where it is the first."""
-        line = super().readline(size)
-        first, self.taken = not self.taken, self.taken + len(line)
-        if self.taken > MOST_LINES:
-            raise http.client.LineTooLong("head")
-        if not line.endswith(b"\n") and not (first and not line):
-            raise http.client.IncompleteRead(line)
-        return line
-
-
-class _Response(http.client.HTTPResponse):
-    """An answer that is read through _Lines."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
-        super().__init__(sock, *args, **kwargs)
-        self.fp.close()
-        self.fp = _Lines(sock.makefile("rb", buffering=0))
-
-
-class _Adapter(HTTPAdapter):
-    """Makes requests open its connections through a _Wire, without retries."""
-
-    def __init__(self, wire: _Wire) -> None:
-        self._wire = wire
-        super().__init__(max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = _pools(self._wire)
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(*args, **kwargs)
-        manager.pool_classes_by_scheme = _pools(self._wire)
-        return manager
-
-    def close(self) -> None:
-        super().close()
-        self._wire.close()
-
-
-def _pools(wire: _Wire) -> dict[str, type[HTTPConnectionPool]]:
-    class Plain(HTTPConnection):
-        response_class = _Response
-
-        def _new_conn(self) -> socket.socket:
-            sock = super()._new_conn()
-            wire.watch(sock)
-            return sock
-
-    class Secure(HTTPSConnection):
-        response_class = _Response
-
-        def _new_conn(self) -> socket.socket:
-            sock = super()._new_conn()
-            wire.watch(sock)
-            return sock
-
-    plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})
-    secure = type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": Secure})
-    return {"http": plain, "https": secure}

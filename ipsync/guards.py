@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import collapse_addresses
 
 from ipsync.addresses import canonical, special_use
 from ipsync.model import Capacity, Limits, Network, Snapshot, Threshold, Verdict, Violation
@@ -68,8 +67,15 @@ def _too_much(snapshot: Snapshot, limits: Limits, family: int) -> Violation | No
 
 def coverage(networks: Iterable[Network], family: int) -> int:
     """Count the distinct addresses of one family (4, 6) that networks cover together."""
-    mine = (n for n in networks if n.version == family)
-    return sum(n.num_addresses for n in collapse_addresses(mine))  # type: ignore[type-var, misc]  # one family
+    total, end = 0, -1
+    for first, last in sorted(_span(n) for n in networks if n.version == family):
+        total += max(0, last - max(first, end + 1) + 1)
+        end = max(end, last)
+    return total
+
+
+def _span(network: Network) -> tuple[int, int]:
+    return int(network.network_address), int(network.broadcast_address)
 
 
 def amount(addresses: int, family: int) -> str:

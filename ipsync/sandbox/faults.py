@@ -8,7 +8,9 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["throttle", "500", "reset-before", "reset-after", "hang", "malformed", "denied", "quota"]
+Shape = Literal["empty-object", "status-object", "other-kind", "list", "html"]
+"""An answer of another shape, with 200: what a gateway or a proxy says in the cloud's place."""
+Kind = Literal["throttle", "500", "reset-before", "reset-after", "hang", "malformed", "denied", "quota"] | Shape
 KINDS: tuple[Kind, ...] = ("throttle", "500", "reset-before", "reset-after", "hang", "malformed")
 
 

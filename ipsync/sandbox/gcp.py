@@ -1,21 +1,14 @@
-"""A Compute Engine on loopback: firewall rules, operations and permissions, judged by Google's own description.
+"""A Compute Engine on loopback: firewall rules, operations, quotas and permissions, judged by Google's own description.
 
-By hand, since the description doesn't say it: an ingress rule without sources lets in 0.0.0.0/0; families don't
-mix; name, direction and network don't change; PATCH replaces arrays whole, PUT resets what it doesn't name.
+Rules and operations stand in gcp_firewalls.py, HTTP in gcp_http.py; here a request finds its way to them.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
-import socket
-import struct
-import sys
 import threading
 import time
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from types import TracebackType
 from typing import Any, Self
@@ -23,8 +16,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from ipsync.sandbox import gcp_schema
 from ipsync.sandbox.faults import Call, Calls, Faults, Kind
+from ipsync.sandbox.gcp_firewalls import Body, Project, Refused
+from ipsync.sandbox.gcp_http import Handler, Server, error_body
 
-NAME = re.compile(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?")
 READS = {"firewalls.get", "firewalls.list", "firewalls.testIamPermissions", "networks.get", "projects.get"}
 READS |= {"globalOperations.get", "globalOperations.list", "globalOperations.wait", "testIamPermissions"}
 NEEDS = {
@@ -36,31 +30,8 @@ NEEDS = {
     "firewalls.delete": "compute.firewalls.delete",
     "globalOperations.wait": "compute.globalOperations.get",
     "globalOperations.get": "compute.globalOperations.get",
+    "projects.get": "compute.projects.get",
 }
-DEFAULTS = {"priority": 1000, "disabled": False, "direction": "INGRESS", "network": "global/networks/default"}
-IMMUTABLE = ("name", "direction", "network")
-Body = dict[str, Any]
-
-
-class Refused(Exception):
-    """Google's error answer."""
-
-    def __init__(self, status: int, reason: str, message: str, *, info: str = "") -> None:
-        super().__init__(message)
-        self.status, self.reason, self.info = status, reason, info
-
-
-@dataclass(slots=True)
-class _Operation:
-    body: Body
-    polls: int
-
-
-@dataclass(slots=True)
-class _Project:
-    rules: dict[str, Body] = field(default_factory=dict)
-    operations: dict[str, _Operation] = field(default_factory=dict)
-    requests: dict[str, str] = field(default_factory=dict)
 
 
 class GcpCloud:
@@ -72,14 +43,16 @@ class GcpCloud:
         self.opened: list[str] = []
         """Rules that a request opened to everybody, be it by an empty list."""
         self.max_ranges, self.operation_polls, self.quota = 256, 1, 10_000
+        self.hooks: dict[str, Any] = {}
+        """By operation: what is called, with the cloud, right before it is carried out, as somebody else's hand."""
         self.failing: list[Body] = []
         """Errors that the next operations end with, each as {"code", "message"}."""
         self._denied: set[str] = set()
         self._deleted: set[str] = set()
-        self._projects: dict[str, _Project] = {}
+        self._projects: dict[str, Project] = {}
         self._lock = threading.RLock()
         self._ids = count(1)
-        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server = Server(("127.0.0.1", 0), Handler)
         self._server.cloud = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
 
@@ -126,12 +99,14 @@ class GcpCloud:
         self.opened.clear()
         self.faults.clear()
         self.calls_made.clear()
-        self.max_ranges, self.operation_polls = 256, 1
+        self.hooks.clear()
+        self.max_ranges, self.operation_polls, self.quota = 256, 1, 10_000
 
     def seed_firewall(self, project: str, body: Body) -> None:
         """Make a rule as someone else would."""
         with self._lock:
-            self._project(project).rules[body["name"]] = self._whole(project, body)
+            held = self._project(project)
+            held.rules[body["name"]] = held.whole(body)
 
     def firewalls(self, project: str) -> dict[str, Body]:
         """Return the project's rules by name."""
@@ -152,10 +127,12 @@ class GcpCloud:
             self._trouble(fault)
             self._alive(path.get("project", ""))
             self._permitted(name)
+            if name in self.hooks:
+                self.hooks.pop(name)(self)
             with self._lock:
                 found = self._carry_out(name, route, path, query, body)
         except Refused as refusal:
-            return refusal.status, _error(refusal), fault
+            return refusal.status, error_body(refusal), fault
         if route and route.response:
             self._judge(f"{name}: our answer", gcp_schema.faults(found, route.response))
         return 200, found, fault
@@ -206,19 +183,39 @@ class GcpCloud:
             raise Refused(400, "badRequest", f"Invalid JSON payload received. Unknown name {sorted(unknown)}")
         body = self._body(name, route, raw)
         project = self._project(path["project"])
+        if name in {"firewalls.insert", "firewalls.patch", "firewalls.update", "firewalls.delete"}:
+            return self._write(project, name, path.get("firewall", ""), query.get("requestId", ""), body)
         actions = {
-            "firewalls.list": lambda: self._listed(project, path, query),
-            "firewalls.get": lambda: _rule(project, path["firewall"]),
-            "firewalls.insert": lambda: self._once(project, path, query, lambda: self._insert(project, path, body)),
-            "firewalls.patch": lambda: self._once(project, path, query, lambda: self._patch(project, path, body)),
-            "firewalls.update": lambda: self._once(project, path, query, lambda: self._put(project, path, body)),
-            "firewalls.delete": lambda: self._once(project, path, query, lambda: self._delete(project, path)),
-            "globalOperations.get": lambda: self._polled(project, path["operation"]),
-            "globalOperations.wait": lambda: self._polled(project, path["operation"]),
+            "firewalls.list": lambda: project.page(query),
+            "firewalls.get": lambda: project.get(path["firewall"]),
+            "globalOperations.get": lambda: project.polled(path["operation"]),
+            "globalOperations.wait": lambda: project.polled(path["operation"]),
+            "projects.get": lambda: self._described(project),
         }
         if name not in actions:
             raise Refused(501, "notImplemented", f"{name} is not part of this fake")
         return actions[name]()
+
+    def _write(self, project: Project, name: str, firewall: str, request: str, body: Body) -> Body:
+        """Carry out a write and start its operation; the same requestId gets the same one, and changes nothing twice."""
+        if request in project.requests:
+            return project.operations[project.requests[request]].body
+        failure = self.failing.pop(0) if self.failing else None
+        changes = {
+            "firewalls.insert": lambda: project.insert(body, quota=self.quota),
+            "firewalls.patch": lambda: project.patch(firewall, body),
+            "firewalls.update": lambda: project.put(firewall, body),
+            "firewalls.delete": lambda: project.delete(firewall),
+        }
+        rule = firewall if failure else changes[name]()
+        self.opened += project.opened
+        project.opened.clear()
+        return project.begin(rule, request, polls=self.operation_polls, failure=failure)
+
+    def _described(self, project: Project) -> Body:
+        """Return the project, with the one quota that firewall rules count against."""
+        quota = {"metric": "FIREWALLS", "limit": float(self.quota), "usage": float(len(project.rules))}
+        return {"kind": "compute#project", "id": "123456789012", "name": project.name, "quotas": [quota]}
 
     def _by_hand(self, name: str, raw: bytes) -> Body:
         if name != "testIamPermissions":
@@ -239,199 +236,9 @@ class GcpCloud:
             raise Refused(400, "badRequest", f"Invalid JSON payload received. {faults[0]}")
         return dict(body)
 
-    # ── firewall rules ───────────────────────────────────────────────────
+    # ── projects ─────────────────────────────────────────────────────────
 
-    def _project(self, name: str) -> _Project:
-        return self._projects.setdefault(name, _Project())
-
-    def _listed(self, project: _Project, path: dict[str, str], query: dict[str, str]) -> Body:
-        size = int(query.get("maxResults", "500"))
-        if not 0 <= size <= 500:  # noqa: PLR2004 - Google's bounds
-            raise Refused(400, "invalid", "Invalid value for field 'maxResults'")
-        start = int(query.get("pageToken", "0") or 0)
-        rules = [body for _, body in sorted(project.rules.items())]
-        found: Body = {"kind": "compute#firewallList", "id": f"projects/{path['project']}/global/firewalls"}
-        if rules[start : start + size]:  # an empty list has no `items`
-            found["items"] = rules[start : start + size]
-        if len(rules) > start + size:
-            found["nextPageToken"] = str(start + size)
-        return found
-
-    def _insert(self, project: _Project, path: dict[str, str], body: Body) -> str:
-        name = str(body.get("name", ""))
-        if name in project.rules:
-            text = f"The resource 'projects/{path['project']}/global/firewalls/{name}' already exists"
-            raise Refused(409, "alreadyExists", text)
-        if len(project.rules) >= self.quota:
-            raise Refused(403, "quotaExceeded", "Quota 'FIREWALLS' exceeded.")
-        project.rules[name] = self._written(path["project"], body)
-        return name
-
-    def _patch(self, project: _Project, path: dict[str, str], body: Body) -> str:
-        held = _rule(project, path["firewall"])
-        _immutable(held, body)
-        project.rules[path["firewall"]] = self._written(path["project"], {**held, **body})
-        return path["firewall"]
-
-    def _put(self, project: _Project, path: dict[str, str], body: Body) -> str:
-        held = _rule(project, path["firewall"])
-        _immutable(held, body)
-        kept = {key: held[key] for key in IMMUTABLE}
-        project.rules[path["firewall"]] = self._written(path["project"], {**body, **kept})
-        return path["firewall"]
-
-    def _delete(self, project: _Project, path: dict[str, str]) -> str:
-        _rule(project, path["firewall"])
-        del project.rules[path["firewall"]]
-        return path["firewall"]
-
-    def _written(self, project: str, body: Body) -> Body:
-        """Return the rule as it will be, and note a request that opens it to everybody: Google carries it out."""
-        rule = self._whole(project, body)
-        if set(rule.get("sourceRanges", ())) & {"0.0.0.0/0", "::/0"}:
-            self.opened.append(str(rule["name"]))
-        return rule
-
-    def _whole(self, project: str, body: Body) -> Body:
-        """Return the rule as Google stores it, or refuse it."""
-        rule = {**DEFAULTS, **{k: v for k, v in body.items() if v is not None}}
-        if not NAME.fullmatch(str(rule.get("name", ""))):
-            raise Refused(400, "invalid", f"Invalid value for field 'resource.name': '{rule.get('name')}'")
-        if bool(rule.get("allowed")) == bool(rule.get("denied")):
-            raise Refused(400, "invalid", "Exactly one of allowed or denied must be specified.")
-        if len(rule.get("description", "")) > 2048:  # noqa: PLR2004 - Google's bound
-            raise Refused(400, "invalid", "Invalid value for field 'resource.description': too long")
-        if rule.get("targetTags") and rule.get("targetServiceAccounts"):
-            raise Refused(400, "invalid", "Target tags and target service accounts can't be mixed.")
-        self._check_ranges(rule)
-        url = f"https://www.googleapis.com/compute/v1/projects/{project}/global"
-        network = str(rule["network"]).rpartition("/")[2]
-        made = {
-            "kind": "compute#firewall",
-            "id": str(next(self._ids)),
-            "creationTimestamp": "2026-01-31T01:00:00.000-08:00",
-        }
-        rule = {**made, **rule, "network": f"{url}/networks/{network}", "selfLink": f"{url}/firewalls/{rule['name']}"}
-        return {k: v for k, v in rule.items() if v != []}
-
-    def _check_ranges(self, rule: Body) -> None:
-        ranges = rule.get("sourceRanges") or []
-        sources = ranges or rule.get("sourceTags") or rule.get("sourceServiceAccounts")
-        if rule["direction"] == "INGRESS" and not sources:
-            rule["sourceRanges"] = ranges = ["0.0.0.0/0"]
-        if len(ranges) > self.max_ranges:
-            raise Refused(400, "invalid", f"Too many source ranges: {len(ranges)}, at most {self.max_ranges}")
-        versions = {_network(text).version for text in ranges}
-        if len(versions) > 1:
-            raise Refused(400, "invalid", "Source ranges can't mix IPv4 and IPv6.")
-
-    # ── operations ───────────────────────────────────────────────────────
-
-    def _once(self, project: _Project, path: dict[str, str], query: dict[str, str], change: Any) -> Body:
-        """Start an operation; the same requestId gets the same one, and changes nothing twice."""
-        request = query.get("requestId", "")
-        if request in project.requests:
-            return project.operations[project.requests[request]].body
-        failure = self.failing.pop(0) if self.failing else None
-        name = path.get("firewall", "") if failure else change()
-        operation = f"operation-{next(self._ids)}"
-        project.operations[operation] = _Operation(
-            self._operation_body(path["project"], operation, name, failure), self.operation_polls
-        )
-        if request:
-            project.requests[request] = operation
-        return dict(project.operations[operation].body)
-
-    def _operation_body(self, project: str, name: str, rule: str, failure: Body | None) -> Body:
-        url = f"https://www.googleapis.com/compute/v1/projects/{project}/global"
-        done = self.operation_polls == 0
-        body: Body = {
-            "kind": "compute#operation",
-            "id": str(next(self._ids)),
-            "name": name,
-            "operationType": "change",
-            "status": "DONE" if done else "RUNNING",
-            "progress": 100 if done else 0,
-            "targetLink": f"{url}/firewalls/{rule}",
-            "selfLink": f"{url}/operations/{name}",
-        }
-        return {**body, "error": {"errors": [failure]}} if failure else body
-
-    def _polled(self, project: _Project, name: str) -> Body:
-        operation = project.operations.get(name)
-        if operation is None:
-            raise Refused(404, "notFound", f"The resource 'operations/{name}' was not found")
-        operation.polls -= 1
-        if operation.polls <= 0:
-            operation.body |= {"status": "DONE", "progress": 100}
-        return dict(operation.body)
-
-
-def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    try:
-        return ipaddress.ip_network(text)
-    except ValueError:
-        raise Refused(400, "invalid", f"Invalid value for field 'resource.sourceRanges': '{text}'") from None
-
-
-def _rule(project: _Project, name: str) -> Body:
-    if name not in project.rules:
-        raise Refused(404, "notFound", f"The resource 'firewalls/{name}' was not found")
-    return project.rules[name]
-
-
-def _immutable(held: Body, body: Body) -> None:
-    for key in IMMUTABLE:
-        if key in body and str(body[key]).rpartition("/")[2] != str(held[key]).rpartition("/")[2]:
-            raise Refused(400, "invalid", f"Invalid value for field 'resource.{key}': it can't be changed")
-
-
-def _error(refusal: Refused) -> Body:
-    item = {"message": str(refusal), "domain": "global", "reason": refusal.reason}
-    info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": refusal.info, "domain": "googleapis.com"}
-    details = {"details": [info]} if refusal.info else {}
-    return {"error": {"code": refusal.status, "message": str(refusal), "errors": [item], **details}}
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    cloud: GcpCloud
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Stay silent about a client that went away, as a killed one does."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def _answer(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        try:
-            status, found, fault = self.server.cloud.answer(self.command, self.path, body)
-        except Exception as error:  # noqa: BLE001 - a fault of the fake must not look like a lost connection
-            self.server.cloud.violations.append(f"a fault of the fake: {error!r}")
-            status, found, fault = 500, _error(Refused(500, "internalError", repr(error))), None
-        if fault in {"reset-before", "reset-after"}:
-            self._reset()
-            return
-        data = json.dumps(found).encode()
-        data = data[: len(data) // 2] if fault == "malformed" else data
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=UTF-8")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def _reset(self) -> None:
-        """Close the connection with a TCP reset."""
-        self.close_connection = True
-        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.connection.shutdown(socket.SHUT_RDWR)
-
-    do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = _answer  # noqa: N815 - http.server's names
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
-        """Stay silent."""
+    def _project(self, name: str) -> Project:
+        project = self._projects.setdefault(name, Project(name, self._ids))
+        project.max_ranges = self.max_ranges
+        return project

@@ -61,7 +61,7 @@ def _place(state: State, after: Mapping[Network, Mark], ours: Mapping[str, Part]
 
 def _with_room(state: State, placed: Mapping[str, list[Network]], version: int) -> str:
     first = family_name(base_name(state), version)
-    foreign = {p.name for p in state.parts} - placed.keys()
+    foreign = {p.name for p in state.parts} - placed.keys() | set(state.taken)
     names = [first, *(f"{first}-{i}" for i in range(2, len(placed) + len(foreign) + 3))]
     return next(n for n in names if n not in foreign and len(placed.get(n, ())) < state.max_ranges)
 

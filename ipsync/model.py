@@ -216,6 +216,7 @@ class State:
     targets   the names of the configured targets that name this resource; none: only orphans live here
     complete  foreign entries and capacity are known; a survey that finds nothing to do needs neither
     parts     list targets only: the physical lists; `wanted_settings` is what the config asks of each
+    taken     list targets only: names of further lists that somebody else's hold, so that no list of ours may be made
     obstacle  why this resource can't be managed at all (a deny rule of that name, another network), else None
     """
 
@@ -229,6 +230,7 @@ class State:
     parts: tuple[Part, ...] = ()
     wanted_settings: tuple[tuple[str, str], ...] = ()
     max_ranges: int = 0
+    taken: tuple[str, ...] = ()
     obstacle: str | None = None
     batch: int = 1000
 

@@ -129,7 +129,7 @@ class _Rule:
 def _parse_description(text: str) -> _Rule | None:
     if not text.startswith(_PREFIX):
         return None
-    fields = dict(word.split("=", 1) for word in text.split()[1:] if "=" in word)
+    fields = _fields(text)
     if "owner" not in fields:
         return None
     groups = [group.rpartition("@") for group in fields.get("leaving", "").split(";")]
@@ -142,6 +142,18 @@ def _parse_description(text: str) -> _Rule | None:
         static=frozenset(_words(fields.get("static", ""))),
         leaving=leaving,
     )
+
+
+def _fields(text: str) -> dict[str, str]:
+    """Return what a description says. A key that stands there twice with two values says nothing: people edited it.
+
+    So a rule of two owners is nobody's, one of two targets is an orphan, and a doubtful time makes nothing leave.
+    """
+    said: dict[str, set[str]] = {}
+    for key, equals, value in (word.partition("=") for word in text.split()[1:]):
+        if equals:
+            said.setdefault(key, set()).add(value)
+    return {key: values.pop() for key, values in said.items() if len(values) == 1}
 
 
 def _words(text: str) -> tuple[str, ...]:

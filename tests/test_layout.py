@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from factory import NOW, hosts, networks
 from hypothesis import given
@@ -80,3 +82,20 @@ def test_settings_and_marks_alone_are_a_reason_to_write():
     (change,) = replacements(state(marked), {listed[0]: Mark("acme", ("web",), "qatech", NOW)}, owner="acme")
     assert change.want.networks == listed
     assert replacements(state(marked), {listed[0]: MARK}, owner="acme") == []
+
+
+@given(st.text(max_size=400), st.booleans())
+def test_no_description_of_a_rule_of_ours_crashes_or_moves_anything(text, whole):
+    listed = networks("8.8.8.8", "9.9.9.9")
+    description = ("ipsync owner=acme " + text)[:2048] if not whole else text
+    held = Part("allow", listed, (("description", description),), SETTINGS)
+    for change in replacements(state(held), dict.fromkeys(listed, MARK), owner="acme"):
+        assert change.want is not None
+        assert change.want.networks == listed or change.was is None
+
+
+def test_a_name_that_somebody_else_holds_is_stepped_over():
+    now = replace(state(room=1), taken=("allow-2", "allow-v6-2", "allow-v6-3"))
+    wanted = dict.fromkeys([*hosts(3), *POOL[-2:]], MARK)
+    made = {c.want.name for c in replacements(now, wanted, owner="acme")}
+    assert made == {"allow", "allow-3", "allow-4", "allow-v6", "allow-v6-4"}

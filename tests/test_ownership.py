@@ -209,3 +209,46 @@ def test_hashes_that_fill_the_description_to_its_last_character_all_stay():
 
 def test_what_can_t_be_shortened_any_more_is_cut_at_the_limit():
     assert len(text_of({n: Mark("acme", ("web",), STATIC) for n in hosts(500)})) == DESCRIPTION_LIMIT
+
+
+# ── descriptions that others write ───────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("ipsync owner=acme owner=globex target=web", None),
+        ("ipsync owner=globex target=web owner=acme", None),
+        ("ipsync owner=acme owner=acme target=web feed=x", Mark("acme", ("web",), "x")),
+        ("ipsync owner=acme target=web target=api feed=x", Mark("acme", (), "x")),
+        ("ipsync owner=acme target=web feed=x feed=y", Mark("acme", ("web",), "")),
+        ("ipsync owner=acme target=web feed=x static=1.1.1.1 static=9.9.9.9", Mark("acme", ("web",), "x")),
+        (
+            "ipsync owner=acme target=web leaving=1.1.1.1@2020-01-31T09:00:00Z leaving=9.9.9.9@2020-01-31T09:00:00Z",
+            Mark("acme", ("web",), ""),
+        ),
+    ],
+)
+def test_what_stands_twice_with_two_values_says_nothing(text, mark):
+    """Of two owners none may touch it, of two targets it is an orphan, and a doubtful time lets nothing go early."""
+    note = ((DESCRIPTION, text),)
+    assert mark_of(Entry(A, note=note), owner="acme", listed=True) == mark
+    assert rule_is_ours(note, owner="acme") is (mark is not None)
+
+
+WORDS = st.sampled_from(
+    ["owner=acme", "owner=", "owner", "target=", "target=web", "target=,,", "feed=x", "feed==", "static=#", "static=1.1.1.1",
+     "leaving=", "leaving=@", "leaving=;;@", "leaving=1.1.1.1@9999-12-31T23:59:59Z", "marks=", "marks=3", "marks=3A...",
+     "marks=9Z.AAAA.2026-01-31T09:00:00Z.AAAA", "marks=3A.AAA.soon.____", "\u00a0", "=", "==", "\x00", "\ud800", "٣"]
+)  # fmt: skip
+
+
+@given(st.lists(WORDS | st.text(max_size=40), max_size=12), st.sampled_from([A, B, C]))
+def test_no_words_behind_our_name_crash_or_make_another_owner(words, network):
+    note = ((DESCRIPTION, ("ipsync owner=acme " + " ".join(words))[:DESCRIPTION_LIMIT]),)
+    mark = mark_of(Entry(network, note=note), owner="acme", listed=True)
+    assert rule_is_ours(note, owner="acme") is (mark is not None)
+    if mark:
+        assert mark.owner == "acme"
+        assert all(mark.targets)
+        rule_note("acme", {network: mark})

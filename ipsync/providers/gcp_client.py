@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
@@ -21,25 +20,23 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
+from ipsync.errors import CloudError, Denied, Missing, Rejected, Uncertain
 from ipsync.model import GcpRule
+from ipsync.providers import gcp_answers
+from ipsync.providers.gcp_errors import expected, meaning_of
 
 TIMEOUT = 20.0
 """Seconds for one request."""
 DEADLINE = 60.0
 """Seconds for one call with all its tries, and for one operation to end."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+BRIEF_TRIES = 4
+"""How often a call is tried where more of the same would not help: nobody answers, or somebody in Google's place."""
 LONGEST_WAIT = 30.0
 """Seconds for one request that waits for an operation."""
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 """What a service account's key must ask for to get a token at all; what it may do, IAM decides."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-RETRIED = {429, 500, 502, 503, 504}
-REFUSALS = {404: Missing, 409: Stale, 412: Stale}
-RETRIED_REASONS = {"rateLimitExceeded", "resourceNotReady", "operationInProgress", "backendError", "internalError"}
-GONE = "CONSUMER_INVALID"
-"""The reason Google gives of a project that was deleted or never was: 403, as if it were a permission's fault."""
-SWITCHED_OFF = {"accessNotConfigured", "SERVICE_DISABLED"}
 _PACKAGE = "google.cloud.compute_v1"
 _READS = {"pre_get", "pre_list"}
 _LOCK = threading.Lock()
@@ -129,85 +126,26 @@ def _refuse(*_request: object) -> NoReturn:
 # ── one call ─────────────────────────────────────────────────────────────────
 
 
-@dataclass(frozen=True, slots=True)
-class _Meaning:
-    """What an exception means, whether to try again, and whether the request may have been carried out."""
-
-    error: CloudError
-    again: bool = False
-    taken: bool = False
-
-
 def call(operation: Callable[[], Any], *, subject: str, writes: bool, ends: float | None = None) -> Any:
     """Call until it succeeds, is refused, or the deadline (of `time.monotonic`) passes; raise what that means.
 
     Once a reply to a write was lost, no later answer tells what became of the first try: that is Uncertain.
     """
     until = time.monotonic() + DEADLINE if ends is None else ends
-    wait, taken = FIRST_PAUSE, False
+    wait, taken, tries = FIRST_PAUSE, False, 0
     while True:
         try:
             return operation()
-        except _expected() as error:
-            meaning = _meaning(error, subject)
-        taken = taken or meaning.taken
-        if not meaning.again or time.monotonic() + wait >= until:
+        except expected() as error:
+            meaning = meaning_of(error, subject)
+        taken, tries = taken or meaning.taken, tries + meaning.brief
+        if not meaning.again or tries == BRIEF_TRIES or time.monotonic() + wait >= until:
             break
         time.sleep(wait)
         wait = min(LONGEST_PAUSE, wait * 2)
     if writes and taken:
         raise Uncertain(str(meaning.error), code=meaning.error.code)
     raise meaning.error
-
-
-def _expected() -> tuple[type[Exception], ...]:
-    """Return what may come out of the library; anything else is a fault of ours, and is shown as that."""
-    from google.api_core.exceptions import GoogleAPICallError
-    from google.auth.exceptions import GoogleAuthError
-    from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]
-
-    return GoogleAPICallError, GoogleAuthError, ParseError, ValueError, OSError  # requests' own are OSErrors
-
-
-def _meaning(error: Exception, subject: str) -> _Meaning:
-    from google.api_core.exceptions import GoogleAPICallError
-    from google.auth.exceptions import GoogleAuthError, TransportError
-
-    if isinstance(error, GoogleAPICallError):
-        return _answered(error, subject)
-    kind = type(error).__name__
-    if isinstance(error, GoogleAuthError):  # the token comes before the request
-        if error.retryable or isinstance(error, TransportError):
-            return _Meaning(Unreachable(f"{subject}: no Google token to be had: {error}", code=kind), again=True)
-        return _Meaning(Denied(f"{subject}: the Google credentials were refused: {error}", code=kind))
-    text = f"{subject}: no usable answer from Google ({kind}: {str(error)[:300]})"
-    return _Meaning(Unreachable(text, code=kind), again=True, taken=not _never_left(error))
-
-
-def _never_left(error: Exception) -> bool:
-    """Tell whether there was no connection to send the request over."""
-    from requests import ConnectTimeout
-    from urllib3.exceptions import NewConnectionError
-
-    cause = error.args[0] if error.args else None
-    return isinstance(error, ConnectTimeout) or isinstance(getattr(cause, "reason", None), NewConnectionError)
-
-
-def _answered(error: Any, subject: str) -> _Meaning:
-    status = int(error.code or 0)
-    reasons = {str(item.get("reason", "")) for item in error.errors or () if isinstance(item, dict)}
-    reasons = (reasons | {str(error.reason or "")}) - {""}
-    code = next(iter(sorted(reasons & SWITCHED_OFF or reasons)), str(status))
-    text = f"{subject}: {status} {error.message}"[:600]
-    if status in RETRIED or reasons & RETRIED_REASONS:
-        return _Meaning(Unreachable(text, code=code), again=True, taken=status >= 500)  # noqa: PLR2004 - server errors
-    if not 400 <= status < 500:  # noqa: PLR2004 - an answer that isn't HTTP's, or isn't JSON
-        return _Meaning(Unreachable(text, code=code), again=True, taken=True)
-    if GONE in reasons or "has been deleted" in str(error.message):
-        return _Meaning(Missing(text, code=GONE))
-    if status in {401, 403} and not reasons & {"quotaExceeded"}:
-        return _Meaning(Denied(text, code=code))
-    return _Meaning(REFUSALS.get(status, Rejected)(text, code=code))
 
 
 # ── operations ───────────────────────────────────────────────────────────────
@@ -217,7 +155,7 @@ def finish(operations: Any, where: GcpRule, started: Any, *, subject: str) -> st
     """Wait for an operation and return its name. A failed one raises; one that can't be followed is Uncertain."""
     now, ends, wait = started, time.monotonic() + DEADLINE, 0.0
     describe = f"gcloud compute operations describe {started.name} --global --project={where.project}"
-    while not _done(now):
+    while gcp_answers.state(now) != "DONE":
         if time.monotonic() + wait > ends:
             text = f"{subject}: operation {started.name} hasn't ended after {DEADLINE:g} s; see {describe}"
             raise Uncertain(text, request_id=str(started.name))
@@ -235,11 +173,8 @@ def finish(operations: Any, where: GcpRule, started: Any, *, subject: str) -> st
 def _wait(operations: Any, where: GcpRule, name: str, ends: float) -> Any:
     """Ask once; Google holds the answer back for up to 2 minutes, and may answer before the operation has ended."""
     left = max(1.0, ends - time.monotonic())
-    return operations.wait(project=where.project, operation=name, timeout=min(left, LONGEST_WAIT), retry=None)
-
-
-def _done(operation: Any) -> bool:
-    return str(getattr(operation.status, "name", operation.status)) == "DONE"
+    now = operations.wait(project=where.project, operation=name, timeout=min(left, LONGEST_WAIT), retry=None)
+    return gcp_answers.operation(now, name=name)
 
 
 def _raise_if_failed(operation: Any, subject: str) -> None:
@@ -274,6 +209,6 @@ def held(where: GcpRule, permissions: tuple[str, ...], *, subject: str) -> set[s
             answer = session.post(url, json={"permissions": list(permissions)}, timeout=TIMEOUT)
         if not answer.ok:
             raise from_http_response(answer)  # type: ignore[no-untyped-call]
-        return answer.json()
+        return gcp_answers.permissions(answer.json())
 
-    return set(call(ask, subject=subject, writes=False).get("permissions", ()))
+    return set(call(ask, subject=subject, writes=False))

@@ -14,7 +14,7 @@ from typing import Any
 
 from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
 from ipsync.model import GCP_FIREWALL, Entry, Part, ReadFailure, Receipt, State, Step, Target
-from ipsync.providers import gcp_client
+from ipsync.providers import gcp_answers, gcp_client, gcp_errors
 from ipsync.providers.base import Finding
 from ipsync.providers.gcp_rules import (
     Rule,
@@ -26,6 +26,7 @@ from ipsync.providers.gcp_rules import (
     ours,
     part_of,
     patched,
+    taken_by_others,
     wanted_settings,
     where_of,
 )
@@ -62,8 +63,7 @@ class Reader:
             named.setdefault(where_of(target).rule, []).append(target)
         self._named |= named.keys()
         states = [self._state(name, sharing, rules) for name, sharing in named.items()]
-        taken = {p.name for s in states for p in s.parts}
-        strays = [self._stray(r) for r in rules.values() if ours(r.description) and r.name not in taken]
+        strays = [self._stray(r) for r in rules.values() if ours(r.description) and not base_of(r, self._named)]
         return [*states, *strays]
 
     def complete(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
@@ -96,13 +96,14 @@ class Reader:
     def _first_page(self, request: object) -> Any:
         try:
             pager = self._list(request=request, timeout=gcp_client.TIMEOUT, retry=None)
+            page = gcp_answers.page(next(iter(pager.pages)))
         except Exception:
             self._calls.append(("firewalls.list", "error"))
             raise
         self._calls.append(("firewalls.list", "ok"))
-        return next(iter(pager.pages))
+        return page
 
-    def _state(self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule]) -> State:
+    def _state(self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule]) -> State | ReadFailure:
         where = where_of(sharing[0])
         blank = State(
             kind=sharing[0].kind,
@@ -114,21 +115,28 @@ class Reader:
         )
         return self._filled(blank, rules)
 
-    def _filled(self, state: State, rules: Mapping[str, Rule]) -> State:
+    def _filled(self, state: State, rules: Mapping[str, Rule]) -> State | ReadFailure:
         name = state.resource.rpartition("/")[2]
         if not state.targets:
             return self._stray(rules[name]) if name in rules else replace(state, parts=(), entries=())
         mine = [r for r in rules.values() if base_of(r, self._named) == name]
-        found = [part_of(r) for r in mine]
+        try:
+            found = [part_of(r) for r in mine]
+        except Rejected as error:
+            return ReadFailure(state.targets, state.resource, f"{state.resource}: {error}")
         entries = tuple(Entry(n, None, p.note, p.name) for p in found for n in p.networks)
         judged = [r for r in mine if ours(r.description)]  # of the others the core says that they aren't ours
         obstacle = obstacle_of(judged, dict(state.wanted_settings), self._where.project)
-        return replace(state, parts=tuple(found), entries=entries, obstacle=obstacle)
+        taken = taken_by_others(name, rules, {p.name for p in found}, self._named)
+        return replace(state, parts=tuple(found), entries=entries, obstacle=obstacle, taken=taken)
 
-    def _stray(self, rule: Rule) -> State:
-        found = part_of(rule)
-        entries = tuple(Entry(n, None, found.note, found.name) for n in found.networks)
+    def _stray(self, rule: Rule) -> State | ReadFailure:
         resource = f"gcp/{self._where.project}/{rule.name}"
+        try:
+            found = part_of(rule)
+        except Rejected as error:
+            return ReadFailure((), resource, f"{resource}: {error}")
+        entries = tuple(Entry(n, None, found.note, found.name) for n in found.networks)
         return State(GCP_FIREWALL, resource, (), entries, listed=True, parts=(found,))
 
     # ── check ────────────────────────────────────────────────────────────
@@ -196,7 +204,9 @@ class Writer:
 
     def _send(self, method: Callable[..., Any], request: object, subject: str) -> Any:
         return gcp_client.call(
-            lambda: method(request=request, timeout=gcp_client.TIMEOUT, retry=None), subject=subject, writes=True
+            lambda: gcp_answers.operation(method(request=request, timeout=gcp_client.TIMEOUT, retry=None)),
+            subject=subject,
+            writes=True,
         )
 
     def _expect(self, step: Step, name: str, subject: str) -> None:
@@ -204,7 +214,10 @@ class Writer:
         where = self._where
         try:
             now = gcp_client.call(
-                lambda: self._client.get(project=where.project, firewall=name, timeout=gcp_client.TIMEOUT, retry=None),
+                lambda: gcp_answers.rule(
+                    self._client.get(project=where.project, firewall=name, timeout=gcp_client.TIMEOUT, retry=None),
+                    name=name,
+                ),
                 subject=subject,
                 writes=False,
             )
@@ -237,11 +250,11 @@ def _advice(project: str) -> Iterator[None]:
     try:
         yield
     except Denied as error:
-        off = error.code in gcp_client.SWITCHED_OFF
+        off = error.code in gcp_errors.SWITCHED_OFF
         advice = f"Enable it: {_enable('compute', project)}" if off else remedy(project)
         raise Denied(f"{error}. {advice}", code=error.code, request_id=error.request_id) from None
     except Missing as error:
-        if error.code != gcp_client.GONE:
+        if error.code != gcp_errors.GONE:
             raise
         advice = f"Check `project`. One deleted less than 30 days ago comes back: gcloud projects undelete {project}"
         raise Missing(f"{error}. {advice}", code=error.code, request_id=error.request_id) from None

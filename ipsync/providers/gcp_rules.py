@@ -54,7 +54,10 @@ def description_of(part: Part) -> str:
 
 
 def part_of(rule: Rule) -> Part:
-    """Return a rule as it was read, with its settings written as `wanted_settings` does."""
+    """Return a rule as it was read, with its settings written as `wanted_settings` does.
+
+    Raises Rejected for a source that is no network.
+    """
     settings = (
         ("network", rule.network.rpartition("/")[2]),
         ("ports", ",".join(sorted(_ports(rule)))),
@@ -66,7 +69,10 @@ def part_of(rule: Rule) -> Part:
 
 
 def _networks(rule: Rule) -> tuple[Network, ...]:
-    found = {ip_network(text, strict=False) for text in rule.source_ranges}
+    try:
+        found = {ip_network(text, strict=False) for text in rule.source_ranges}
+    except ValueError as error:
+        raise Rejected(f"rule {rule.name} has a source that can't be read: {error}") from None
     return tuple(sorted(found, key=sort_key))
 
 
@@ -139,9 +145,18 @@ def base_of(rule: Rule, named: Iterable[str]) -> str | None:
 
 def _belongs(rule: Rule, base: str) -> bool:
     """Tell whether a rule is `base` itself, its IPv6 twin, or (only if an ipsync made it) overflow of either."""
-    if rule.name in {base, f"{base}-v6"}:
-        return True
-    return bool(re.fullmatch(rf"{re.escape(base)}(?:-v6)?-[0-9]+", rule.name)) and ours(rule.description)
+    return rule.name in {base, f"{base}-v6"} or (_overflows(rule.name, base) and ours(rule.description))
+
+
+def _overflows(name: str, base: str) -> bool:
+    """Tell whether a name is a numbered one of `base` or of its IPv6 twin."""
+    return bool(re.fullmatch(rf"{re.escape(base)}(?:-v6)?-[0-9]+", name))
+
+
+def taken_by_others(base: str, rules: Iterable[str], mine: Iterable[str], named: Iterable[str]) -> tuple[str, ...]:
+    """Return the numbered names of `base` that overflow must step over: rules of others, and what the config names."""
+    others = {name for name in rules if name not in set(mine)} | set(named) | {f"{name}-v6" for name in named}
+    return tuple(sorted(name for name in others if _overflows(name, base)))
 
 
 def obstacle_of(rules: Sequence[Rule], wanted: Mapping[str, str], project: str) -> str | None:

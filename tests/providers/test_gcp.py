@@ -260,3 +260,48 @@ def test_no_google_credentials_is_said(gcp, monkeypatch, tmp_path):
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
     (element,) = engine.plan(run(config(gcp_target()), hosts(1))).plan.elements
     assert "no Google credentials for project acme" in element.error
+
+
+# ── names that others hold ───────────────────────────────────────────────────
+
+BY_HAND = {**THEIRS, "description": "by hand"}
+
+
+@pytest.mark.parametrize("description", ["by hand", "", "ipsync owner=globex target=x", "ipsync"])
+def test_overflow_steps_over_a_name_that_somebody_else_holds(gcp, description):
+    for name in ("allow-qatech-2", "allow-qatech-v6-2", "allow-qatech-v6-3"):
+        gcp.seed_firewall("acme", {**BY_HAND, "name": name, "description": description})
+    before = gcp.firewalls("acme")
+    listed = [*hosts(5), *(f"2600::{i}" for i in range(1, 6))]
+    report = synced(gcp, listed, where={"max_ranges": 4})
+    assert exit_code(report, detailed=False) == 0, report
+    made = {name: size for name, size in names(gcp).items() if name not in before}
+    assert made == {"allow-qatech": 4, "allow-qatech-3": 1, "allow-qatech-v6": 4, "allow-qatech-v6-4": 1}
+    assert {name: gcp.firewalls("acme")[name] for name in before} == before
+    assert exit_code(synced(gcp, listed, where={"max_ranges": 4}), detailed=True) == 0
+
+
+def test_a_name_that_is_taken_between_plan_and_write_is_stepped_over_in_the_same_run(gcp):
+    gcp.hooks["firewalls.insert"] = lambda cloud: cloud.hooks.update(
+        {"firewalls.insert": lambda c: c.seed_firewall("acme", {**BY_HAND, "name": "allow-qatech-2"})}
+    )
+    report = synced(gcp, hosts(5), where={"max_ranges": 4})
+    assert exit_code(report, detailed=False) == 0, report
+    assert names(gcp) == {"allow-qatech": 4, "allow-qatech-2": 1, "allow-qatech-3": 1}
+    assert gcp.firewalls("acme")["allow-qatech-2"]["description"] == "by hand"
+
+
+def test_overflow_keeps_away_from_a_name_that_the_config_gives_to_another_target(gcp):
+    one = target(gcp, "one", where={"rule": "allow", "max_ranges": 4})
+    two = target(gcp, "two", feeds=("other",), where={"rule": "allow-2", "max_ranges": 4})
+    made = config(one, two)
+    engine.sync(run(made, hosts(5)))
+    assert names(gcp) == {"allow": 4, "allow-3": 1, "allow-2": 4, "allow-2-2": 1}
+    assert exit_code(engine.sync(run(made, hosts(5))), detailed=True) == 0
+
+
+def test_the_base_name_held_by_a_human_stays_an_obstacle(gcp):
+    gcp.seed_firewall("acme", {**BY_HAND, "name": "allow-qatech"})
+    report = synced(gcp, hosts(5))
+    assert exit_code(report, detailed=False) == 3
+    assert [v.guard for e in report.plan.elements for v in e.violations] == ["ownership"]

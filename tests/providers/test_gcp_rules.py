@@ -6,9 +6,11 @@ import json
 
 import pytest
 from factory import gcp_target, networks
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ipsync.errors import CloudError, Rejected, Stale, Unreachable
-from ipsync.model import Part, Service, Step
+from ipsync.model import Part, Service, State, Step
 from ipsync.providers import gcp_client
 from ipsync.providers.gcp_firewall import PERMISSIONS, Reader, Writer, wanted_settings
 
@@ -360,3 +362,15 @@ def test_check_asks_with_a_scope_that_keys_need_and_never_at_the_endpoint_of_com
     assert reader._held() == set()
     assert asked == [{"scopes": ("https://www.googleapis.com/auth/cloud-platform",)}]
     assert urls == ["https://cloudresourcemanager.googleapis.com/v1/projects/acme:testIamPermissions"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_description_ends_a_survey(gcp, text):
+    gcp.reset()
+    for name in ("allow-qatech", "allow-qatech-v6", "allow-qatech-2", "stray"):
+        ranges = ("2600::1",) if "v6" in name else ("8.8.8.8",)
+        seed(gcp, name, *ranges, description=("ipsync owner=acme" + text)[:2048])
+    found = survey(gcp, target(gcp))
+    assert found["gcp/acme/allow-qatech"].targets == ("edge",)
+    assert all(isinstance(state, State) for state in found.values())

@@ -6,17 +6,36 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ipsync.errors import JournalError
+
 BLOCK = 64 * 1024
 
 
 def rotated(path: Path) -> list[Path]:
-    """Return the rotated files, oldest first: NAME.FIRST-LAST, by the numbers of their records."""
+    """Return the rotated files, oldest first: NAME.FIRST-LAST, by the numbers of their records.
+
+    Names are compared, never matched as patterns: `[`, `*` and `?` may stand in a path as anything else.
+    Raises JournalError where the folder can't be listed: a log with files unseen would begin a second chain.
+    """
     found = []
-    for other in path.parent.glob(f"{path.name}.*-*"):
-        first, _, last = other.name.removeprefix(path.name + ".").partition("-")
-        if first.isdigit() and last.isdigit():
-            found.append((int(first), other))
-    return [other for _, other in sorted(found)]
+    for name in _names(path.parent):
+        first, _, last = name.removeprefix(f"{path.name}.").partition("-")
+        if name.startswith(f"{path.name}.") and _number(first) and _number(last):
+            found.append((int(first), int(last), name))
+    return [path.with_name(name) for _, _, name in sorted(found)]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise JournalError(f"{folder}: the audit log's folder can't be listed: {error.strerror}") from None
+
+
+def _number(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def all_files(path: Path) -> list[Path]:

@@ -244,13 +244,17 @@ def open_optional(
 
 
 def _rotate(path: Path, author: Author, max_bytes: int) -> None:
-    """Rename a file that has grown too large; the next one's first record then names it."""
+    """Rename a file that has grown too large; the next one's first record then names it. Nothing is written over."""
     if not path.exists() or path.stat().st_size < max_bytes:
         return
     with path.open("rb") as file:
         first, _ = fault(file.readline(), key=None)  # for its number alone; `audit verify` judges it
     last = _head(path, next(lines_backwards(path), b""), author)
-    path.rename(path.with_name(f"{path.name}.{first.get('seq', 0)}-{last.seq}"))
+    name = path.with_name(f"{path.name}.{first.get('seq', 0)}-{last.seq}")
+    if os.path.lexists(name):
+        log.warning("%s is not rotated, and grows: %s is there already; move that file away", path, name)
+        return
+    path.rename(name)
     sync_folder(path)
 
 

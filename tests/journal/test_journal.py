@@ -602,13 +602,40 @@ def test_rotation_keeps_the_chain_and_names_the_file_before(path):
 
 
 def test_rotated_files_are_sorted_by_number_and_nothing_else_is_taken_for_one(path):
-    for name in ("10-12", "5-9", "1-4", "old-4", "5-new", "bak", "1-4.gz"):
+    for name in ("10-12", "5-9", "1-4", "old-4", "5-new", "bak", "1-4.gz", "²-4"):
         path.with_name(f"audit.jsonl.{name}").touch()
     path.with_name("other.jsonl.1-4").touch()
     assert [p.name for p in rotated(path)] == ["audit.jsonl.1-4", "audit.jsonl.5-9", "audit.jsonl.10-12"]
     assert all_files(path) == rotated(path)
     path.touch()
     assert all_files(path) == [*rotated(path), path]
+
+
+@pytest.mark.parametrize("name", ["audit[1].jsonl", "audit*.jsonl", "audit?.jsonl", "a[!b]{c}.jsonl", "ünï cödé.jsonl"])
+def test_a_path_is_no_pattern(tmp_path, name):
+    """`[ ]` in the log's path: the rotated files weren't found, so each rotation wrote over the last one."""
+    path = tmp_path / "[ab]*?" / name
+    path.parent.mkdir()
+    for run in ("r1", "r2", "r3", "r4"):
+        filled(path, run=run, max_bytes=1)
+    assert [p.name for p in rotated(path)] == [f"{name}.1-4", f"{name}.5-9", f"{name}.10-14"]
+    assert verify(path).records == 19
+    with opened(path) as journal:
+        assert len(journal.runs_before(9)) == 4
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda p: p.write_bytes(b"x"), lambda p: p.symlink_to("nowhere")])
+def test_a_file_that_has_the_rotated_one_s_name_is_never_written_over(path, caplog, make):
+    filled(path)
+    other = path.with_name("audit.jsonl.1-4")
+    make(other)
+    seen = other.lstat().st_ino
+    with opened(path, max_bytes=1) as journal:
+        journal.record("run-started", mode="sync")
+    assert other.lstat().st_ino == seen
+    assert f"{path} is not rotated, and grows: {other} is there already" in caplog.text
+    other.rename(path.with_name("elsewhere"))
+    assert verify(path).records == 5
 
 
 def test_a_log_is_rotated_when_it_has_reached_its_size(path):

@@ -562,6 +562,53 @@ def test_an_open_intent_is_settled_by_what_is_really_there():
     assert stage.log.events("recovered")[0]["result"] == "applied"
 
 
+def left_open(**changes: object) -> dict[str, object]:
+    base = {"seq": 7, "event": "intent", "resource": GROUP, "target": "web", "owner": "acme", "run": "r0"}
+    return {
+        **base,
+        "at": "2026-01-30T09:00:00Z",
+        "before": [],
+        "after": [f"{A} 443/tcp for web from qatech"],
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("intent", "told"),
+    [
+        (left_open(), 0),
+        (left_open(target="renamed"), 0),
+        (left_open(owner="umbrella"), None),
+        (left_open(owner="umbrella", target="theirs", resource="aws/1/eu-north-1/sg-9"), None),
+        (left_open(target="theirs", resource="aws/1/eu-north-1/sg-9"), 1),
+        (left_open(target="theirs", resource="gcp/other/allow"), 1),
+        (left_open(target="edge", resource=RULE), None),
+    ],
+    ids=["ours", "renamed", "an owner's", "another's", "another config's", "another project's", "not read"],
+)
+def test_an_open_intent_is_settled_by_the_config_that_has_its_resource(intent, told):
+    """Two configs may share one log; what the other one left open, or what isn't read now, is no concern of this run."""
+    stage = Stage(config(aws_target(), gcp_target(), grace=timedelta(0)), lists={"qatech": [A]})
+    stage.sync("web")
+    stage.open_intents = [intent]
+    notices = stage.sync("web").notices
+    assert [r["intent"] for r in stage.log.events("recovered")] == ([7] if told == 0 else [])
+    assert len(notices) == (told or 0)
+    assert all(n.startswith(f"{intent['resource']}: what became of the write #7") for n in notices)
+
+
+def test_an_orphan_in_a_scope_that_is_read_is_another_config_s_to_settle():
+    theirs = "aws/1/eu-north-1/sg-9"
+    other = Stage(config(aws_target("theirs", where={"groups": ("sg-9",)})), lists={"qatech": [A]})
+    other.cloud.groups[theirs] = {}
+    other.sync()
+    stage = Stage(config(aws_target()), cloud=other.cloud, lists={"qatech": [A]})
+    stage.open_intents = other.log.events("intent")
+    report = stage.sync()
+    assert [o.resource for o in report.plan.orphaned] == [theirs]
+    assert stage.log.events("recovered") == []
+
+
 def test_a_missing_group_is_an_error_on_its_own_target():
     stage = Stage(config(aws_target("gone", where={"groups": ("sg-9",)}), gcp_target()), lists={"qatech": [A]})
     report = stage.sync()

@@ -75,9 +75,10 @@ def apply(run: Run, saved: SavedPlan, *, approve: str | None = None) -> Report:
 
 def _ended(run: Run, report: Report) -> Report:
     statuses = [{"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.elements]
-    said = {"notices": list(report.notices)} if report.notices else {}
+    notices = (*report.notices, *run.notices)
+    said = {"notices": list(notices)} if notices else {}
     head = run.record("run-ended", mode=report.mode, targets=statuses, interrupted=run.stopping(), **said)
-    return replace(report, checkpoint=f"{head.seq}:{head.hash}" if head.seq else "")
+    return replace(report, notices=notices, checkpoint=f"{head.seq}:{head.hash}" if head.seq else "")
 
 
 def _approval_notices(approve: str | None, made: Plan) -> tuple[str, ...]:

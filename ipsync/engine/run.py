@@ -66,6 +66,8 @@ class Run:
     readers: dict[tuple[object, ...], Reader] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
     wrote: bool = False
+    notices: list[str] = field(default_factory=list)
+    """What people are to be told beside the plan."""
 
     def record(self, event: str, **fields: object) -> Recorded:
         """Append to the audit log from any thread. A JournalError says whether this run had begun to write."""

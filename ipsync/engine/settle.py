@@ -12,19 +12,33 @@ from ipsync.steps import observed, part_texts
 
 
 def settle_open_intents(run: Run, world: World) -> None:
-    """Record of each intent that an earlier run left open what is really there; what can't be read stays open."""
+    """Record of each intent that an earlier run left open what is really there.
+
+    Only of this owner's, and only where a target of this config names the resource and it was read: one log may serve
+    several configs, and each settles its own. What isn't settled stays open.
+    """
+    named = [s for s in world.states if s.targets]
     configured = {t.name for t in run.config.targets}
     for intent in run.open_intents:
+        if intent.get("owner", run.config.owner) != run.config.owner:
+            continue
         resource = str(intent["resource"])
-        now = lines_now(resource, world.states, run.config.owner)
+        now = lines_now(resource, named, run.config.owner)
         if now is not None:
             run.record(
                 "recovered", intent=intent["seq"], resource=resource, result=compared(now, intent), now=list(now)
             )
         elif intent.get("target") not in configured:
-            reason = "its target is no longer in the config; look at the resource by hand"
-            run.record("recovered", intent=intent["seq"], resource=resource, result="unknown", reason=reason)
+            run.notices.append(_left_open(intent))
     run.open_intents = ()
+
+
+def _left_open(intent: Mapping[str, object]) -> str:
+    return (
+        f"{intent['resource']}: what became of the write #{intent['seq']} of {intent.get('at')} (run {intent.get('run')}, "
+        f"target {intent.get('target')}) is not known, and no target of this config reads it. The config that has the "
+        f"target says so at its next run; where none has it any more, look by hand, or put it back for one run"
+    )
 
 
 def compared(now: Sequence[str], intent: Mapping[str, object]) -> str:
@@ -36,7 +50,7 @@ def compared(now: Sequence[str], intent: Mapping[str, object]) -> str:
 
 def lines_now(resource: str, states: Iterable[State], owner: str) -> tuple[str, ...] | None:
     """Return what is ours on a resource or in one of its lists, as intents have it; None if it wasn't read."""
-    for state in states:
+    for state in sorted(states, key=lambda s: s.resource != resource):  # a rule's own state before that of a like name
         if state.resource == resource and not state.listed:
             return observed(state, owner=owner)
         folder, _, name = resource.rpartition("/")

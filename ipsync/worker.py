@@ -18,7 +18,7 @@ from typing import Any
 from ipsync import engine, planfile, providers
 from ipsync.contested import RUNS_BEFORE
 from ipsync.errors import JournalError, PlanFileError, UsageError
-from ipsync.journal import Journal, NullJournal, open_optional
+from ipsync.journal import Journal, NullJournal, OptionalJournal, last_number, open_optional
 from ipsync.model import Config, Feed, Snapshot
 from ipsync.render.json import document
 from ipsync.report import Report
@@ -79,7 +79,9 @@ def apply_once(
         return _copied(config, journal, engine.apply(made, saved, approve=approve))
 
 
-def log_if_writable(config: Config, *, run: str = "", clock: Callable[[], datetime] = now) -> Journal | NullJournal:
+def log_if_writable(
+    config: Config, *, run: str = "", clock: Callable[[], datetime] = now
+) -> OptionalJournal | NullJournal:
     """Open the audit log for what only reads the clouds: where it can't be written, nothing is recorded."""
     return open_optional(config.audit_path, clock=clock, **_identity(config, run or _run_id()))
 
@@ -90,11 +92,12 @@ def _copied(config: Config, journal: Journal, report: Report) -> Report:
         return report
     from ipsync.journal import sinks  # noqa: PLC0415 - brings a cloud's library
 
-    last = int(report.checkpoint.partition(":")[0])
+    data = journal.uncopied()
+    last = last_number(data)
     name = f"{config.owner}/{now():%Y/%m/%d/%H%M%S}-{last:010d}-{report.run}.jsonl"  # sorted, the chain's order
     try:
-        where = sinks.upload(config.audit_objects, name=name, data=journal.uncopied())
-        head = journal.record("copied", object=where)
+        where = sinks.upload(config.audit_objects, name=name, data=data)
+        head = journal.record("copied", object=where, through=last)
     except JournalError as error:
         log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would only frighten
         return replace(report, notices=(*report.notices, str(error)))

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from ipsync.journal.history import last_number
 from ipsync.journal.ocsf import export
+from ipsync.journal.optional import NullJournal, OptionalJournal, open_optional
 from ipsync.journal.show import describe, show
 from ipsync.journal.verify import Verification, verify
-from ipsync.journal.writer import Checkpoint, Journal, NullJournal, open_optional
+from ipsync.journal.writer import Checkpoint, Journal
 
 __all__ = [
     "Checkpoint",
     "Journal",
     "NullJournal",
+    "OptionalJournal",
     "Verification",
     "describe",
     "export",
+    "last_number",
     "open_optional",
     "show",
     "verify",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ipsync.errors import JournalError
@@ -17,12 +17,8 @@ def rotated(path: Path) -> list[Path]:
     Names are compared, never matched as patterns: `[`, `*` and `?` may stand in a path as anything else.
     Raises JournalError where the folder can't be listed: a log with files unseen would begin a second chain.
     """
-    found = []
-    for name in _names(path.parent):
-        first, _, last = name.removeprefix(f"{path.name}.").partition("-")
-        if name.startswith(f"{path.name}.") and _number(first) and _number(last):
-            found.append((int(first), int(last), name))
-    return [path.with_name(name) for _, _, name in sorted(found)]
+    files = [path.with_name(name) for name in _names(path.parent)]
+    return sorted((file for file in files if numbers(path, file)), key=lambda file: numbers(path, file) or (0, 0))
 
 
 def _names(folder: Path) -> list[str]:
@@ -43,18 +39,51 @@ def all_files(path: Path) -> list[Path]:
     return [*rotated(path), *([path] if path.exists() else [])]
 
 
+def numbers(path: Path, file: Path) -> tuple[int, int] | None:
+    """Return the first and the last number in a rotated file's name; None of any other file."""
+    first, _, last = file.name.removeprefix(f"{path.name}.").partition("-")
+    rotated_name = file.name.startswith(f"{path.name}.") and _number(first) and _number(last)
+    return (int(first), int(last)) if rotated_name else None
+
+
+def holding(newest_first: Sequence[Path], seq: int) -> Path | None:
+    """Return which of the log's files, the current one first, holds the record of that number."""
+    for file in newest_first[1:]:
+        first, last = numbers(newest_first[0], file) or (0, 0)
+        if first <= seq <= last:
+            return file
+    return newest_first[0] if newest_first else None
+
+
+def line_at(path: Path, position: int) -> bytes:
+    """Return the line that begins at that byte, without its end."""
+    with path.open("rb") as file:
+        file.seek(position)
+        return file.readline().rstrip(b"\n")
+
+
 def lines_backwards(path: Path) -> Iterator[bytes]:
     """Yield a file's complete lines from the last to the first, reading no more than is asked for."""
+    return (line for _, line in placed_backwards(path))
+
+
+def placed_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield where each complete line begins, and the line, from the last to the first."""
     with path.open("rb") as file:
         position = file.seek(0, os.SEEK_END)
         rest = b""
         while position:
             start = max(0, position - BLOCK)
             file.seek(start)
-            lines = (file.read(position - start) + rest).split(b"\n")
-            position = start
+            block = file.read(position - start) + rest
+            end, position = start + len(block), start
+            lines = block.split(b"\n")
             rest = lines.pop(0) if start else b""
-            yield from (line for line in reversed(lines) if line)
+            for line in reversed(lines):
+                end -= len(line)
+                if line:
+                    yield end, line
+                end -= 1
 
 
 def sync_folder(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Appending to the audit log, durably, in one chain, by one writer.
+"""Appending to the audit log, durably, in one chain, whoever else appends to it.
 
 Every record is on disk before `record` returns. After a failed write or fsync nothing more is recorded in this
 run, and so nothing more is written to a cloud: what the kernel does with dirty pages after a failed fsync is
@@ -11,7 +11,8 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,19 +20,19 @@ from types import TracebackType
 from typing import Self
 
 from ipsync.errors import JournalError
-from ipsync.journal.files import lines_backwards, rotated, sync_folder
-from ipsync.journal.lock import Lock
+from ipsync.journal import history
+from ipsync.journal.files import lines_backwards, numbers, rotated, sync_folder
+from ipsync.journal.lock import Lock, released, taken
+from ipsync.journal.opening import open_log
 from ipsync.journal.record import GENESIS, Record, canonical, fault, seal
+from ipsync.journal.trouble import trouble
 
 log = logging.getLogger(__name__)
 
 MAX_BYTES = 64 * 1024 * 1024
 LOCK_TIMEOUT = 10.0
+"""Seconds to wait for another run, and for another process's append."""
 STDOUT = "-"
-READ_ONLY = {"plan", "check"}
-"""Modes of runs that write to no cloud."""
-UNKNOWN = "unknown"
-"""An outcome that tells nothing: its intent stays open, until a later run has looked what is really there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +55,19 @@ class Author:
 
 
 class Journal:
-    """An open audit log. `pending` holds the intents, of any run, of which nobody knows yet what became of them."""
+    """An open audit log.
 
-    def __init__(self, author: Author, path: Path | None, handle: int, lock: Lock | None) -> None:
-        self._author, self._path, self._handle, self._lock = author, path, handle, lock
+    The log's file is held for each append only, and what others appended meanwhile is taken up first.
+    """
+
+    def __init__(self, author: Author, path: Path | None, handle: int, lock: Lock | None, patience: float) -> None:
+        self._author, self._path, self._handle, self._lock, self._patience = author, path, handle, lock, patience
         self._head = Checkpoint(0, GENESIS)
+        self._size: int | None = None
+        """The file's bytes that the head and the open intents speak of; None: the file is still to be looked at."""
         self._broken = ""
         self._lines: list[bytes] = []
-        self.pending: dict[int, Record] = {}
+        self._open = history.Open()
 
     @classmethod
     def open(  # noqa: PLR0913 - what stands in every record, by name
@@ -75,58 +81,134 @@ class Journal:
         hmac_key: str | None = None,
         max_bytes: int = MAX_BYTES,
         lock_timeout: float = LOCK_TIMEOUT,
+        writes: bool = True,
     ) -> Journal:
-        """Take the lock, mend a torn end, check the last record, and be ready to append.
+        """Mend a torn end, check the last record, and be ready to append.
 
+        A run that `writes` to clouds also takes the lock that keeps other such runs out, until it is closed.
         Raises JournalError if the log is held, can't be written, or its last record doesn't hold.
         """
         author = Author(owner, actor, run, clock, hmac_key)
         if str(path) == STDOUT:
-            return cls(author, None, sys.stdout.fileno(), None)
+            return cls(author, None, sys.stdout.fileno(), None, lock_timeout)
         where = Path(path)
-        lock = Lock(where, run=run, timeout=lock_timeout)
+        lock = Lock(where, run=run, timeout=lock_timeout) if writes else None
         try:
-            return cls._opened(where, author, lock, max_bytes)
-        except OSError as error:
-            lock.release()
-            raise JournalError(f"{where}: {error.strerror}; no audit, no write") from None
+            return cls._opened(where, author, lock, max_bytes, lock_timeout)
         except BaseException:
-            lock.release()
+            if lock:
+                lock.release()
             raise
 
     @classmethod
-    def _opened(cls, path: Path, author: Author, lock: Lock, max_bytes: int) -> Journal:
-        _rotate(path, author, max_bytes)
-        fresh = not path.exists()
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-        journal = cls(author, path, handle, lock)
-        if fresh:
-            sync_folder(path)
-        torn = _cut_torn_end(handle)
-        journal._continue()
-        if torn:
-            journal.record("recovered", torn_bytes=len(torn), torn_sha256=hashlib.sha256(torn).hexdigest())
+    def _opened(cls, path: Path, author: Author, lock: Lock | None, max_bytes: int, patience: float) -> Journal:
+        journal = cls(author, path, open_log(path), lock, patience)
+        try:
+            with journal._turn(path):
+                journal._rotate(path, max_bytes)
+        except BaseException:
+            os.close(journal._handle)
+            raise
         return journal
 
-    def _continue(self) -> None:
+    @property
+    def pending(self) -> dict[int, Record]:
+        """The intents, of any run and any config, of which nobody knows yet what became of them."""
+        return self._open.intents
+
+    # ── one append at a time ─────────────────────────────────────────────────
+
+    @contextmanager
+    def _turn(self, path: Path) -> Iterator[None]:
+        """Hold the file, with the chain taken up where its last writer left it, whoever that was."""
+        try:
+            self._seize(path)
+            try:
+                self._catch_up(path)
+                yield
+            finally:
+                released(self._handle)
+        except OSError as error:
+            raise trouble(path, error) from None
+
+    def _seize(self, path: Path) -> None:
+        """Lock the file that has the log's name now: another run may have rotated ours away."""
+        while True:
+            if not taken(self._handle, path, timeout=self._patience):
+                raise JournalError(f"{path} is being written by another process for more than {self._patience:g} s")
+            if _same(self._handle, path):
+                return
+            fresh = open_log(path)
+            os.close(self._handle)
+            self._handle, self._size = fresh, None
+
+    def _catch_up(self, path: Path) -> None:
+        known, torn = self._head, _cut_torn_end(self._handle)
+        size = os.fstat(self._handle).st_size
+        if self._size is None:
+            self._size = size
+            self._take_up(path)
+            gone = self._head.seq < known.seq
+        else:
+            gone = size < self._size
+            for line in os.pread(self._handle, size - self._size, self._size).splitlines() if not gone else ():
+                self._follow(path, line)
+        if gone:
+            raise JournalError(f"{path}: records #{known.seq} and before were taken away while this run was writing")
+        if torn:
+            self._write("recovered", torn_bytes=len(torn), torn_sha256=hashlib.sha256(torn).hexdigest())
+
+    def _take_up(self, path: Path) -> None:
         """Take up the chain where the last record, in this file or the one before it, left it."""
-        path = self._path
-        assert path is not None  # noqa: S101 - for the type checker: only files continue
-        last = next(lines_backwards(path), None)
-        older = rotated(path)
+        last, older = next(lines_backwards(path), None), rotated(path)
+        self._head = Checkpoint(0, GENESIS)
         if last is not None:
             self._head = _head(path, last, self._author)
         elif older:
             self._head = _head(older[-1], next(lines_backwards(older[-1]), b""), self._author)
-            self.record("rotated", file=older[-1].name, records=_count(older[-1]), head=self._head.hash)
-        self.pending = _pending([path, *reversed(older)])
+        self._open = history.open_intents([path, *reversed(older)])
+        if older and last is None:
+            first, seq = numbers(path, older[-1]) or (0, 0)
+            self._write("rotated", file=older[-1].name, records=seq - first + 1, head=self._head.hash)
+
+    def _follow(self, path: Path, line: bytes) -> None:
+        """Take up one record that another process appended."""
+        record, why = fault(line, key=self._author.key)
+        if why or record.get("prev") != self._head.hash:
+            raise JournalError(f"{path}: a record that another process appended doesn't hold: {why or 'its `prev`'}")
+        self._open.take(record, self._size or 0)
+        self._size = (self._size or 0) + len(line) + 1
+        self._head = Checkpoint(int(record["seq"]), str(record["hash"]))
+
+    def _rotate(self, path: Path, max_bytes: int) -> None:
+        """Rename a file that has grown too large; the next one's first record then names it. Nothing is written over."""
+        if (self._size or 0) < max(max_bytes, 1):
+            return
+        with path.open("rb") as file:
+            first, _ = fault(file.readline(), key=None)  # for its number alone; `audit verify` judges it
+        name = path.with_name(f"{path.name}.{first.get('seq', 0)}-{self._head.seq}")
+        if os.path.lexists(name):
+            log.warning("%s is not rotated, and grows: %s is there already; move that file away", path, name)
+            return
+        path.rename(name)
+        sync_folder(path)
+        self._seize(path)
+        self._catch_up(path)
+
+    # ── records ──────────────────────────────────────────────────────────────
 
     def record(self, event: str, **fields: object) -> Checkpoint:
         """Append one record and return its place; it is on disk when this returns. Raises JournalError."""
         if self._broken:
             raise JournalError(self._broken)
+        if self._path is None:
+            return self._write(event, **fields)
+        with self._turn(self._path):
+            return self._write(event, **fields)
+
+    def _write(self, event: str, **fields: object) -> Checkpoint:
         if event == "run-ended":
-            fields["open"] = sorted(self.pending)
+            fields |= self._open.fields()
         body = {
             "v": 1,
             "seq": self._head.seq + 1,
@@ -141,35 +223,12 @@ class Journal:
         record = seal(body, key=self._author.key)
         line = canonical(record) + b"\n"
         self._append(line)
-        self._lines.append(line)
-        self._head = Checkpoint(record["seq"], record["hash"])
-        _settle(self.pending, record)
-        return self._head
-
-    def runs_before(self, count: int) -> list[list[Record]]:
-        """Return the records of the last runs that could write, newest first, each in order; none on standard output."""
-        runs: list[list[Record]] = []
-        records: list[Record] = []
-        files = [self._path, *reversed(rotated(self._path))] if self._path else []
-        for record in _backwards(files):
-            records.insert(0, record)
-            if record.get("event") == "run-started":
-                runs += [records] if record.get("mode") not in READ_ONLY else []
-                records = []
-            if len(runs) == count:
-                break
-        return runs
-
-    def uncopied(self) -> bytes:
-        """Return the records that no copy holds yet: from the last `copied` one on, which itself came after its copy."""
         if self._path is None:
-            return b"".join(self._lines)
-        found: list[bytes] = []
-        for line in (line for path in [self._path, *reversed(rotated(self._path))] for line in lines_backwards(path)):
-            found.append(line + b"\n")
-            if fault(line, key=self._author.key)[0].get("event") == "copied":
-                break
-        return b"".join(reversed(found))
+            self._lines.append(line)
+        self._open.take(record, self._size or 0)
+        self._size = (self._size or 0) + len(line)
+        self._head = Checkpoint(record["seq"], record["hash"])
+        return self._head
 
     def _append(self, data: bytes) -> None:
         try:
@@ -183,8 +242,23 @@ class Journal:
             self._broken = f"{where}: can't be written: {error.strerror}; no audit, no write: this run ends here"
             raise JournalError(self._broken) from None
 
+    # ── what was written before ──────────────────────────────────────────────
+
+    def runs_before(self, count: int) -> list[list[Record]]:
+        """Return the records of the last runs that could write, newest first, each in order; none on standard output."""
+        return history.runs_before(self._files(), count)
+
+    def uncopied(self) -> bytes:
+        """Return the records that no copy holds yet: those after the one that the last `copied` record names."""
+        if self._path is None:
+            return b"".join(self._lines)
+        return history.uncopied(self._files())
+
+    def _files(self) -> list[Path]:
+        return [self._path, *reversed(rotated(self._path))] if self._path else []
+
     def close(self) -> None:
-        """Close the file and let the next writer in."""
+        """Close the file and let the next run in."""
         if self._path is not None:
             os.close(self._handle)
         if self._lock:
@@ -199,63 +273,11 @@ class Journal:
         self.close()
 
 
-class NullJournal:
-    """Records nothing: for a plan where the log can't be written, which needs none."""
-
-    pending: Mapping[int, Record] = {}
-
-    def record(self, event: str, **fields: object) -> Checkpoint:
-        """Do nothing."""
-        del event, fields
-        return Checkpoint(0, GENESIS)
-
-    def runs_before(self, count: int) -> list[list[Record]]:
-        """Know of no run."""
-        del count
-        return []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing to close."""
-
-
-def open_optional(
-    path: str | Path,
-    *,
-    owner: str,
-    actor: str,
-    run: str,
-    clock: Callable[[], datetime],
-    hmac_key: str | None = None,
-) -> Journal | NullJournal:
-    """Open the log for a command that only reads the clouds: it records itself where it can."""
-    if str(path) == STDOUT:
-        return NullJournal()  # standard output is the report's
+def _same(handle: int, path: Path) -> bool:
     try:
-        return Journal.open(path, owner=owner, actor=actor, run=run, clock=clock, hmac_key=hmac_key, lock_timeout=0)
-    except JournalError as error:
-        log.warning("this run is not recorded, and needn't be: %s", error)
-        return NullJournal()
-
-
-# ── taking up an existing log ────────────────────────────────────────────────
-
-
-def _rotate(path: Path, author: Author, max_bytes: int) -> None:
-    """Rename a file that has grown too large; the next one's first record then names it. Nothing is written over."""
-    if not path.exists() or path.stat().st_size < max_bytes:
-        return
-    with path.open("rb") as file:
-        first, _ = fault(file.readline(), key=None)  # for its number alone; `audit verify` judges it
-    last = _head(path, next(lines_backwards(path), b""), author)
-    name = path.with_name(f"{path.name}.{first.get('seq', 0)}-{last.seq}")
-    if os.path.lexists(name):
-        log.warning("%s is not rotated, and grows: %s is there already; move that file away", path, name)
-        return
-    path.rename(name)
-    sync_folder(path)
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _cut_torn_end(handle: int) -> bytes:
@@ -285,46 +307,3 @@ def _head(path: Path, line: bytes, author: Author) -> Checkpoint:
             f"See `ipsync audit verify`; move the file away to begin a new log"
         )
     return Checkpoint(int(record["seq"]), str(record["hash"]))
-
-
-def _count(path: Path) -> int:
-    with path.open("rb") as file:
-        return sum(1 for _ in file)
-
-
-def _settle(pending: dict[int, Record], record: Record) -> None:
-    if record["event"] == "intent":
-        pending[int(record["seq"])] = record
-    elif _settles(record):
-        pending.pop(int(record.get("intent", 0)), None)
-
-
-def _settles(record: Record) -> bool:
-    """Tell whether a record ends an intent. What a later run couldn't find out, none will: that ends it too."""
-    event = record.get("event")
-    return event == "recovered" or (event == "outcome" and record.get("result") != UNKNOWN)
-
-
-def _pending(newest_first: list[Path]) -> dict[int, Record]:
-    """Return the intents that nothing settled, reading back only to the last `run-ended`, which lists older ones."""
-    intents: dict[int, Record] = {}
-    settled: set[int] = set()
-    wanted: set[int] | None = None
-    for record in _backwards(newest_first):
-        seq = int(record.get("seq", 0))
-        if _settles(record):
-            settled.add(int(record.get("intent", 0)))
-        elif record.get("event") == "intent" and (wanted is None or seq in wanted):
-            intents[seq] = record
-            (wanted or set()).discard(seq)
-        elif record.get("event") == "run-ended" and wanted is None:
-            wanted = set(record.get("open", ()))
-        if wanted is not None and not wanted - settled:
-            break
-    return {seq: record for seq, record in sorted(intents.items()) if seq not in settled}
-
-
-def _backwards(newest_first: list[Path]) -> Iterator[Record]:
-    for path in newest_first:
-        for line in lines_backwards(path):
-            yield fault(line, key=None)[0]

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsync.errors import JournalError, UsageError
-from ipsync.journal import Checkpoint, Journal, NullJournal, Verification, describe, open_optional, show, verify
+from ipsync.journal import Journal, NullJournal, Verification, describe, last_number, open_optional, show, verify
 from ipsync.journal.files import all_files, lines_backwards, rotated
 from ipsync.journal.record import canonical, seal
 
@@ -530,7 +530,7 @@ def test_a_plan_needs_no_log(tmp_path, path, caplog):
         assert journal.record("plan").seq == 0
     (said,) = caplog.messages
     assert said.startswith(
-        f"this run is not recorded, and needn't be: {tmp_path / 'missing' / 'a.jsonl'}.lock: can't be"
+        f"this run is not recorded, and needn't be: {tmp_path / 'missing' / 'a.jsonl'}: can't be made"
     )
     with open_optional(path, hmac_key="secret", **options) as journal:
         assert journal.record("plan").seq == 1
@@ -539,12 +539,131 @@ def test_a_plan_needs_no_log(tmp_path, path, caplog):
     assert (record["owner"], record["actor"], record["run"], record["at"]) == ("a", "b", "c", "2026-01-31T09:00:00Z")
 
 
-def test_a_plan_does_not_wait_for_the_log(path):
-    options = {"owner": "a", "actor": "b", "run": "c", "clock": lambda: AT}
-    with opened(path):
-        began = time.monotonic()
-        assert open_optional(path, **options).record("plan") == Checkpoint(0, "0" * 64)
-        assert time.monotonic() - began < 0.5
+PLAN = {"owner": "a", "actor": "b", "run": "p", "clock": lambda: AT}
+
+
+def test_a_plan_keeps_no_sync_waiting_and_waits_for_none(path):
+    """A plan that waits for a feed held the log: a scheduled sync that started meanwhile failed after 10 seconds."""
+    with open_optional(path, **PLAN) as plan:
+        assert plan.record("run-started", mode="plan").seq == 1
+        with opened(path, lock_timeout=0) as sync:
+            assert sync.record("run-started", mode="sync").seq == 2
+            assert plan.record("plan").seq == 3
+            assert sync.record("run-ended").seq == 4
+        assert plan.record("run-ended").seq == 5
+    assert verify(path).records == 5
+
+
+def test_a_plan_amid_a_sync_hides_none_of_its_open_intents(path):
+    with open_optional(path, **PLAN) as plan:
+        plan.record("run-started", mode="plan")
+        with opened(path) as sync:
+            sync.record("run-started", mode="sync")
+            done, lost = sync.record("intent").seq, sync.record("intent").seq
+            sync.record("outcome", intent=done, result="applied")
+        plan.record("run-ended")
+    assert json.loads(path.read_bytes().splitlines()[-1])["open"] == [lost]
+    with opened(path) as journal:
+        assert list(journal.pending) == [lost]
+        runs = journal.runs_before(9)
+        assert [[r["event"] for r in run] for run in runs] == [["run-started", "intent", "intent", "outcome"]]
+
+
+def test_two_runs_that_write_never_overlap(path):
+    with opened(path, run="first"), pytest.raises(JournalError, match="held by run first"):
+        opened(path, lock_timeout=0)
+
+
+HAMMER = (
+    "import sys; from datetime import UTC, datetime; from ipsync.journal import Journal\n"
+    "for _ in range(10):\n"
+    "    with Journal.open(sys.argv[1], owner='a', actor='b', run=sys.argv[2], clock=lambda: datetime.now(UTC),\n"
+    "                      writes=False, max_bytes=4000) as journal:\n"
+    "        for _ in range(5): journal.record('feed')"
+)
+
+
+def test_processes_that_append_and_rotate_at_once_make_one_chain(path):
+    runs = [subprocess.Popen([sys.executable, "-c", HAMMER, str(path), f"r{i}"]) for i in range(4)]
+    assert [run.wait() for run in runs] == [0] * 4
+    found = verify(path)
+    assert found.ok, found.problem
+    assert [sum(r["run"] == f"r{i}" and r["event"] == "feed" for r in show(path)) for i in range(4)] == [50] * 4
+    assert len(rotated(path)) > 3
+
+
+def test_a_plan_rotates_the_log_of_a_sync_that_goes_on(path):
+    with opened(path) as sync:
+        left = sync.record("intent", resource="r").seq
+        with Journal.open(path, **PLAN, writes=False, max_bytes=1) as plan:
+            plan.record("plan")
+        sync.record("run-ended")
+        assert list(sync.pending) == [left]
+    assert [p.name for p in rotated(path)] == ["audit.jsonl.1-1"]
+    assert [r["event"] for r in show(path)] == ["intent", "rotated", "plan", "run-ended"]
+    assert verify(path).ok
+
+
+def test_a_torn_record_of_a_plan_that_was_killed_is_cut_off_by_the_sync(path):
+    with opened(path) as sync:
+        sync.record("run-started")
+        with path.open("ab") as file:
+            file.write(b'{"half')
+        sync.record("run-ended")
+    assert [r["event"] for r in show(path)] == ["run-started", "recovered", "run-ended"]
+    assert verify(path).ok
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        (lambda path: path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:1])), "were taken away"),
+        (lambda path: path.rename(path.with_name("old")), "were taken away"),
+        (lambda path: path.write_bytes(path.read_bytes() + b"{}\n"), "it is not a record"),
+        (lambda path: path.write_bytes(path.read_bytes() + path.read_bytes().splitlines()[0] + b"\n"), "its `prev`"),
+    ],
+    ids=["its end cut off", "moved away", "not a record", "a record of elsewhere"],
+)
+def test_a_log_that_is_changed_under_a_run_ends_it(path, harm, said):
+    with opened(path) as sync:
+        sync.record("run-started")
+        sync.record("feed")
+        harm(path)
+        with pytest.raises(JournalError, match=f"^{path}: .*{said}"):
+            sync.record("intent")
+
+
+def test_a_file_that_stays_locked_is_named(path):
+    with opened(path, lock_timeout=0) as sync, path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(JournalError, match=f"^{path} is being written by another process for more than 0 s"):
+            sync.record("intent")
+
+
+def test_a_plan_whose_record_can_t_be_written_goes_on_without(path, caplog, monkeypatch):
+    def full(_fd):
+        raise OSError(28, "No space left on device")
+
+    with open_optional(path, **PLAN) as plan:
+        assert plan.record("run-started", mode="plan").seq == 1
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "fsync", full)
+            assert plan.record("plan").seq == 0
+        assert plan.record("run-ended").seq == 0
+        assert plan.runs_before(1) == []
+    (said,) = caplog.messages
+    assert said.startswith(f"the rest of this run is not recorded, and needn't be: {path}: can't be written: No space")
+
+
+def test_what_a_plan_appends_between_a_copy_and_its_record_is_in_the_next_copy(path):
+    with opened(path) as sync:
+        sync.record("run-ended")
+        copy = sync.uncopied()
+        with open_optional(path, **PLAN) as plan:
+            plan.record("run-started", mode="plan")
+        sync.record("copied", object="s3://audit/1", through=last_number(copy))
+    with opened(path) as sync:
+        assert [json.loads(line)["event"] for line in sync.uncopied().splitlines()] == ["run-started", "copied"]
 
 
 def test_standard_output_gets_the_same_lines(capfd):

@@ -32,19 +32,34 @@ def _opened(path: Path, log_path: Path, flags: int, mode: int, *, durable: bool 
     try:
         return os.open(path, flags)
     except FileNotFoundError:
-        pass
+        return _made(path, log_path, flags, mode, durable=durable)
     except OSError as error:
         raise trouble(path, error) from None
+
+
+def _made(path: Path, log_path: Path, flags: int, mode: int, *, durable: bool) -> int:
     try:
         handle = os.open(path, flags | os.O_CREAT | os.O_EXCL, mode)
-    except FileExistsError:  # another run was faster, or it is a link to what isn't there yet
-        return os.open(path, flags | os.O_CREAT, mode)
+    except FileExistsError:
+        return _there_by_now(path, flags | os.O_CREAT, mode)
     except OSError as error:
         raise trouble(path, error, "can't be made") from None
-    _give(handle, path, log_path)
-    if durable:
-        sync_folder(path)
+    try:
+        _give(handle, path, log_path)
+        if durable:
+            sync_folder(path)
+    except OSError as error:
+        os.close(handle)
+        raise trouble(path.parent, error, "can't be made durable") from None
     return handle
+
+
+def _there_by_now(path: Path, flags: int, mode: int) -> int:
+    """Open what another run has just made, or what a link points to and isn't there yet."""
+    try:
+        return os.open(path, flags, mode)
+    except OSError as error:
+        raise trouble(path, error) from None
 
 
 def _give(handle: int, path: Path, log_path: Path) -> None:
@@ -56,6 +71,14 @@ def _give(handle: int, path: Path, log_path: Path) -> None:
         os.fchown(handle, owner.st_uid, owner.st_gid)
     except OSError as error:  # a container's root without CAP_CHOWN
         log.warning("%s now belongs to root, and user %d can't write it: %s", path, owner.st_uid, error.strerror)
+
+
+def _root_in_another_s_folder(path: Path) -> bool:
+    """Tell whether somebody else could have aimed a link of the log's name at a file of root's."""
+    try:
+        return os.geteuid() == ROOT and path.parent.stat().st_uid != ROOT
+    except OSError:
+        return False  # opening the log says what is wrong with the folder
 
 
 def _owner(path: Path) -> os.stat_result | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
+import getpass
 import hashlib
 import json
 import os
+import pwd
 import resource
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from datetime import UTC, datetime
@@ -21,7 +25,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsync.errors import JournalError, UsageError
-from ipsync.journal import Journal, NullJournal, Verification, describe, last_number, open_optional, show, verify
+from ipsync.journal import (
+    Checkpoint,
+    Journal,
+    NullJournal,
+    Verification,
+    describe,
+    history,
+    last_number,
+    open_optional,
+    show,
+    verify,
+)
 from ipsync.journal.files import all_files, lines_backwards, rotated
 from ipsync.journal.record import canonical, seal
 
@@ -821,6 +836,214 @@ def test_lines_backwards_are_the_lines_backwards(tmp_path_factory, lines, block)
         assert list(lines_backwards(path)) == lines[::-1]
     finally:
         files.BLOCK = before
+
+
+# ── what the system refuses is said in a sentence ────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.ENOLCK, r" \(its file system doesn't lock files: put audit.path on a local disk. On NFS"),
+        (errno.EOPNOTSUPP, r" \(its file system doesn't lock files"),
+        (errno.ENOSYS, r" \(its file system doesn't lock files"),
+        (errno.EIO, r" \(its file system doesn't lock files"),
+        (errno.ENOMEM, "; nothing was written"),
+    ],
+)
+def test_a_file_system_that_locks_nothing_is_named_and_what_helps(path, monkeypatch, caplog, code, remedy):
+    def refuse(_handle, _operation):
+        raise OSError(code, os.strerror(code))
+
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(JournalError, match=f"^{path}.lock: can't be locked: {os.strerror(code)}{remedy}"):
+        opened(path)
+    with open_optional(path, **PLAN) as plan:
+        assert plan.record("plan").seq == 0
+    assert f"{path}: can't be locked: {os.strerror(code)}" in caplog.text
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+@pytest.mark.parametrize("victim", ["audit.jsonl", "audit.jsonl.lock"])
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        (errno.EROFS, "mount it writable, or name a file elsewhere in audit.path"),
+        (errno.ENOSPC, "free some space there, or name another file in audit.path"),
+        (errno.EDQUOT, "free some of that user's quota"),
+        (errno.ELOOP, "name the file itself in audit.path"),
+        (errno.EACCES, "belongs to root, who may not write it"),
+        (errno.EMFILE, "; nothing was written"),
+    ],
+)
+@pytest.mark.parametrize("there", [True, False])
+def test_what_can_t_be_opened_or_made_is_named_and_what_helps(path, monkeypatch, victim, code, remedy, there):
+    real = os.open
+    if there:
+        filled(path)
+
+    def refuse(name, flags, mode=0o777):
+        if Path(name).name == victim and (there or flags & os.O_CREAT):
+            raise OSError(code, os.strerror(code))
+        return real(name, flags, mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    how = "opened" if there else "made"
+    with pytest.raises(JournalError) as caught:
+        opened(path)
+    said = str(caught.value)
+    assert said.startswith(f"{path.with_name(victim)}: can't be {how}: {os.strerror(code)}")
+    assert remedy.replace("root", getpass.getuser()) in said
+
+
+def test_a_link_to_what_is_not_there_is_said(path):
+    path.symlink_to("missing/audit.jsonl")
+    with pytest.raises(JournalError, match=f"^{path}: can't be opened: No such file"):
+        opened(path)
+
+
+# ── root among other users ───────────────────────────────────────────────────
+
+SERVICE = 65534
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files of another user's")
+
+
+def as_service(path: Path) -> str:
+    """Make one pass as the service's user, and return what it complained of."""
+    code = (
+        "import os, sys; from datetime import UTC, datetime; from ipsync.journal import Journal\n"
+        f"os.setgroups([]); os.setgid({SERVICE}); os.setuid({SERVICE})\n"
+        "with Journal.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC)) as j:\n"
+        "    j.record('run-started', mode='sync')"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
+    return done.stderr
+
+
+@pytest.fixture
+def service_log():
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        Path(name).chmod(0o755)
+        folder = Path(name) / "log"
+        folder.mkdir(0o700)
+        os.chown(folder, SERVICE, SERVICE)
+        yield folder / "audit.jsonl"
+
+
+@as_root
+@pytest.mark.parametrize("first", [True, False], ids=["root first", "the service first"])
+@pytest.mark.parametrize("writes", [True, False], ids=["sync", "plan"])
+def test_what_root_makes_belongs_to_the_log_s_user(service_log, first, writes):
+    """A plan run as root left files of root's, and the service's next run couldn't open them."""
+    if not first:
+        assert as_service(service_log) == ""
+    for _ in range(2):
+        with Journal.open(service_log, **PLAN, max_bytes=1, writes=writes) as journal:
+            journal.record("run-started", mode="plan")
+    assert as_service(service_log) == ""
+    assert {f.stat().st_uid for f in service_log.parent.iterdir()} == {SERVICE}
+    assert len(rotated(service_log)) == (1 if first else 2)
+    assert verify(service_log).ok
+
+
+@as_root
+@pytest.mark.parametrize("name", ["audit.jsonl", "audit.jsonl.lock"])
+def test_root_follows_no_link_that_another_user_made(service_log, tmp_path, name):
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"half a line")
+    link = service_log.with_name(name)
+    link.symlink_to(precious)
+    with pytest.raises(JournalError, match=f"^{link}: can't be opened: .*it is a symbolic link"):
+        opened(service_log)
+    assert precious.read_bytes() == b"half a line"
+
+
+@as_root
+def test_a_link_in_one_s_own_folder_is_followed(path, tmp_path):
+    path.symlink_to(tmp_path / "real.jsonl")
+    filled(path)
+    assert verify(tmp_path / "real.jsonl").records == 4
+
+
+@as_root
+def test_who_owns_what_can_t_be_written_is_said(service_log):
+    service_log.touch(0o600)
+    said = as_service(service_log)
+    me, service = getpass.getuser(), pwd.getpwuid(SERVICE).pw_name
+    assert f"{service_log}: can't be opened: Permission denied ({service_log} belongs to {me}, and this runs as" in said
+    assert f"run it as {me} (sudo -u {me} …), or give it back (chown {service})" in said
+
+
+# ── a long log costs no more than a short one ────────────────────────────────
+
+
+def many_plans(path: Path, number: int, *, head: Checkpoint, **ended: object) -> None:
+    """Append runs that planned, as they are after years, without waiting for the disk."""
+    events = (("run-started", {"mode": "plan"}), ("plan", {"id": f"sha256:{'0' * 64}"}), ("run-ended", ended))
+    seq, prev, lines = head.seq, head.hash, []
+    for n in range(number):
+        for event, fields in events:
+            seq += 1
+            common = {"v": 1, "at": "2026-01-31T09:00:00Z", "owner": "acme", "actor": "me@host", "run": f"p{n}"}
+            record = seal({**common, "seq": seq, "prev": prev, "event": event, **fields}, key=None)
+            prev = record["hash"]
+            lines.append(canonical(record) + b"\n")
+    with path.open("ab") as file:
+        file.write(b"".join(lines))
+
+
+def bytes_read() -> int:
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.fixture
+def long(path):
+    """A log of 36,000 records and 10 MiB, all plans but for one sync at its beginning, which left something open."""
+    with opened(path) as journal:
+        journal.record("run-started", mode="sync")
+        where = path.stat().st_size
+        journal.record("intent", resource="r", target="web")
+        head = journal.record("run-ended", mode="sync", targets=[])
+    many_plans(path, 12_000, head=head, open=[2], open_at=[where])
+    assert path.stat().st_size > 10 * 2**20
+    return path
+
+
+def test_opening_a_long_log_reads_its_end_alone_whatever_is_open(long):
+    before = bytes_read()
+    with opened(long, run="r2") as journal:
+        assert list(journal.pending) == [2]
+        journal.record("run-ended")
+    assert bytes_read() - before < 500_000
+    with opened(long, run="r3", max_bytes=1) as journal:
+        assert list(journal.pending) == [2], "it stands in a rotated file now"
+        journal.record("run-ended")
+    before = bytes_read()
+    with opened(long, run="r4") as journal:
+        assert list(journal.pending) == [2]
+    assert bytes_read() - before < 500_000
+    assert verify(long).ok
+
+
+def test_the_runs_before_are_looked_for_in_the_end_of_a_long_log(long):
+    """A million plans: each plan read all of them, for 24 seconds, to find three syncs."""
+    with opened(long) as journal:
+        before = bytes_read()
+        assert journal.runs_before(3) == []
+        assert bytes_read() - before < 5 * 2**20
+
+
+@pytest.mark.parametrize("places", [{}, {"open_at": [1]}, {"open_at": [10**9]}, {"open_at": []}])
+def test_an_open_intent_whose_place_is_not_told_rightly_is_searched_for(path, places, monkeypatch):
+    with opened(path) as journal:
+        journal.record("run-started", mode="sync")
+        left = journal.record("intent", resource="r", target="web").seq
+        journal.record("run-ended", mode="sync", targets=[])
+        monkeypatch.setattr(history.Open, "fields", lambda _self: {"open": [left], **places})
+        journal.record("run-ended", mode="plan", targets=[])
+    with opened(path) as journal:
+        assert list(journal.pending) == [left]
 
 
 # ── reading ──────────────────────────────────────────────────────────────────

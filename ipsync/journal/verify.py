@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ipsync.errors import UsageError
 from ipsync.journal.files import all_files
 from ipsync.journal.record import GENESIS, Record, fault
+
+SHORTEST = 8
+"""Hexadecimal digits of a checkpoint's hash that are enough: as many as people write of a commit's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +26,14 @@ class Verification:
 
 
 def verify(path: Path, *, anchor: str | None = None, hmac_key: str | None = None) -> Verification:
-    """Read the whole log, rotated files first, and check every record against the one before it."""
+    """Read the whole log, rotated files first, and check every record against the one before it.
+
+    `anchor` is a checkpoint, SEQ:HASH, of whose hash the first 8 digits are enough. Raises UsageError where it is none.
+    """
+    wanted = _anchor(anchor) if anchor is not None else None
     if not all_files(path):
         return Verification(ok=False, records=0, head="", problem="there is no audit log here")
-    wanted, _, wanted_hash = (anchor or "").partition(":")
-    prev, seq, anchored = GENESIS, 0, not anchor
+    prev, seq, anchored = GENESIS, 0, ""
     for where, line in _lines(path):
         record, why = fault(line.rstrip(b"\n"), key=hmac_key)
         why = why or _misplaced(record, prev, seq)
@@ -34,11 +42,30 @@ def verify(path: Path, *, anchor: str | None = None, hmac_key: str | None = None
         if why:
             return Verification(ok=False, records=seq, head=f"{seq}:{prev}", problem=f"{where}: {why}")
         prev, seq = record["hash"], record["seq"]
-        anchored = anchored or (str(seq) == wanted and prev == wanted_hash)
-    if not anchored:
-        text = f"the anchor {anchor} is no record of this log: its end was cut off, or it is another log"
+        anchored = prev if wanted and seq == wanted[0] else anchored
+    if wanted and not (anchored and anchored.startswith(wanted[1])):
+        text = f"the anchor {anchor} is no record of this log: {_unanchored(wanted[0], seq, anchored)}"
         return Verification(ok=False, records=seq, head=f"{seq}:{prev}", problem=text)
     return Verification(ok=True, records=seq, head=f"{seq}:{prev}")
+
+
+def _anchor(text: str) -> tuple[int, str]:
+    """Read SEQ:HASH. A guess at less than 8 digits of a hash would soon be right, so less proves nothing."""
+    found = re.fullmatch(rf"([0-9]{{1,16}}):([0-9a-f]{{{SHORTEST},64}})", text.strip().rstrip(".…").lower(), re.ASCII)
+    if not found or int(found[1]) == 0:
+        raise UsageError(
+            f"--anchor {text}: not a checkpoint; write it as a run printed it, SEQ:HASH, like 29:d8256b2b…: "
+            f"a record's number, and its hash or at least the first {SHORTEST} hexadecimal digits of it"
+        )
+    return int(found[1]), found[2]
+
+
+def _unanchored(wanted: int, last: int, found: str) -> str:
+    if wanted > last:
+        return f"it ends at {last}; its end was cut off, or it is another log"
+    return (
+        f"the hash of record {wanted} begins with {found[:SHORTEST]}; the chain was computed anew, or it is another log"
+    )
 
 
 def _misplaced(record: Record, prev: str, seq: int) -> str:

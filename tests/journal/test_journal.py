@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pwd
+import re
 import resource
 import socket
 import subprocess
@@ -225,13 +226,38 @@ def test_no_log_is_no_proof(path):
     assert verify(path) == Verification(ok=False, records=0, head="", problem="there is no audit log here")
 
 
-def test_an_anchor_is_any_record_and_the_whole_of_it(path):
+def test_an_anchor_is_any_record_of_the_log(path):
     hashes = [json.loads(line)["hash"] for line in filled(path)]
     assert verify(path, anchor=f"2:{hashes[1]}") == Verification(ok=True, records=4, head=f"4:{hashes[3]}")
-    for wrong in (f"2:{hashes[2]}", f"5:{hashes[3]}", "2", f"2:{hashes[1]}:"):
+    for wrong, why in ((f"2:{hashes[2]}", f"of record 2 begins with {hashes[1][:8]}"), (f"5:{hashes[3]}", "ends at 4")):
         found = verify(path, anchor=wrong)
         assert (found.ok, found.records, found.head) == (False, 4, f"4:{hashes[3]}")
-        assert f"the anchor {wrong} is no record of this log" in found.problem
+        assert f"the anchor {wrong} is no record of this log: " in found.problem
+        assert why in found.problem
+
+
+@pytest.mark.parametrize("digits", [8, 9, 16, 63, 64])
+def test_the_first_eight_digits_of_an_anchor_s_hash_are_enough(path, digits):
+    """The README shows a shortened anchor, and that raised a false alarm of tampering."""
+    lines = filled(path)
+    seq, _, text = verify(path).head.partition(":")
+    for anchor in (f"{seq}:{text[:digits]}", f" {seq}:{text[:digits].upper()}\n", f"{seq}:{text[:digits]}…"):
+        assert verify(path, anchor=anchor).ok
+    wrong = "0" if text[digits - 1] != "0" else "1"
+    assert not verify(path, anchor=f"{seq}:{text[: digits - 1]}{wrong}").ok
+    path.write_bytes(b"".join(lines[:-1]))
+    assert "cut off" in verify(path, anchor=f"{seq}:{text[:digits]}").problem
+
+
+@pytest.mark.parametrize(
+    "anchor",
+    ["", ":", "2", "2:", "2:1234567", f"2:{'a' * 65}", f"2:{'a' * 64}:", "x:12345678", "812:5c1e…", "2:1234567g",
+     "-2:12345678", "²:12345678", "0:00000000", "2 12345678", f"{'9' * 17}:12345678"],
+)  # fmt: skip
+def test_what_is_no_anchor_is_refused_and_no_alarm(path, anchor):
+    filled(path)
+    with pytest.raises(UsageError, match=f"^--anchor {re.escape(anchor)}: not a checkpoint"):
+        verify(path, anchor=anchor)
 
 
 # ── crashes ──────────────────────────────────────────────────────────────────

@@ -5,8 +5,9 @@ from __future__ import annotations
 from ipsync.journal.history import last_number
 from ipsync.journal.ocsf import export
 from ipsync.journal.optional import NullJournal, OptionalJournal, open_optional
-from ipsync.journal.show import describe, show
+from ipsync.journal.show import explained, show
 from ipsync.journal.verify import Verification, verify
+from ipsync.journal.words import describe
 from ipsync.journal.writer import Checkpoint, Journal
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "OptionalJournal",
     "Verification",
     "describe",
+    "explained",
     "export",
     "last_number",
     "open_optional",

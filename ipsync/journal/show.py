@@ -1,16 +1,28 @@
-"""Reading the log: which records, and how a person reads one."""
+"""Reading the log: which records, and what belongs to them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from ipsync.errors import UsageError
+from ipsync.errors import JournalError, UsageError
 from ipsync.journal.files import all_files
 from ipsync.journal.record import Record
+from ipsync.journal.times import FIRST, LAST, instant, span
+from ipsync.journal.words import added, marked, taken, texts
+
+log = logging.getLogger(__name__)
+
+EVENTS = (
+    *("run-started", "feed", "plan", "approval", "intent", "outcome", "recovered", "run-ended", "rotated", "copied"),
+    *("verification", "wave", "notified", "adopted", "released", "rolled-back"),
+)
+"""Every kind of record there is (contract, section 6)."""
 
 
 def show(  # noqa: PLR0913 - filters, by name
@@ -23,33 +35,106 @@ def show(  # noqa: PLR0913 - filters, by name
     until: str | None = None,
     event: str | None = None,
 ) -> Iterator[Record]:
-    """Yield the records that fit every filter. Times are as in the log, or any beginning of one (a date)."""
-    wanted = _network(address) if address else None
+    """Yield the records that fit every filter, as they stand in the log.
+
+    `since` and `until` are times as people write them (times.py), both inclusive. Raises UsageError for a filter
+    that can't be meant, JournalError where there is no log or it can't be read.
+    """
+    fits = _filter(run=run, target=target, address=address, since=since, until=until, event=event)
+    return (record for record in _records(path) if fits(record))
+
+
+def explained(path: Path, **filters: str | None) -> Iterator[Record]:
+    """Yield the same records, each intent with the `approvals` that held in its run and its `outcomes`.
+
+    That answers who let something in, why, and whether it worked, although the other records fit no filter. An
+    outcome may stand anywhere behind its intent (a later run recovers it), so the whole log is read first.
+    """
+    if all(filters.get(name) is None for name in ("target", "address", "event")):
+        yield from show(path, **filters)
+        return
+    fits = _filter(**filters)
+    found: list[Record] = []
+    intents: dict[object, Record] = {}
+    approvals: dict[object, list[Record]] = {}
     for record in _records(path):
-        at = str(record.get("at", ""))
-        if (run and record.get("run") != run) or (event and record.get("event") != event):
-            continue
-        if (since and at < since) or (until and at[: len(until)] > until):
-            continue
-        if (target and not _names(record, target)) or (wanted and not _holds(record, wanted)):
-            continue
-        yield record
-
-
-def describe(record: Mapping[str, Any]) -> str:
-    """Return one line for a person: when, which run, what."""
-    words = _WORDS.get(str(record.get("event")), _plain)(record)
-    return f"{record.get('at')}  {record.get('run')}  #{record.get('seq')}  {words}"
+        event, number = record.get("event"), record.get("intent")
+        if event == "approval" and record.get("holds"):
+            approvals.setdefault(record.get("run"), []).append(record)
+        if event in {"outcome", "recovered"} and number in intents:
+            intents[number]["outcomes"].append(record)
+        fitting = fits(record)
+        if event == "intent":
+            intents.pop(record.get("seq"), None)  # logs of several runs in one file may count anew
+        if event == "intent" and fitting:
+            record |= {"approvals": list(approvals.get(record.get("run"), ())), "outcomes": []}
+            intents[record.get("seq")] = record
+        found += [record] if fitting else []
+    yield from found
 
 
 def _records(path: Path) -> Iterator[Record]:
-    for file in all_files(path):
+    files = all_files(path)
+    if not files:
+        raise JournalError(
+            f"{path}: there is no audit log here; name another with --path, or with -c the config that has it"
+        )
+    damaged = 0
+    for file in files:
+        for line in _lines(file):
+            record = _record(line)
+            damaged += record is None
+            if record is not None:
+                yield record
+    if damaged:
+        log.warning("%s: %d lines can't be read as records; `ipsync audit verify` names the first", path, damaged)
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    try:
         with file.open("rb") as lines:
-            for line in lines:
-                try:
-                    yield dict(json.loads(line))
-                except ValueError:
-                    continue  # a torn or damaged line: `audit verify` names it
+            yield from lines
+    except OSError as error:
+        raise JournalError(f"{file}: the audit log can't be read: {error.strerror}") from error
+
+
+def _record(line: bytes) -> Record | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
+
+
+# ── filters ──────────────────────────────────────────────────────────────────
+
+
+def _filter(**asked: str | None) -> Callable[[Record], bool]:
+    """Check the filters at once, before anything is read, and return what tells whether a record fits them all."""
+    run, target, event = asked.get("run"), asked.get("target"), asked.get("event")
+    wanted = _network(address) if (address := asked.get("address")) is not None else None
+    if event is not None and event not in EVENTS:
+        raise UsageError(f"--event {event}: no such kind of record; there are: {', '.join(EVENTS)}")
+    during = _period(asked.get("since"), asked.get("until"))
+    return lambda record: (
+        (run is None or record.get("run") == run)
+        and (event is None or record.get("event") == event)
+        and during(record)
+        and (target is None or _names(record, target))
+        and (wanted is None or _holds(record, wanted))
+    )
+
+
+def _period(since: str | None, until: str | None) -> Callable[[Record], bool]:
+    """Return what tells whether a record lies between the two, both included; one without a time lies in no period."""
+    if since is None and until is None:
+        return lambda _record: True
+    now = datetime.now(UTC)
+    first = FIRST if since is None else span("--since", since, now=now)[0]
+    behind = LAST if until is None else span("--until", until, now=now)[1]
+    if first >= behind:
+        raise UsageError(f"--since {since} is later than --until {until}: no record can lie between them")
+    return lambda record: (at := instant(record.get("at"))) is not None and first <= at < behind
 
 
 def _network(text: str) -> Any:
@@ -61,15 +146,13 @@ def _network(text: str) -> Any:
 
 def _names(record: Mapping[str, Any], target: str) -> bool:
     listed = record.get("targets") or record.get("verdicts") or ()
-    return record.get("target") == target or any(item.get("target") == target for item in listed)
+    named = record.get("target") == target or any(item.get("target") == target for item in listed)
+    return named or any(target in marked(line) for line in (*added(record), *taken(record)))
 
 
 def _holds(record: Mapping[str, Any], wanted: Any) -> bool:
-    if record.get("event") == "intent":
-        texts = set(record.get("before", ())) ^ set(record.get("after", ()))
-    else:
-        texts = set(record.get("now", ()))
-    return any(_inside(text.split(" ")[0], wanted) for text in texts)
+    lines = (*added(record), *taken(record)) if record.get("event") == "intent" else texts(record, "now")
+    return any(_inside(line.split(" ")[0], wanted) for line in lines)
 
 
 def _inside(text: str, wanted: Any) -> bool:
@@ -78,79 +161,3 @@ def _inside(text: str, wanted: Any) -> bool:
     except ValueError:
         return False
     return held.version == wanted.version and (wanted.subnet_of(held) or held.subnet_of(wanted))
-
-
-# ── words ────────────────────────────────────────────────────────────────────
-
-
-def _intent(record: Mapping[str, Any]) -> str:
-    before, after = record.get("before", ()), record.get("after", ())
-    changes = [f"+ {t}" for t in after if t not in before] + [f"- {t}" for t in before if t not in after]
-    return f"intent: {record.get('kind')} on {record.get('resource')} for {record.get('target')}: {', '.join(changes)}"
-
-
-def _outcome(record: Mapping[str, Any]) -> str:
-    error = f": {record['error']}" if record.get("error") else ""
-    request = f" (request {record['request_id']})" if record.get("request_id") else ""
-    return f"{record.get('event')} of #{record.get('intent')}: {record.get('result')}{request}{error}"
-
-
-def _recovered(record: Mapping[str, Any]) -> str:
-    if "torn_bytes" in record:
-        return f"recovered: cut off {record['torn_bytes']} bytes of a record that a crash left unfinished"
-    return _outcome(record)
-
-
-def _feed(record: Mapping[str, Any]) -> str:
-    if record.get("rejected"):
-        return f"feed {record.get('feed')} rejected: {record['rejected']}"
-    return f"feed {record.get('feed')}: {record.get('count')} addresses, {record.get('digest')}"
-
-
-def _plan(record: Mapping[str, Any]) -> str:
-    summary = record.get("summary", {})
-    verdicts = "".join(f"; {v['guard']}: {v['verdict']}" for v in record.get("verdicts", ()))
-    return f"plan {record.get('id')}: {summary.get('add')} to add, {summary.get('remove')} to remove{verdicts}"
-
-
-def _started(record: Mapping[str, Any]) -> str:
-    plan = f" of plan {record['plan']}" if record.get("plan") else ""
-    return f"{record.get('mode')}{plan} started by {record.get('actor')}"
-
-
-def _ended(record: Mapping[str, Any]) -> str:
-    states = ", ".join(f"{t['target']} {t['status']}" for t in record.get("targets", ()))
-    early = " early, by a signal" if record.get("interrupted") else ""
-    how = _without_targets(record) or states
-    return f"{record.get('mode')} ended{early}{': ' if how else ''}{how}"
-
-
-def _without_targets(record: Mapping[str, Any]) -> str:
-    """Say what a run that wrote nothing ended with: a plan file that was refused, or what a check missed."""
-    if record.get("refused"):
-        return f"refused, {record['refused']}"
-    if "missing" in record:
-        missed = f", missing: {', '.join(record['missing'])}" if record["missing"] else ""
-        return f"{record.get('passed')} checks passed{missed}"
-    return ""
-
-
-def _approval(record: Mapping[str, Any]) -> str:
-    holds = "" if record.get("holds") else f", which is not the plan {record.get('current')}"
-    return f"approval of {record.get('plan')} by {record.get('actor')}{holds}"
-
-
-def _plain(record: Mapping[str, Any]) -> str:
-    return str(record.get("event"))
-
-
-_WORDS = {
-    "intent": _intent,
-    "outcome": _outcome,
-    "recovered": _recovered,
-    "feed": _feed,
-    "plan": _plan,
-    "approval": _approval,
-    "run-started": _started,
-    "run-ended": _ended,
-}

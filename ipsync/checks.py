@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +11,7 @@ import click
 from ipsync import guards, providers
 from ipsync.errors import IpsyncError
 from ipsync.model import Config, Feed, Limits, Target
+from ipsync.printable import json_text, plain, printable
 from ipsync.providers.base import Finding
 from ipsync.worker import fetch_feed, log_if_writable, selection
 
@@ -65,8 +65,8 @@ def _scope(targets: Sequence[Target], owner: str) -> list[Finding]:
 def render(findings: Sequence[Finding], *, output: str, colour: bool) -> str:
     """Render the findings as text or JSON, ending in a newline."""
     if output == "json":
-        return json.dumps([dataclasses.asdict(f) for f in findings], indent=2, ensure_ascii=False) + "\n"
-    return "\n".join(_lines(findings, colour)) + "\n"
+        return json_text([dataclasses.asdict(f) for f in findings], indent=2) + "\n"
+    return "\n".join(_lines([_shown(f) for f in findings], colour)) + "\n"
 
 
 def _lines(findings: Sequence[Finding], colour: bool) -> Iterator[str]:  # noqa: FBT001 - one switch, passed on
@@ -74,9 +74,15 @@ def _lines(findings: Sequence[Finding], colour: bool) -> Iterator[str]:  # noqa:
         word = "ok     " if finding.ok else "MISSING"
         yield f"{click.style(word, fg='green' if finding.ok else 'red') if colour else word}  {_said(finding)}"
         if not finding.ok and finding.remedy:
-            yield from (f"         {line}" for line in finding.remedy.splitlines())
+            yield from (f"         {line}" for line in finding.remedy.split("\n"))
     bad = sum(not f.ok for f in findings)
     yield f"{len(findings) - bad} of {len(findings)} checks passed" + (f", {bad} to mend" if bad else "")
+
+
+def _shown(finding: Finding) -> Finding:
+    """Return the finding as people may read it; a remedy's lines are ours, whatever stands in them."""
+    remedy = "\n".join(map(printable, finding.remedy.split("\n")))
+    return dataclasses.replace(plain(finding), remedy=remedy)
 
 
 def _said(finding: Finding) -> str:

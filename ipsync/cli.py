@@ -6,20 +6,20 @@ Reports go to stdout and logs to stderr. Everything heavy is imported by the com
 from __future__ import annotations
 
 import gc
-import json
-import logging
+import io
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ipsync import __version__
+from ipsync import __version__, streams
 from ipsync.errors import IpsyncError, JournalError, PlanFileError, UsageError
+from ipsync.printable import json_text, printable
 
 if TYPE_CHECKING:
     from ipsync.model import Config
@@ -34,57 +34,45 @@ def main() -> None:
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else it looks through every installed package
     # requests silences this on import, but botocore's catch_warnings, in another thread, may take that back.
     warnings.filterwarnings("ignore", message="SOCKS support in urllib3")
+    streams.prepare()
+    code = _code_of(lambda: cli(standalone_mode=False, prog_name="ipsync"))
+    streams.close()
+    sys.exit(code)
+
+
+def _code_of(command: Callable[[], Any]) -> int:
     try:
-        code = cli(standalone_mode=False, prog_name="ipsync")
+        code = command()
     except click.exceptions.Abort:
-        code = FAILED
+        return FAILED
     except click.ClickException as error:
-        error.show()
-        code = FAILED
-    except PlanFileError as error:
-        code = _complain(error, REFUSED)
-    except JournalError as error:
-        code = _complain(error, PARTIAL if error.wrote else FAILED)
-    except IpsyncError as error:
-        code = _complain(error, FAILED)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = FAILED
-    sys.exit(code if isinstance(code, int) else 0)
+        told = io.StringIO()
+        error.show(told)
+        streams.complain(*told.getvalue().rstrip().split("\n"))
+        return FAILED
+    except streams.UnwritableError as error:
+        return 0 if error.gone else _complain(error, FAILED)
+    except (IpsyncError, OSError) as error:
+        return _complain(error, _failed_with(error))
+    return code if isinstance(code, int) else 0
 
 
-def _complain(error: IpsyncError, code: int) -> int:
+def _failed_with(error: Exception) -> int:
+    if isinstance(error, PlanFileError):
+        return REFUSED
+    return PARTIAL if isinstance(error, JournalError) and error.wrote else FAILED
+
+
+def _complain(error: Exception, code: int) -> int:
     prefix = "audit log: " if isinstance(error, JournalError) else ""
-    half = "\nSome writes of this run were made; the next run settles and records them." if code == PARTIAL else ""
-    click.echo(f"{prefix}{error}{half}", err=True)
+    first, *more = error.lines if isinstance(error, IpsyncError) else (str(error),)
+    if code == PARTIAL:
+        more.append("Some writes of this run were made; the next run settles and records them.")
+    streams.complain(prefix + first, *more)
     return code
 
 
 # ── shared options ───────────────────────────────────────────────────────────
-
-
-class JsonLines(logging.Formatter):
-    """One JSON object a line, for collectors."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Write time, level, logger, message and, where there is one, the traceback."""
-        line = {
-            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
-
-
-def _start_logging(log_format: str, verbose: int) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-    handler.setFormatter(JsonLines() if log_format == "json" else plain)
-    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
-    logging.getLogger("ipsync").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
 def common(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -123,10 +111,16 @@ def _show(report: Report, output: str, *, detailed: bool, aside: bool = False) -
     from ipsync.render import render
     from ipsync.report import exit_code
 
-    click.echo(
-        render(report, output=output, colour=_coloured(sys.stderr if aside else sys.stdout)), nl=False, err=aside
-    )
-    return exit_code(report, detailed=detailed)
+    code = exit_code(report, detailed=detailed)
+    colour = streams.coloured(sys.stderr if aside else sys.stdout)
+    try:
+        streams.say(render(report, output=output, colour=colour), aside=aside)
+    except streams.UnwritableError as error:
+        if report.mode == "plan" and not error.gone:
+            raise
+        if not error.gone:
+            _complain(error, code)
+    return code
 
 
 def _log_on_stdout(config: Config, output: str) -> bool:
@@ -139,10 +133,6 @@ def _log_on_stdout(config: Config, output: str) -> bool:
             "write the log to a file, or leave out --output json (the report then goes to stderr)"
         )
     return True
-
-
-def _coloured(stream: TextIO) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 # ── the commands ─────────────────────────────────────────────────────────────
@@ -185,7 +175,7 @@ def plan(config_path: Path, log_format: str, verbose: int, targets: tuple[str, .
     """Show what a sync would change; write to no cloud."""
     from ipsync import worker
 
-    _start_logging(log_format, verbose)
+    streams.start_logging(log_format, verbose)
     config = _load(config_path)
     report = worker.plan_once(config, only=targets)
     if out is not None:
@@ -212,7 +202,7 @@ def apply(config_path: Path, log_format: str, verbose: int, file: Path, output: 
 
     from ipsync import daemon, worker
 
-    _start_logging(log_format, verbose)
+    streams.start_logging(log_format, verbose)
     stop = Event()
     daemon.stop_on_signals(stop)
     try:
@@ -237,7 +227,7 @@ def sync(config_path: Path, log_format: str, verbose: int, targets: tuple[str, .
 
     from ipsync import daemon, worker
 
-    _start_logging(log_format, verbose)
+    streams.start_logging(log_format, verbose)
     config = _load(config_path)
     if dry_run:
         return _show(worker.plan_once(config, only=targets), output, detailed=detailed_exitcode)
@@ -258,7 +248,7 @@ def run(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ..
 
     from ipsync import daemon, worker
 
-    _start_logging(log_format, verbose)
+    streams.start_logging(log_format, verbose)
     config, stop = _load(config_path), Event()
     worker.selection(config, targets)
     daemon.stop_on_signals(stop)
@@ -281,9 +271,9 @@ def check(config_path: Path, log_format: str, verbose: int, targets: tuple[str, 
     """Check the config, the feeds, the credentials and each permission; change nothing."""
     from ipsync import checks
 
-    _start_logging(log_format, verbose)
+    streams.start_logging(log_format, verbose)
     findings = checks.run(_load(config_path), only=targets)
-    click.echo(checks.render(findings, output=output, colour=_coloured(sys.stdout)), nl=False)
+    streams.say(checks.render(findings, output=output, colour=streams.coloured(sys.stdout)))
     return 0 if all(f.ok for f in findings) else FAILED
 
 
@@ -292,7 +282,7 @@ def schema() -> None:
     """Print the JSON Schema of the config file."""
     from ipsync import config
 
-    click.echo(json.dumps(config.schema(), indent=2, ensure_ascii=False))
+    streams.say(json_text(config.schema(), indent=2))
 
 
 @cli.group()
@@ -315,13 +305,13 @@ def verify(config_path: Path, log_format: str, verbose: int, path: Path | None, 
     """Prove that the log's chain holds; else name the first record that doesn't, and exit with 1."""
     from ipsync import journal
 
-    _start_logging(log_format, verbose)
+    streams.start_logging(log_format, verbose)
     where, key = _log_path(config_path, path)
     result = journal.verify(where, anchor=anchor, hmac_key=key)
     if result.ok:
-        click.echo(f"{where}: {result.records} records hold, head {result.head}")
+        streams.say(printable(f"{where}: {result.records} records hold, head {result.head}"))
         return 0
-    click.echo(f"{where}: {result.problem}", err=True)
+    streams.complain(f"{where}: {result.problem}")
     return FAILED
 
 
@@ -331,9 +321,9 @@ def verify(config_path: Path, log_format: str, verbose: int, path: Path | None, 
 @click.option("--run", "run_id", metavar="ID", help="Only this run.")
 @click.option("--target", metavar="NAME", help="Only this target.")
 @click.option("--address", metavar="CIDR", help="Only records that name this address or a network around it.")
-@click.option("--since", metavar="TIME", help="Not before, as 2026-01-31T09:00:00Z or a date.")
-@click.option("--until", metavar="TIME", help="Not after.")
-@click.option("--event", metavar="EVENT", help="Only this kind of record.")
+@click.option("--since", metavar="TIME", help="Not before: 2026-01-31, 2026-01-31T09:00:00Z, 24h, 7d.")
+@click.option("--until", metavar="TIME", help="Not after; a date means that whole day.")
+@click.option("--event", metavar="EVENT", help="Only this kind of record, as intent.")
 @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def show(config_path: Path, log_format: str, verbose: int, path: Path | None, run_id: str | None,
          target: str | None, address: str | None, since: str | None, until: str | None, event: str | None,
@@ -341,14 +331,24 @@ def show(config_path: Path, log_format: str, verbose: int, path: Path | None, ru
     """Show what was done, by run, target, address or time."""
     from ipsync import journal
 
-    _start_logging(log_format, verbose)
+    streams.start_logging(log_format, verbose)
     where, _ = _log_path(config_path, path)
-    records = journal.show(where, run=run_id, target=target, address=address, since=since, until=until, event=event)
+    records = journal.explained(
+        where, run=run_id, target=target, address=address, since=since, until=until, event=event
+    )
+    found = list(records) if output == "json" else _told(map(journal.describe, records))
     if output == "json":
-        click.echo(json.dumps(list(records), indent=2, ensure_ascii=False))
-        return
-    for record in records:
-        click.echo(journal.describe(record))
+        streams.say(json_text(found, indent=2))
+    if not found:
+        streams.complain(f"{where}: no record matches")
+
+
+def _told(lines: Iterable[str]) -> bool:
+    """Print each line as it comes, and tell whether there was one."""
+    number = 0
+    for number, line in enumerate(lines, 1):  # noqa: B007 - its last value is what is asked for
+        streams.say(line)
+    return bool(number)
 
 
 @audit.command()
@@ -359,11 +359,11 @@ def export(config_path: Path, log_format: str, verbose: int, path: Path | None, 
     """Write the log for a SIEM, an event a line: OCSF API Activity."""
     from ipsync import journal
 
-    _start_logging(log_format, verbose)
+    streams.start_logging(log_format, verbose)
     where, _ = _log_path(config_path, path)
     del form  # there is one so far
     for event in journal.export(journal.show(where), version=__version__):
-        click.echo(json.dumps(event, ensure_ascii=False))
+        streams.say(json_text(event))
 
 
 @cli.command()
@@ -372,8 +372,8 @@ def demo(*, keep: bool) -> int:
     """Do the whole job against embedded local clouds; needs no account and no network."""
     from ipsync import demo as story
 
-    _start_logging("text", 0)
-    return story.tell(click.echo, colour=_coloured(sys.stdout), keep=keep)
+    streams.start_logging("text", 0)
+    return story.tell(streams.say, colour=streams.coloured(sys.stdout), keep=keep)
 
 
 @cli.command()
@@ -384,5 +384,5 @@ def sandbox(folder: Path | None) -> int:
     """Start the embedded clouds and keep them up, printing a config and the environment to use them."""
     from ipsync import demo as story
 
-    _start_logging("text", 0)
-    return story.keep_up(click.echo, folder=folder)
+    streams.start_logging("text", 0)
+    return story.keep_up(streams.say, folder=folder)

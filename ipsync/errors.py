@@ -21,6 +21,11 @@ from __future__ import annotations
 class IpsyncError(Exception):
     """The root. Its text is a whole message for the person on call: what, where, what to do."""
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message as the lines that it is shown in; a line break inside of one came from outside."""
+        return (str(self),)
+
 
 class UsageError(IpsyncError):
     """The command line or the config file is wrong."""

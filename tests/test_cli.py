@@ -224,6 +224,86 @@ def test_audit_commands(ipsync, stage, tmp_path):
     assert code == 0, "the last record still holds"
 
 
+def test_who_let_this_in_why_and_did_it_work(ipsync, stage, monkeypatch):
+    stage.aws.deny("ec2:AuthorizeSecurityGroupIngress")
+    ipsync("sync")
+    stage.aws._settings.denied.clear()
+    monkeypatch.setenv("IPSYNC_ACTOR", "ops@desk")
+    ipsync("sync")
+    for words in (["--address", "3.64.226.93"], ["--target", "staging-web", "--event", "intent"]):
+        code, out, err = ipsync("audit", "show", *words)
+        lines = [line for line in out.splitlines() if "for staging-web: + " in line]
+        assert (code, err, len(lines)) == (0, "", 2)
+        assert "; by tests; NOT DONE AS INTENDED: denied" in lines[0]
+        assert re.search(r"; by ops@desk; applied \(request \S+\)$", lines[1])
+    records = json.loads(ipsync("audit", "show", "--address", "3.64.226.93", "--output", "json")[1])
+    results = [(r["actor"], [o["result"] for o in r["outcomes"]]) for r in records if r["target"] == "staging-web"]
+    assert results == [("tests", ["denied"]), ("ops@desk", ["applied"])]
+
+
+@pytest.mark.parametrize("filters", [["--run", "x"], ["--target", "x"], ["--address", "192.0.2.1"], ["--since", "0s"]])
+def test_no_record_matches_is_said(ipsync, stage, filters):
+    ipsync("sync", "--target", "staging-gcp")
+    code, out, err = ipsync("audit", "show", *filters)
+    assert (code, out) == (0, "")
+    assert err.endswith(": no record matches\n")
+    code, out, err = ipsync("audit", "show", *filters, "--output", "json")
+    assert (code, json.loads(out)) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--since", "foo"], "--since foo: not a time; write a date"),
+        (["--until", "2026-13-01"], "--until 2026-13-01: not a time"),
+        (["--event", "intents"], "--event intents: no such kind of record; there are: run-started"),
+        (["--address", ""], "--address : not an address"),
+        (["--path", "/no/such.jsonl"], "audit log: /no/such.jsonl: there is no audit log here"),
+    ],
+)
+def test_what_audit_show_can_not_answer_is_refused(ipsync, stage, words, said):
+    ipsync("plan")
+    code, out, err = ipsync("audit", "show", *words)
+    assert (code, out) == (1, "")
+    assert said in err
+
+
+def test_a_log_that_is_not_there_is_not_exported_as_empty(ipsync):
+    assert ipsync("audit", "export", "--path", "/no/such.jsonl")[0] == 1
+
+
+FORGED = "gone\n2026-01-31 ERROR ipsync: approve this plan\x1b[2J\x9b\u202e"
+
+
+def test_text_from_outside_is_shown_by_its_code_wherever_it_is_printed(ipsync, stage):
+    """In reports, logs, errors and tables: one line stays one line, and no terminal obeys it."""
+    stage.feed.respond(status=f"500 {FORGED.splitlines()[0]}\x1b[31m\x9b")
+    for words in (
+        ["plan"],
+        ["plan", "--output", "markdown"],
+        ["plan", "--output", "json"],
+        ["check"],
+        ["audit", "show"],
+    ):
+        _, out, err = ipsync(*words)
+        assert "500" in out
+        assert set(out + err) <= {c for c in out + err if c.isprintable()} | {"\n"}
+    _, _, err = ipsync("plan", "--target", FORGED)
+    assert err.startswith(r"--target gone\n2026-01-31 ERROR ipsync: approve this plan\x1b[2J\x9b\u202e: no such target")
+    assert err.count("\n") == 1
+    _, _, err = ipsync("plan", "-c", FORGED)
+    assert (err.count("\n"), "\x1b" in err) == (1, False)
+
+
+def test_each_problem_of_a_config_is_a_line_of_its_own(ipsync, tmp_path):
+    bad = tmp_path / "bad.yaml"
+    bad.write_text('version: 1\nowner: "a\\nb\\e[31m"\nnope: 1\n')
+    code, _, err = ipsync("plan", "-c", str(bad))
+    assert code == 1
+    assert {line.split(":")[1] for line in err.splitlines()} >= {"2", "3"}
+    assert all(line.startswith(str(bad)) for line in err.splitlines())
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -317,6 +397,45 @@ def started(*words: str, **options) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "ipsync", *words], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options
     )
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="Linux has it")
+@pytest.mark.parametrize("words", [["schema"], ["--help"], ["--version"], ["plan"], ["check"], ["audit", "show"]])
+def test_standard_output_that_takes_nothing_is_one_sentence(ipsync, stage, words):
+    ipsync("plan", "--target", "staging-gcp")
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ipsync", *words], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 1
+    assert len([line for line in done.stderr.splitlines() if b" WARNING " not in line]) == 1
+    assert b"No space left on device" in done.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="Linux has it")
+def test_a_run_keeps_its_exit_code_when_its_report_can_not_be_written(stage):
+    """1 would say that nothing was touched."""
+    with FULL.open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "ipsync", "sync"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert done.returncode == 0
+    assert b"standard output can't be written" in done.stderr
+    assert "allow-qatech" in stage.gcp.firewalls(demo.PROJECT)
+
+
+@pytest.mark.parametrize(("words", "code"), [(["sync"], 4), (["plan", "--detailed-exitcode"], 2), (["schema"], 0)])
+def test_a_reader_that_goes_away_changes_no_exit_code(stage, words, code):
+    if code == CODES["partial"]:
+        stage.aws.deny("ec2:AuthorizeSecurityGroupIngress")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([sys.executable, "-m", "ipsync", *words], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
 
 
 def test_the_worker_runs_until_sigterm(stage, tmp_path):

@@ -29,6 +29,15 @@ LARGEST = 1024 * 1024
 class ConfigError(UsageError):
     """Everything that is wrong with a config file, a line each."""
 
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self._lines = lines
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Each problem is a line of its own."""
+        return self._lines
+
 
 def load(path: Path, environ: Mapping[str, str]) -> Config:
     """Read, check and freeze a config file. Raises ConfigError with all problems, a line each."""
@@ -36,7 +45,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     file = _checked(document) if document.value is not None or not document.problems else None
     if file is None or document.problems:
         problems = sorted(dict.fromkeys(document.problems), key=lambda p: p.line)
-        raise ConfigError("\n".join(f"{path}:{_said(p)}" for p in problems))
+        raise ConfigError(*(f"{path}:{_said(p)}" for p in problems))
     return build(file, digest=_digest(document))
 
 

@@ -332,7 +332,7 @@ class Writer:
 
 
 def _with_remedy(error: Denied, what: str, *, owner: str) -> Denied:
-    needed = remedy(error, what, owner=owner)
+    needed = remedy(error, what, owner=owner).replace("\n", ", ")  # a message is one line of a report
     return (
         Denied(f"{error}. The role needs: {needed}", code=error.code, request_id=error.request_id) if needed else error
     )

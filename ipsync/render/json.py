@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 from ipsync.addresses import canonical
 from ipsync.model import Entry, Leaving
 from ipsync.ownership import format_time
 from ipsync.plan import Element, FeedResult, Orphan
+from ipsync.printable import json_text
 from ipsync.report import Report, summarize
 
 
@@ -33,7 +33,7 @@ def render_json(report: Report) -> str:
     """Render the document with an indent of two, ending in a newline."""
     extra = {"checkpoint": report.checkpoint} if report.checkpoint else {}
     notices = {"notices": list(report.notices)} if report.notices else {}
-    return json.dumps({**document(report), **extra, **notices}, indent=2, ensure_ascii=False) + "\n"
+    return json_text({**document(report), **extra, **notices}, indent=2) + "\n"
 
 
 def _feed(feed: FeedResult) -> dict[str, object]:

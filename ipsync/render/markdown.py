@@ -1,12 +1,18 @@
-"""The plan as markdown, for a comment on a pull request: the summary first, a diff block a target."""
+"""The plan as markdown, for a comment on a pull request: the summary first, a diff block a target.
+
+Whatever isn't our own word stands in a code span or a code block. GitHub and GitLab look for links, images, HTML,
+@mentions, #123 and commit ids outside of code only (html-pipeline leaves `pre` and `code` alone), while a backslash or
+an entity is gone before they look for an @mention. The texts that come here hold no line break (ipsync.printable).
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from ipsync.addresses import canonical
 from ipsync.model import Entry
-from ipsync.plan import Element
+from ipsync.plan import Element, FeedResult, Orphan
 from ipsync.report import Report, summarize
 
 
@@ -17,7 +23,7 @@ def render_markdown(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     total = summarize(report.plan.elements)
-    yield f"### ipsync {report.mode} · `{report.plan.owner}`"
+    yield f"### ipsync {report.mode} · {_code(report.plan.owner)}"
     yield ""
     yield (
         f"**{total.add}** to add, **{total.remove}** to remove, **{total.leaving}** leaving · "
@@ -26,32 +32,38 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield "| feed | addresses | |"
     yield "|---|---|---|"
-    for feed in report.plan.feeds:
-        count = len(feed.snapshot.networks) if feed.snapshot else "–"
-        yield f"| {feed.name} | {count} | {_cell(feed.error or feed.url)}{' (insecure)' if feed.insecure else ''} |"
+    yield from (_feed(feed) for feed in report.plan.feeds)
     for element in report.plan.elements:
         yield from _element(element)
     if report.plan.orphaned:
-        yield from _orphans(report)
+        yield from _orphans(report.plan.orphaned)
     yield ""
-    yield from (f"> {notice}" for notice in report.notices)
-    yield f"Plan id: `{report.plan.id}`"
+    for notice in report.notices:
+        yield from (f"> {_code(notice)}", "")
+    yield f"Plan id: {_code(report.plan.id)}"
+
+
+def _feed(feed: FeedResult) -> str:
+    count = len(feed.snapshot.networks) if feed.snapshot else "–"
+    insecure = " (insecure)" if feed.insecure else ""
+    return f"| {_cell(feed.name)} | {count} | {_cell(feed.error or feed.url)}{insecure} |"
 
 
 def _element(element: Element) -> Iterator[str]:
     yield ""
-    yield f"#### {element.target} · `{element.resource}` · {element.status.value}"
+    yield f"#### {_code(element.target)} · {_code(element.resource)} · {element.status.value}"
     yield ""
     changes = list(_changes(element))
     if changes:
         yield from ("```diff", *changes, "```")
     if element.error:
-        yield f"- **error**: {_cell(element.error)}"
+        yield f"- **error**: {_code(element.error)}"
     for violation in element.violations:
-        yield f"- **{violation.guard}** ({violation.verdict.value}): {_cell(violation.detail)}"
+        yield f"- **{_code(violation.guard)}** ({violation.verdict.value}): {_code(violation.detail)}"
 
 
 def _changes(element: Element) -> Iterator[str]:
+    """Yield the lines of the diff block; each begins with its sign, so that none can end the block."""
     yield from (f"+ {_entry(e)}" for e in element.add)
     yield from (f"- {_entry(e)}" for e in element.remove)
     for item in element.leaving:
@@ -65,16 +77,30 @@ def _changes(element: Element) -> Iterator[str]:
     yield from (f"! {rule}: {key} {old} -> {new}" for rule, key, old, new in element.settings)
 
 
-def _orphans(report: Report) -> Iterator[str]:
+def _orphans(orphans: tuple[Orphan, ...]) -> Iterator[str]:
     yield ""
     yield "Orphaned (left alone):"
-    for orphan in report.plan.orphaned:
-        yield f"- `{orphan.resource}` {_entry(orphan.entry)} (target {orphan.target})"
+    yield ""
+    for orphan in orphans:
+        yield f"- {_code(orphan.resource)} {_code(_entry(orphan.entry))} (target {_code(orphan.target)})"
 
 
 def _entry(entry: Entry) -> str:
     return f"{canonical(entry.network)} {entry.service}" if entry.service else canonical(entry.network)
 
 
+def _code(text: str) -> str:
+    """Return a code span that shows exactly this text (CommonMark 6.1), between more backticks than it holds in a row."""
+    if not text.strip(" "):
+        return "(none)"
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    pad = " " if text[0] in "` " or text[-1] in "` " else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    r"""Return a code span for a table, where a bare pipe ends the cell even in code (GFM 4.10).
+
+    Renderers differ on a backslash before the escaped pipe, so such a one is shown by its code.
+    """
+    return re.sub(r"(\\*)\|", lambda found: r"\x5c" * len(found[1]) + r"\|", _code(text))

@@ -1,0 +1,64 @@
+"""Whose is an entry, and since when is it leaving: read from what stands on the cloud, as the documentation describes it.
+
+docs/aws.md: three tags on the rule, and a fourth while it is leaving. docs/gcp.md: one line of words in the description,
+for all sources of the rule; where the addresses of a list don't fit, short hashes stand for them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from ipsync.model import Network
+from proof.referee.facts import Mark
+
+OWNER, TARGET, FEED, SINCE = "ipsync:owner", "ipsync:target", "ipsync:feed", "ipsync:leaving-since"
+STATIC = "static"
+BEGINNING = "ipsync "
+BYTES_OF_A_HASH = 6
+
+
+def of_tags(tags: Mapping[str, str]) -> Mark | None:
+    """Return the mark that an AWS rule's tags hold; its description says nothing."""
+    if OWNER not in tags:
+        return None
+    targets = frozenset({tags[TARGET]} if tags.get(TARGET) else ())
+    return Mark(tags[OWNER], targets, frozenset({tags.get(FEED, "")} - {""}), moment(tags.get(SINCE, "")))
+
+
+@lru_cache(maxsize=100_000)
+def of_description(text: str, network: Network) -> Mark | None:
+    """Return the mark that a GCP rule's description holds for one of its sources."""
+    words = dict(word.split("=", 1) for word in text.split(" ")[1:] if "=" in word)
+    if not text.startswith(BEGINNING) or "owner" not in words:
+        return None
+    names = _names(network)
+    static = names & set(words.get(STATIC, "").split(","))
+    origins = frozenset({STATIC} if static else words.get("feed", "").split(",")) - {""}
+    targets = frozenset(words.get("target", "").split(",")) - {""}
+    return Mark(words["owner"], targets, origins, _leaving(words.get("leaving", ""), names))
+
+
+def moment(text: str) -> datetime | None:
+    """Return a time as marks hold it; what isn't one says nothing."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _leaving(text: str, names: set[str]) -> datetime | None:
+    for group in text.split(";"):
+        listed, _, at = group.rpartition("@")
+        if names & set(listed.split(",")) and moment(at):
+            return moment(at)
+    return None
+
+
+def _names(network: Network) -> set[str]:
+    digest = hashlib.sha256(str(network).encode()).digest()
+    short = "#" + base64.urlsafe_b64encode(digest)[:BYTES_OF_A_HASH].decode()
+    return {str(network), str(network).removesuffix(f"/{network.max_prefixlen}"), short}

@@ -1,0 +1,116 @@
+"""What a target wants, what it may want where nobody can know, and whether it may be touched in this pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from ipsync.model import AwsGroups, GcpRule, Limits, Network, Service, Target
+from proof.referee import limits
+from proof.referee.facts import Facts, Hole, Mark
+from proof.referee.marks import STATIC
+
+FAMILY_OF = {"icmp": 4, "icmpv6": 6}
+"""Protocols that exist in one family only (RFC 792, RFC 4443)."""
+
+
+def healthy(facts: Facts, target: Target) -> bool:
+    """Tell whether a pass may touch a target: it is selected, all its feeds are believed, and what it names is known."""
+    return target.name in facts.selected and target.name not in facts.unread and believed(facts, target) is not None
+
+
+def believed(facts: Facts, target: Target) -> dict[str, Sequence[Network]] | None:
+    """Return a target's lists by where they come from; None if one of its feeds can't be read or may not be believed."""
+    key = f"believed {target.name}"
+    if key not in facts.known:
+        facts.known[key] = _believed(facts, target)
+    return facts.known[key]  # type: ignore[return-value]
+
+
+def _believed(facts: Facts, target: Target) -> dict[str, Sequence[Network]] | None:
+    allowed = dict(target.limits)
+    found: dict[str, Sequence[Network]] = {STATIC: target.static}
+    for feed in target.feeds:
+        listed = facts.served.get(feed)
+        if listed is None or limits.refusal(listed, allowed.get(feed, Limits())):
+            return None
+        found[feed] = listed
+    return found
+
+
+def wants(facts: Facts, target: Target) -> frozenset[Hole]:
+    """Return everything that a target wants open, as far as its lists are known."""
+    key = f"wants {target.name}"
+    if key not in facts.known:
+        lists = believed(facts, target) or {STATIC: target.static}
+        networks = {n for listed in lists.values() for n in listed}
+        facts.known[key] = frozenset(Hole(n, way) for n in networks for way in ways(target, n.version))
+    return facts.known[key]  # type: ignore[return-value]
+
+
+def may_want(facts: Facts, target: Target, hole: Hole) -> bool:
+    """Tell whether a target wants a hole, or may: a list that nobody can read could name anything.
+
+    A hole on ports that it doesn't ask for, it can't want, whatever its list says.
+    """
+    if believed(facts, target) is None:
+        return hole.way in ways(target, hole.network.version)
+    return hole in wants(facts, target)
+
+
+def wanted_by(facts: Facts, resource: str, hole: Hole) -> list[Target]:
+    """Return the targets that may be touched and want a hole there."""
+    return [t for t in facts.targets(resource) if healthy(facts, t) and hole in wants(facts, t)]
+
+
+def claimed_by(facts: Facts, resource: str, hole: Hole) -> list[Target]:
+    """Return all targets that want a hole there or may want it: selected or not, healthy or not, known or not."""
+    named = [t for t in facts.targets(resource) if may_want(facts, t, hole)]
+    return named + [t for t in facts.doubtful(resource) if may_want(facts, t, hole)]
+
+
+def origins(facts: Facts, target: Target, network: Network) -> frozenset[str]:
+    """Return which of a target's lists name a network."""
+    lists = believed(facts, target) or {STATIC: target.static}
+    return frozenset(name for name, listed in lists.items() if network in listed)
+
+
+def ways(target: Target, version: int) -> frozenset[str]:
+    """Return to what a target lets a network of this family in."""
+    services = [s for s in target.services if FAMILY_OF.get(s.protocol, version) == version]
+    if isinstance(target.where, AwsGroups):
+        return frozenset(str(s) for s in services)
+    return frozenset({rule_way(target.where, services)} if services else ())
+
+
+def rule_way(where: GcpRule, services: Iterable[Service]) -> str:
+    """Return as one text what a GCP rule says besides its sources."""
+    return way_of(
+        network=where.network,
+        ports=[str(s) for s in services],
+        priority=str(where.priority),
+        accounts=where.target_service_accounts,
+        tags=where.target_tags,
+    )
+
+
+def way_of(*, network: str, ports: Iterable[str], priority: str, accounts: Iterable[str], tags: Iterable[str]) -> str:
+    """Return the settings of a GCP rule as one text."""
+    listed = {"ports": ports, "accounts": accounts, "tags": tags}
+    lists = " ".join(f"{key}={','.join(sorted(values))}" for key, values in listed.items())
+    return f"network={network} priority={priority} {lists}"
+
+
+# ── whose word counts for an entry ───────────────────────────────────────────
+
+
+def named(facts: Facts, resource: str, mark: Mark | None) -> list[Target]:
+    """Return the targets of this config that an entry's mark names, and that name or may name its resource."""
+    if mark is None or mark.owner != facts.config.owner:
+        return []
+    here = [*facts.targets(resource), *facts.doubtful(resource)]
+    return [t for t in here if t.name in mark.targets]
+
+
+def ours(facts: Facts, resource: str, mark: Mark | None) -> bool:
+    """Tell whether an entry is one that this config keeps: not a stranger's, another owner's, or an orphan."""
+    return bool(named(facts, resource, mark))

@@ -1,7 +1,9 @@
 """Which address lies in which physical list, where one list can't hold them all.
 
-A GCP rule holds one family (IPv6 goes to NAME-v6) and a bounded number of ranges (overflow goes to NAME-2 …).
-An address stays in the list where it is: moving it would cost a write and, for a moment, the door.
+A GCP rule holds one family (IPv6 goes to NAME-v6) and a bounded number of ranges (overflow goes to NAME-2 …): as many
+as the config says, and no more than its description has room for, should all of them leave.
+An address stays in the list where it is: moving it would cost a write and, for a moment, the door. Only what a
+description that is too full can't tell of any more moves.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from dataclasses import dataclass
 
 from ipsync.addresses import sort_key
 from ipsync.model import Network, Part, State
-from ipsync.ownership import Mark, rule_is_ours, rule_note
+from ipsync.ownership import Mark, rule_fits, rule_is_ours, rule_note, rule_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Replacement:
 def replacements(state: State, after: Mapping[Network, Mark], *, owner: str) -> list[Replacement]:
     """Return the lists that must change so that together they hold exactly `after`, with its marks."""
     ours = {p.name: p for p in state.parts if rule_is_ours(p.note, owner=owner)}
-    placed = _place(state, after, ours)
+    placed = _place(state, after, ours, owner=owner)
     changes = []
     for name in sorted({*ours, *placed}, key=_number):
         want = _part(state, name, {n: after[n] for n in placed.get(name, ())}, owner=owner)
@@ -50,20 +52,33 @@ def belongs(name: str, base: str) -> bool:
     return name.startswith(base) and (not rest or (rest[0] == "-" and rest[1:].isdigit()))
 
 
-def _place(state: State, after: Mapping[Network, Mark], ours: Mapping[str, Part]) -> dict[str, list[Network]]:
-    placed = {name: [n for n in part.networks if n in after] for name, part in ours.items()}
+def _place(
+    state: State, after: Mapping[Network, Mark], ours: Mapping[str, Part], *, owner: str
+) -> dict[str, list[Network]]:
+    most = min(state.max_ranges, rule_room(owner, after))
+    placed = {name: _kept([n for n in part.networks if n in after], after, most, owner) for name, part in ours.items()}
     settled = {n for networks in placed.values() for n in networks}
     for network in sorted(after.keys() - settled, key=sort_key):
-        name = _with_room(state, placed, network.version)
+        name = _with_room(state, placed, network.version, most)
         placed.setdefault(name, []).append(network)
     return {name: networks for name, networks in placed.items() if networks}
 
 
-def _with_room(state: State, placed: Mapping[str, list[Network]], version: int) -> str:
+def _kept(networks: list[Network], after: Mapping[Network, Mark], most: int, owner: str) -> list[Network]:
+    """Return the ranges that stay in a list: all, unless its description can't hold their marks any more.
+
+    Then as many stay as always find room, and the others move: they are let in elsewhere before they leave here.
+    """
+    while not rule_fits(owner, {n: after[n] for n in networks}):
+        networks = networks[: min(most, len(networks) * 3 // 4)]
+    return networks
+
+
+def _with_room(state: State, placed: Mapping[str, list[Network]], version: int, most: int) -> str:
     first = family_name(base_name(state), version)
     foreign = {p.name for p in state.parts} - placed.keys() | set(state.taken)
     names = [first, *(f"{first}-{i}" for i in range(2, len(placed) + len(foreign) + 3))]
-    return next(n for n in names if n not in foreign and len(placed.get(n, ())) < state.max_ranges)
+    return next(n for n in names if n not in foreign and len(placed.get(n, ())) < most)
 
 
 def _part(state: State, name: str, marks: Mapping[Network, Mark], *, owner: str) -> Part | None:

@@ -20,12 +20,17 @@ from functools import lru_cache
 from itertools import groupby
 
 from ipsync.addresses import canonical, sort_key
+from ipsync.errors import UsageError
 from ipsync.model import Entry, Network, Note
+from ipsync.packing import Packed, Stamp, pack, room, unpack
 
 OWNER, FEED, TARGET, SINCE = "ipsync:owner", "ipsync:feed", "ipsync:target", "ipsync:leaving-since"
 DESCRIPTION = "description"
 STATIC = "static"
 """The origin of an address that the operator wrote into the config, in place of a feed's name."""
+
+PACKED = "marks"
+"""The key of many ranges' marks in few characters (packing.py)."""
 
 DESCRIPTION_LIMIT = 2048
 """Characters of a GCP resource's description (Compute Engine API, `description` fields)."""
@@ -93,18 +98,41 @@ def entry_note(mark: Mark) -> Note:
 def rule_note(owner: str, marks: Mapping[Network, Mark]) -> Note:
     """Write the marks of all ranges of one list (a GCP rule) as its description.
 
-    Where the addresses don't fit, short hashes stand for them. Where those don't fit either, the latest to
-    leave stay unmarked until there is room: their grace begins later, which errs on the open, not the cut side.
+    Addresses are written out as long as they fit, then short hashes stand for them, then packed ones. No mark is ever
+    left out: raises UsageError where they don't fit, which `rule_fits` tells before.
     """
+    text = _shortest(owner, marks)
+    if len(text) > DESCRIPTION_LIMIT:
+        raise UsageError(
+            f"a rule's description holds {DESCRIPTION_LIMIT} characters, and the marks of {len(marks)} ranges need "
+            f"{len(text)}: lower `max_ranges`, or shorten the names of the targets and feeds that share the rule"
+        )
+    return ((DESCRIPTION, text),)
+
+
+def rule_fits(owner: str, marks: Mapping[Network, Mark]) -> bool:
+    """Tell whether one list's description can hold these marks."""
+    return len(_shortest(owner, marks)) <= DESCRIPTION_LIMIT
+
+
+def rule_room(owner: str, marks: Mapping[Network, Mark]) -> int:
+    """Return how many ranges one list may hold so that its description has room for all marks at the worst.
+
+    That is: every range leaves, each since another time. `marks` are all marks of the resource; their names count.
+    """
+    names = _words_of(owner, marks)
+    return room(DESCRIPTION_LIMIT - len(names) - len(f" {PACKED}="), [m.since for m in marks.values() if m.since])
+
+
+def _shortest(owner: str, marks: Mapping[Network, Mark]) -> str:
     leaving = sorted((m.since, sort_key(n), n) for n, m in marks.items() if m.since)
     text = _describe(owner, marks, leaving, {n: _plain(n) for n in marks})
     if len(text) > DESCRIPTION_LIMIT:
-        short = {n: _hashed(n) for n in marks}
-        text = _describe(owner, marks, leaving, short)
-        while len(text) > DESCRIPTION_LIMIT and leaving:
-            leaving.pop()
-            text = _describe(owner, marks, leaving, short)
-    return ((DESCRIPTION, text[:DESCRIPTION_LIMIT]),)
+        text = _describe(owner, marks, leaving, {n: _hashed(n) for n in marks})
+    if len(text) > DESCRIPTION_LIMIT:
+        stamps = {n: Stamp(m.origin == STATIC, m.since) for n, m in marks.items()}
+        text = f"{_words_of(owner, marks)} {PACKED}={pack(stamps)}"
+    return text
 
 
 # ── the description's text ───────────────────────────────────────────────────
@@ -117,11 +145,12 @@ class _Rule:
     feeds: tuple[str, ...]
     static: frozenset[str]
     leaving: tuple[tuple[str, datetime], ...]
+    packed: Packed
 
     def mark(self, network: Network) -> Mark:
-        tokens = {_plain(network), _hashed(network)}
-        origin = STATIC if tokens & self.static else ",".join(self.feeds)
-        since = next((at for token, at in self.leaving if token in tokens), None)
+        tokens, stamp = {_plain(network), _hashed(network)}, self.packed.of(network)
+        origin = STATIC if stamp.static or tokens & self.static else ",".join(self.feeds)
+        since = next((at for token, at in self.leaving if token in tokens), stamp.since)
         return Mark(self.owner, self.targets, origin, since)
 
 
@@ -141,6 +170,7 @@ def _parse_description(text: str) -> _Rule | None:
         feeds=_words(fields.get("feed", "")),
         static=frozenset(_words(fields.get("static", ""))),
         leaving=leaving,
+        packed=unpack(fields.get(PACKED, "")),
     )
 
 
@@ -167,15 +197,19 @@ def _describe(
     groups = [
         ",".join(tokens[n] for *_, n in group) + "@" + format_time(at) for at, group in groupby(leaving, lambda x: x[0])
     ]
+    fields = {"static": ",".join(static), "leaving": ";".join(groups)}
+    return _joined(_words_of(owner, marks), fields)
+
+
+def _words_of(owner: str, marks: Mapping[Network, Mark]) -> str:
+    """Return what a description says of the rule as a whole."""
     origins = {o for m in marks.values() for o in m.origin.split(",") if o and m.origin != STATIC}
-    fields = {
-        "owner": owner,
-        "target": ",".join(sorted({t for m in marks.values() for t in m.targets})),
-        "feed": ",".join(sorted(origins)),
-        "static": ",".join(static),
-        "leaving": ";".join(groups),
-    }
-    return _PREFIX + " ".join(f"{key}={value}" for key, value in fields.items() if value)
+    targets = {t for m in marks.values() for t in m.targets}
+    return _joined(f"{_PREFIX}owner={owner}", {"target": ",".join(sorted(targets)), "feed": ",".join(sorted(origins))})
+
+
+def _joined(text: str, fields: Mapping[str, str]) -> str:
+    return " ".join([text, *(f"{key}={value}" for key, value in fields.items() if value)])
 
 
 def _plain(network: Network) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from factory import NOW, hosts, networks
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipsync.layout import Replacement, belongs, replacements
-from ipsync.model import Part, State
-from ipsync.ownership import Mark, rule_note
+from ipsync.model import Entry, Part, State
+from ipsync.ownership import Mark, mark_of, rule_note
 
 MARK = Mark("acme", ("web",), "qatech")
 POOL = [*hosts(30), *networks(*(f"2600::{i:x}" for i in range(1, 31)))]
@@ -99,3 +100,67 @@ def test_a_name_that_somebody_else_holds_is_stepped_over():
     wanted = dict.fromkeys([*hosts(3), *POOL[-2:]], MARK)
     made = {c.want.name for c in replacements(now, wanted, owner="acme")}
     assert made == {"allow", "allow-3", "allow-4", "allow-v6", "allow-v6-4"}
+
+
+# ── descriptions that are full ───────────────────────────────────────────────
+
+LEAVING = {n: Mark("acme", ("web",), "qatech", NOW + timedelta(minutes=15 * i)) for i, n in enumerate(hosts(1000))}
+
+
+def test_a_list_takes_no_more_than_its_description_can_tell_of():
+    changes = replacements(state(room=5000), dict.fromkeys(hosts(1000), MARK), owner="acme")
+    sizes = [len(c.want.networks) for c in changes]
+    assert sum(sizes) == 1000
+    assert 256 <= max(sizes) < 300
+    assert len(sizes) == 4
+    full = state(*(c.want for c in changes), room=5000)
+    left = replacements(full, LEAVING, owner="acme")
+    assert [(c.was.name, c.want.networks) for c in left] == [(c.want.name, c.want.networks) for c in changes], (
+        "none moves"
+    )
+    assert marks_of(carried_out(full, left)) == LEAVING
+
+
+def marks_of(now: State) -> dict[object, Mark | None]:
+    return {n: mark_of(Entry(n, note=p.note), owner="acme", listed=True) for p in now.parts for n in p.networks}
+
+
+def test_a_list_that_an_older_version_filled_stays_as_it_is_while_its_marks_fit():
+    held = Part("allow", hosts(1000), rule_note("acme", dict.fromkeys(hosts(1000), MARK)), SETTINGS)
+    now = state(held, room=5000)
+    assert replacements(now, dict.fromkeys(hosts(1000), MARK), owner="acme") == []
+    few = dict.fromkeys(hosts(1000), MARK) | dict(list(LEAVING.items())[:200])
+    (change,) = replacements(now, few, owner="acme")
+    assert change.want.networks == held.networks
+    (more,) = replacements(now, dict.fromkeys(hosts(1001), MARK), owner="acme")
+    assert (more.was, more.want.networks) == (None, hosts(1, first=1000))
+
+
+def test_what_its_description_cant_tell_of_any_more_moves_and_is_let_in_elsewhere_first():
+    held = Part("allow", hosts(1000), rule_note("acme", dict.fromkeys(hosts(1000), MARK)), SETTINGS)
+    now = state(held, room=5000)
+    changes = {c.want.name: c for c in replacements(now, LEAVING, owner="acme")}
+    stays = set(changes["allow"].want.networks)
+    assert 256 <= len(stays) < 300
+    assert {n for name, c in changes.items() if name != "allow" for n in c.want.networks} == set(hosts(1000)) - stays
+    assert all(c.was is None for name, c in changes.items() if name != "allow"), "so that they can all be made first"
+    after = carried_out(now, list(changes.values()))
+    assert marks_of(after) == LEAVING
+    assert replacements(after, LEAVING, owner="acme") == []
+    killed = carried_out(now, [changes["allow-2"]])
+    again = replacements(killed, LEAVING, owner="acme")
+    assert "allow-2" not in {c.want.name for c in again}
+    assert marks_of(carried_out(killed, again)) == LEAVING
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500), st.integers(0, 300)), min_size=1, max_size=3))
+def test_no_mark_is_ever_lost_and_a_second_run_writes_nothing(history):
+    now = state(room=5000)
+    for size, leaving, days in history:
+        wish = dict.fromkeys(hosts(size), MARK)
+        times = [NOW + timedelta(days=days) * i / max(leaving, 1) for i in range(leaving)]
+        wish |= {n: replace(MARK, since=t.replace(microsecond=0)) for n, t in zip(hosts(leaving), times, strict=True)}
+        now = carried_out(now, replacements(now, wish, owner="acme"))
+        assert marks_of(now) == wish
+        assert replacements(now, wish, owner="acme") == []

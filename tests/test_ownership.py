@@ -12,6 +12,7 @@ from factory import NOW, hosts, networks
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ipsync.errors import UsageError
 from ipsync.model import Entry
 from ipsync.ownership import (
     DESCRIPTION,
@@ -26,8 +27,10 @@ from ipsync.ownership import (
     format_time,
     mark_of,
     parse_time,
+    rule_fits,
     rule_is_ours,
     rule_note,
+    rule_room,
 )
 
 A, B, C = networks("1.1.1.1", "8.8.8.8", "2600::1")
@@ -96,18 +99,8 @@ def test_a_full_rule_s_marks_always_fit(leaving, static, times):
         marks[network] = Mark("acme", ("web",), "qatech", NOW + timedelta(hours=i % times))
     note = rule_note("acme", marks)
     assert len(dict(note)[DESCRIPTION]) <= DESCRIPTION_LIMIT
-    if leaving + static <= 220:
+    if static + leaving <= 256:
         assert {n: mark_of(Entry(n, note=note), owner="acme", listed=True) for n in marks} == marks
-
-
-def test_what_does_not_fit_stays_unmarked_latest_first():
-    marks = {n: Mark("acme", ("web",), "qatech", NOW + timedelta(seconds=i)) for i, n in enumerate(hosts(256))}
-    note = rule_note("acme", marks)
-    read = {n: mark_of(Entry(n, note=note), owner="acme", listed=True) for n in marks}
-    kept = [n for n in marks if read[n].since]
-    assert kept == list(marks)[: len(kept)]
-    assert 30 < len(kept) < 256
-    assert all(read[n].since in {marks[n].since, None} for n in marks)
 
 
 @given(st.text(max_size=300))
@@ -190,15 +183,6 @@ def test_a_short_hash_is_made_the_same_way_by_every_version():
     assert text.startswith(f"ipsync owner=acme target=web feed=qatech leaving=#{digest},#")
 
 
-def test_of_too_many_that_leave_at_once_as_many_are_marked_as_fit():
-    marks = {n: Mark("acme", ("web",), "qatech", NOW) for n in hosts(256)}
-    note = rule_note("acme", marks)
-    read = [mark_of(Entry(n, note=note), owner="acme", listed=True).since for n in marks]
-    assert read == sorted(read, key=lambda since: since is None), "the last ones wait"
-    assert 240 < read.count(NOW) < 256
-    assert DESCRIPTION_LIMIT - 8 < len(dict(note)[DESCRIPTION]) <= DESCRIPTION_LIMIT
-
-
 def test_hashes_that_fill_the_description_to_its_last_character_all_stay():
     listed = hosts(240)
     room = DESCRIPTION_LIMIT - len(text_of({n: Mark("acme", ("",), "x", NOW) for n in listed})) - len(" target=")
@@ -207,8 +191,39 @@ def test_hashes_that_fill_the_description_to_its_last_character_all_stay():
     assert {n: mark_of(Entry(n, note=rule_note("acme", marks)), owner="acme", listed=True) for n in marks} == marks
 
 
-def test_what_can_t_be_shortened_any_more_is_cut_at_the_limit():
-    assert len(text_of({n: Mark("acme", ("web",), STATIC) for n in hosts(500)})) == DESCRIPTION_LIMIT
+def read_back(marks):
+    note = rule_note("acme", marks)
+    assert len(dict(note)[DESCRIPTION]) <= DESCRIPTION_LIMIT
+    return {n: mark_of(Entry(n, note=note), owner="acme", listed=True) for n in marks}
+
+
+@pytest.mark.parametrize("static", [0, 1, 128, 255, 256])
+@pytest.mark.parametrize("leaving", [0, 1, 128, 255, 256])
+@pytest.mark.parametrize("apart", [timedelta(0), timedelta(seconds=1), timedelta(minutes=15), timedelta(hours=30)])
+def test_no_mark_of_a_full_rule_is_ever_left_out(static, leaving, apart):
+    """From about 250 ranges the leaving ones used to stay unmarked, and so never left."""
+    marks = {
+        n: Mark("acme", ("web",), STATIC if i < static else "qatech", NOW + i * apart if i >= 256 - leaving else None)
+        for i, n in enumerate(hosts(256))
+    }
+    assert read_back(marks) == marks
+
+
+def test_marks_that_fit_nowhere_are_refused_not_left_out():
+    marks = {n: Mark("acme", ("web",), "qatech", NOW + timedelta(days=i)) for i, n in enumerate(hosts(1000))}
+    assert not rule_fits("acme", marks)
+    with pytest.raises(UsageError, match="lower `max_ranges`"):
+        rule_note("acme", marks)
+
+
+@given(st.integers(1, 20), st.integers(0, 400), st.randoms(use_true_random=False))
+def test_as_many_ranges_as_there_is_room_for_can_all_leave(names, days, random):
+    origin = ",".join(sorted(f"feed-{i:02}" for i in range(names)))
+    times = [NOW + timedelta(seconds=random.randrange(days * 86400 + 1)) for _ in range(300)]
+    marks = {n: Mark("acme", ("web", "web2"), origin, t) for n, t in zip(hosts(300), times, strict=True)}
+    room = rule_room("acme", marks)
+    assert room > 200
+    assert read_back(dict(list(marks.items())[:room])) == dict(list(marks.items())[:room])
 
 
 # ── descriptions that others write ───────────────────────────────────────────

@@ -22,6 +22,7 @@ from ipsync.providers.gcp_rules import (
     created,
     description_of,
     hindrance,
+    names_obstacle,
     obstacle_of,
     ours,
     part_of,
@@ -48,6 +49,7 @@ class Reader:
         self._list: Callable[..., Any] = made.list
         self._calls: list[tuple[str, str]] = []
         self._named = {self._where.rule}
+        self._crowded: dict[str, str | None] = {}
 
     @property
     def calls(self) -> tuple[tuple[str, str], ...]:
@@ -56,13 +58,12 @@ class Reader:
 
     def survey(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
         """Read the project's rules with one list call a 500 rules."""
-        del owner
         rules = self._rules()
         named: dict[str, list[Target]] = {}
         for target in targets:
             named.setdefault(where_of(target).rule, []).append(target)
         self._named |= named.keys()
-        states = [self._state(name, sharing, rules) for name, sharing in named.items()]
+        states = [self._state(name, sharing, rules, owner) for name, sharing in named.items()]
         strays = [self._stray(r) for r in rules.values() if ours(r.description) and not base_of(r, self._named)]
         return [*states, *strays]
 
@@ -103,7 +104,9 @@ class Reader:
         self._calls.append(("firewalls.list", "ok"))
         return page
 
-    def _state(self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule]) -> State | ReadFailure:
+    def _state(
+        self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule], owner: str
+    ) -> State | ReadFailure:
         where = where_of(sharing[0])
         blank = State(
             kind=sharing[0].kind,
@@ -113,6 +116,7 @@ class Reader:
             wanted_settings=wanted_settings(sharing[0]),
             max_ranges=where.max_ranges,
         )
+        self._crowded[name] = names_obstacle(sharing, owner)
         return self._filled(blank, rules)
 
     def _filled(self, state: State, rules: Mapping[str, Rule]) -> State | ReadFailure:
@@ -126,7 +130,7 @@ class Reader:
             return ReadFailure(state.targets, state.resource, f"{state.resource}: {error}")
         entries = tuple(Entry(n, None, p.note, p.name) for p in found for n in p.networks)
         judged = [r for r in mine if ours(r.description)]  # of the others the core says that they aren't ours
-        obstacle = obstacle_of(judged, dict(state.wanted_settings), self._where.project)
+        obstacle = self._crowded.get(name) or obstacle_of(judged, dict(state.wanted_settings), self._where.project)
         taken = taken_by_others(name, rules, {p.name for p in found}, self._named)
         return replace(state, parts=tuple(found), entries=entries, obstacle=obstacle, taken=taken)
 

@@ -19,6 +19,8 @@ OURS = "ipsync "
 """How the description of every rule that any ipsync made begins; whose it is, others decide."""
 SETTINGS = ("network", "ports", "priority", "target_service_accounts", "target_tags")
 CLEARABLE = ("target_service_accounts", "target_tags")
+NAMES_ROOM = 1000
+"""Characters of a description for the names of targets and feeds; the other half is for the marks of ranges."""
 PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "132": "sctp"}
 """Protocols by number; icmpv6 has no name in Compute Engine (API, `allowed[].IPProtocol`)."""
 Rule = Any
@@ -157,6 +159,18 @@ def taken_by_others(base: str, rules: Iterable[str], mine: Iterable[str], named:
     """Return the numbered names of `base` that overflow must step over: rules of others, and what the config names."""
     others = {name for name in rules if name not in set(mine)} | set(named) | {f"{name}-v6" for name in named}
     return tuple(sorted(name for name in others if _overflows(name, base)))
+
+
+def names_obstacle(targets: Sequence[Target], owner: str) -> str | None:
+    """Return why a rule's description can't hold the marks of its ranges beside all these names; None where it can."""
+    names = {owner} | {t.name for t in targets} | {f for t in targets for f in t.feeds}
+    length = sum(len(name) + 1 for name in names)
+    if length <= NAMES_ROOM:
+        return None
+    return (
+        f"the names of the {len(targets)} targets and their feeds ({length} characters) leave too little room in the "
+        f"description of a rule (2,048): spread them over several `rule:`, or shorten them to {NAMES_ROOM} together"
+    )
 
 
 def obstacle_of(rules: Sequence[Rule], wanted: Mapping[str, str], project: str) -> str | None:

@@ -9,7 +9,7 @@ from factory import NOW, Log, config, gcp_target, hosts, networks, snapshot
 
 from ipsync import engine, providers
 from ipsync.errors import Denied, Missing, Rejected, Stale, Uncertain
-from ipsync.model import Part, Service, Step
+from ipsync.model import Limits, Part, Service, Step, Threshold
 from ipsync.providers import gcp_client
 from ipsync.providers.gcp_firewall import Reader, Writer, wanted_settings
 from ipsync.report import exit_code
@@ -305,3 +305,42 @@ def test_the_base_name_held_by_a_human_stays_an_obstacle(gcp):
     report = synced(gcp, hosts(5))
     assert exit_code(report, detailed=False) == 3
     assert [v.guard for e in report.plan.elements for v in e.violations] == ["ownership"]
+
+
+# ── descriptions that are full ───────────────────────────────────────────────
+
+ANYTHING = (("qatech", Limits(max_removals=Threshold(1000, 100), max_additions=Threshold(1000, 100))),)
+
+
+def test_300_static_addresses_that_are_dropped_go_at_once(gcp):
+    static = hosts(300)
+    synced(gcp, ["1.1.1.1"], static=static, limits=ANYTHING)
+    assert names(gcp) == {"allow-qatech": 256, "allow-qatech-2": 45}
+    synced(gcp, ["1.1.1.1"], static=static[:1], limits=ANYTHING)
+    assert {r for body in gcp.firewalls("acme").values() for r in body["sourceRanges"]} == {"1.1.1.1/32", "8.0.0.0/32"}
+
+
+def test_600_addresses_that_a_feed_drops_all_leave_when_due(gcp):
+    """Also beside 256 static ones: from about 250 marks on, some used to be left out."""
+    listed, kept = hosts(600), hosts(1)
+    changes = {"limits": ANYTHING, "static": hosts(256, first=1000)}
+    synced(gcp, listed, **changes)
+    report = synced(gcp, kept, **changes)
+    assert len(report.plan.elements[0].leaving) == 599
+    gcp.reset_calls()
+    again = synced(gcp, kept, **changes)
+    assert gcp.calls_made.writes == 0
+    assert [leaving.until for leaving in again.plan.elements[0].leaving] == [NOW + timedelta(hours=72)] * 599
+    engine.sync(run(config(target(gcp, **changes)), kept, now=NOW + timedelta(hours=73)))
+    left = {r for body in gcp.firewalls("acme").values() for r in body["sourceRanges"]}
+    assert left == {str(n) for n in (*kept, *hosts(256, first=1000))}
+
+
+def test_names_that_leave_no_room_for_marks_are_an_obstacle(gcp):
+    feeds = tuple(f"{'a' * 60}-{i:02}" for i in range(30))
+    limits = tuple((f, Limits()) for f in feeds)
+    report = synced(gcp, ["8.8.8.8"], feeds=feeds, limits=limits)
+    (element,) = report.plan.elements
+    assert [v.guard for v in element.violations] == ["ownership"]
+    assert "leave too little room" in element.violations[0].detail
+    assert gcp.firewalls("acme") == {}

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ipsync.addresses import sort_key
-from ipsync.model import Network, Part, State
+from ipsync.model import Network, Part, State, suits
 from ipsync.ownership import Mark, rule_fits, rule_is_ours, rule_note, rule_room
 
 
@@ -27,6 +27,8 @@ class Replacement:
 def replacements(state: State, after: Mapping[Network, Mark], *, owner: str) -> list[Replacement]:
     """Return the lists that must change so that together they hold exactly `after`, with its marks."""
     ours = {p.name: p for p in state.parts if rule_is_ours(p.note, owner=owner)}
+    unfit = without_service(state)
+    after = {n: mark for n, mark in after.items() if n.version not in unfit}
     placed = _place(state, after, ours, owner=owner)
     changes = []
     for name in sorted({*ours, *placed}, key=_number):
@@ -34,6 +36,20 @@ def replacements(state: State, after: Mapping[Network, Mark], *, owner: str) -> 
         if ours.get(name) != want:
             changes.append(Replacement(ours.get(name), want))
     return changes
+
+
+def without_service(state: State) -> frozenset[int]:
+    """Return the IP versions (4, 6) that none of the wanted services goes with: no list is made for them."""
+    return frozenset(v for v in (4, 6) if dict(_settings(state, v)).get("ports") == "")
+
+
+def _settings(state: State, version: int) -> tuple[tuple[str, str], ...]:
+    """Return what the config asks of a list of this family: Google refuses a whole IPv6 rule for the `icmp` in it."""
+    return tuple((key, _ports(text, version) if key == "ports" else text) for key, text in state.wanted_settings)
+
+
+def _ports(text: str, version: int) -> str:
+    return ",".join(word for word in text.split(",") if suits(word.rpartition("/")[2], version))
 
 
 def base_name(state: State) -> str:
@@ -85,7 +101,7 @@ def _part(state: State, name: str, marks: Mapping[Network, Mark], *, owner: str)
     if not marks:
         return None
     networks = tuple(sorted(marks, key=sort_key))
-    return Part(name, networks, note=rule_note(owner, marks), settings=state.wanted_settings)
+    return Part(name, networks, note=rule_note(owner, marks), settings=_settings(state, networks[0].version))
 
 
 def _number(name: str) -> tuple[int, str]:

@@ -19,6 +19,15 @@ GCP_FIREWALL = "gcp-firewall"
 # ── what the operator wrote ──────────────────────────────────────────────────
 
 
+ONE_FAMILY = {"icmp": 4, "1": 4, "icmpv6": 6, "58": 6}
+"""Protocols that exist in one IP version alone (IANA, Protocol Numbers); clouds refuse them beside the other."""
+
+
+def suits(protocol: str, version: int) -> bool:
+    """Tell whether a protocol, by name or number, can be let in from addresses of this IP version (4, 6)."""
+    return ONE_FAMILY.get(protocol, version) == version
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Service:
     """A protocol and a range of ports. `all` is every protocol and port (AWS: -1)."""

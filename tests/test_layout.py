@@ -10,7 +10,7 @@ from factory import NOW, hosts, networks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipsync.layout import Replacement, belongs, replacements
+from ipsync.layout import Replacement, belongs, replacements, without_service
 from ipsync.model import Entry, Part, State
 from ipsync.ownership import Mark, mark_of, rule_note
 
@@ -164,3 +164,36 @@ def test_no_mark_is_ever_lost_and_a_second_run_writes_nothing(history):
         now = carried_out(now, replacements(now, wish, owner="acme"))
         assert marks_of(now) == wish
         assert replacements(now, wish, owner="acme") == []
+
+
+# ── services that one family has ─────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("asked", "four", "six"),
+    [
+        ("443/tcp,icmp", "443/tcp,icmp", "443/tcp"),
+        ("443/tcp,icmpv6", "443/tcp", "443/tcp,icmpv6"),
+        ("443/tcp,icmp,icmpv6", "443/tcp,icmp", "443/tcp,icmpv6"),
+        ("all", "all", "all"),
+        ("1,58,6", "1,6", "58,6"),
+    ],
+)
+def test_a_service_goes_with_the_family_that_it_suits(asked, four, six):
+    now = replace(state(), wanted_settings=(("ports", asked), ("priority", "5")))
+    wish = dict.fromkeys([POOL[0], POOL[-1]], MARK)
+    changes = replacements(now, wish, owner="acme")
+    assert {c.want.name: dict(c.want.settings)["ports"] for c in changes} == {"allow": four, "allow-v6": six}
+    after = replace(now, parts=tuple(c.want for c in changes))
+    assert replacements(after, wish, owner="acme") == []
+
+
+def test_a_family_without_any_service_gets_no_list_and_loses_the_one_it_had():
+    now = replace(state(), wanted_settings=(("ports", "icmp"),))
+    wish = dict.fromkeys([POOL[0], POOL[-1]], MARK)
+    (change,) = replacements(now, wish, owner="acme")
+    assert (change.want.name, without_service(now)) == ("allow", {6})
+    old = Part("allow-v6", (POOL[-1],), rule_note("acme", {POOL[-1]: MARK}), SETTINGS)
+    changes = replacements(replace(now, parts=(old,)), wish, owner="acme")
+    assert [(c.was, c.want.name if c.want else None) for c in changes] == [(None, "allow"), (old, None)]
+    assert without_service(replace(now, wanted_settings=())) == frozenset()

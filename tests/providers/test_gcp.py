@@ -344,3 +344,20 @@ def test_names_that_leave_no_room_for_marks_are_an_obstacle(gcp):
     assert [v.guard for v in element.violations] == ["ownership"]
     assert "leave too little room" in element.violations[0].detail
     assert gcp.firewalls("acme") == {}
+
+
+# ── services that one family has ─────────────────────────────────────────────
+
+
+def test_icmp_stays_out_of_the_ipv6_rule_which_google_would_refuse(gcp):
+    services, listed = (Service("tcp", 443, 443), Service("icmp"), Service("icmpv6")), ["8.8.8.8", "2600::1"]
+    assert exit_code(synced(gcp, listed, services=services), detailed=False) == 0
+    allowed = {name: [a["IPProtocol"] for a in body["allowed"]] for name, body in gcp.firewalls("acme").items()}
+    assert allowed == {"allow-qatech": ["tcp", "icmp"], "allow-qatech-v6": ["tcp", "58"]}
+    assert exit_code(synced(gcp, listed, services=services), detailed=True) == 0
+
+
+def test_the_local_google_refuses_a_protocol_of_the_other_family(gcp, writer):
+    for wrong in (part(gcp, "2600::1", ports="443/tcp,icmp"), part(gcp, "8.8.8.8", ports="icmpv6")):
+        with pytest.raises(Rejected, match="IP version"):
+            writer.execute(step("create", wrong))

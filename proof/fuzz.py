@@ -128,7 +128,7 @@ def _facts(made: Any) -> Any:
                 t.name,
                 t.kind,
                 frozenset(t.feeds),
-                frozenset(str((s.protocol, s.first or 1, s.last or 65535)) for s in t.services),
+                frozenset(str((s.protocol, 1 if s.first is None else s.first, s.last or 65535)) for s in t.services),
                 frozenset((n.version, int(n.network_address), n.prefixlen) for n in t.static),
             )
             for t in made.targets

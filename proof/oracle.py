@@ -333,9 +333,9 @@ def _check_target(target: Mapping[str, Any], feeds: Mapping[str, Any]) -> None:
     need(all(address(cidr)[2] > 0 for cidr in target.get("static", [])), "the whole internet")
     need(target["name"] != "static", "a reserved name")
     spans = [_span(port) for port in target["ports"]]
-    need("all" not in target["ports"] or len(spans) == 1, "all beside others")
+    need(all(protocol != "all" for protocol, _, _ in spans) or len(spans) == 1, "all beside others")
     for i, (protocol, first, last) in enumerate(spans):
-        need(1 <= first <= last <= 65535, "a range of ports")
+        need(0 <= first <= last <= 65535 and last > 0, "a range of ports")
         need(all(p != protocol or last < a or b < first for p, a, b in spans[:i]), "overlapping ports")
     if target["kind"] == "aws-security-group":
         need(bool(target.get("groups")) != bool(target.get("match")), "groups or match")
@@ -368,10 +368,11 @@ def _names(target: Mapping[str, Any]) -> list[str]:
 
 
 def _span(port: str) -> tuple[str, int, int]:
-    """Return protocol, first and last; those without ports stand for all of them."""
-    if "/" not in port:
-        return port, 1, 65535
-    numbers, protocol = port.split("/")
+    """Return protocol, first and last, whichever stands first; those without ports stand for all of them."""
+    words = re.split("[/:]", port.lower())
+    if len(words) == 1:
+        return {"icmp6": "icmpv6", "ipv6-icmp": "icmpv6"}.get(words[0], words[0]), 1, 65535
+    numbers, protocol = sorted(words)  # digits come before letters
     first, _, last = numbers.partition("-")
     return protocol, int(first), int(last or first)
 

@@ -36,7 +36,7 @@ CONFIG_WORDS = [
         "0 1 010 0x10 1.5 1:30 .inf 1e3 yes no on null ~ true 2026-01-31 = << *a &a !!str !!int !!binary ${TOKEN} $${X} ${EMPTY}"
     ),
     *_words(
-        "0s 1s 9s 10s 15m 72h 1d12h never 400d 443/tcp 8000-8100/tcp 53/udp 22/sctp icmp icmpv6 all 0/tcp 90-80/tcp"
+        "0s 1s 9s 10s 15m 72h 1d12h never 400d 443/tcp 8000-8100/tcp 53/udp 22/sctp icmp icmpv6 all 0/tcp 90-80/tcp tcp:443 443/TCP 0-65535/tcp icmp6 16x/48 /14"
     ),
     *_words(
         "qatech cdn static web edge allow-qatech allow-qatech-v6 allow-qatech-2 sg-0123456789abcdef0 eu-north-1 text json"
@@ -58,7 +58,7 @@ feeds:
     format: json
     select: "prefixes[?service=='EDGE'].ip_prefix"
     allow_special_use: [10.0.0.0/8]
-    guards: {max-addresses: 50, min-prefix: {ipv4: 20, ipv6: 48}}
+    guards: {max-addresses: 50, min-prefix: {ipv4: 20, ipv6: 48}, max-coverage: {ipv4: /12, ipv6: 2x/32}}
   lab:
     url: http://lab.example/x
     insecure: true
@@ -69,6 +69,7 @@ removal:
 guards:
   max-removals: {count: 2, percent: 10}
   max-additions: {percent: 60}
+  max-growth: {ipv4: 100, percent: 300}
 targets:
   - &web
     name: web

@@ -1,7 +1,8 @@
 """The config file: YAML to a frozen Config, with every error at once, each with its file, line and key.
 
-document.py reads the YAML, shape.py and fields.py say what may stand in it, across.py what fits together, words.py tells
-pydantic's errors to people, build.py makes the Config.
+document.py reads the YAML; shape.py says what may stand in it, with the types of fields.py, amounts.py, ports.py and
+expressions.py; across.py what fits together; words.py tells pydantic's errors to people, build.py makes the Config, and
+published.py the JSON Schema.
 """
 
 from __future__ import annotations
@@ -51,8 +52,9 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
 
 def schema() -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) of the file, for editors and CI."""
-    made = _tidy(File.model_json_schema(by_alias=True))
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "ipsync config, version 1"}
+    from ipsync.config.published import schema as made  # noqa: PLC0415 - one command needs it
+
+    return made()
 
 
 def _text(path: Path) -> str:
@@ -114,16 +116,3 @@ def _canonical(value: Any) -> str:
 
 def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _tidy(node: Any) -> Any:
-    """Leave out of the schema what pydantic adds and nobody reads: titles, and defaults that say nothing."""
-    if isinstance(node, list):
-        return [_tidy(inner) for inner in node]
-    if not isinstance(node, dict):
-        return node
-    return {k: _tidy(v) for k, v in node.items() if not (k == "title" or (k == "default" and _says_nothing(v)))}
-
-
-def _says_nothing(default: Any) -> bool:
-    return default is None or isinstance(default, dict | list)

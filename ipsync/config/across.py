@@ -72,7 +72,7 @@ def _aws(path: Path, target: Mapping[str, Any], document: Document) -> None:
         document.add((*path, "account"), "an external_id goes with a role_arn; add it")
     ports = target.get("ports")
     for i, port in enumerate(ports if isinstance(ports, list) else []):
-        if isinstance(port, str) and port.endswith("/sctp"):
+        if isinstance(port, str) and "sctp" in port.lower():
             # EC2: a protocol other than tcp, udp and icmp "allows traffic on all ports, regardless of any port range".
             document.add((*path, "ports", i), "AWS ignores sctp's port and would open all of them; use tcp or udp")
 

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from ipsync.config import amounts as a
 from ipsync.config import fields as f
+from ipsync.config.ports import Ports
 
 
 class Strict(BaseModel):
@@ -33,8 +35,8 @@ def _section(description: str, *, alias: str | None = None) -> Any:
 class Threshold(Strict):
     """The larger of a count and a percentage of what is held, in addresses."""
 
-    count: f.Count | None = Field(None, description="Addresses.")
-    percent: f.Percent | None = Field(None, description="Percent of the addresses held, 0 to 100.")
+    count: a.Count | None = Field(None, description="Addresses.")
+    percent: a.Percent | None = Field(None, description="Percent of the addresses held, 0 to 100.")
 
 
 class MinPrefix(Strict):
@@ -47,16 +49,16 @@ class MinPrefix(Strict):
 class Coverage(Strict):
     """How many addresses a feed may cover, all its networks together."""
 
-    ipv4: f.CoveredV4 | None = Field(None, description="IPv4 addresses: 262144, /14 or 4x/16. Default: /14.")
-    ipv6: f.CoveredV6 | None = Field(None, description="IPv6 addresses: /32 or 16x/48. Default: 16x/32.")
+    ipv4: a.CoveredV4 | None = Field(None, description="IPv4 addresses: 262144, /14 or 4x/16. Default: /14.")
+    ipv6: a.CoveredV6 | None = Field(None, description="IPv6 addresses: /32 or 16x/48. Default: 16x/32.")
 
 
 class Growth(Strict):
     """The larger of a number of addresses and a percentage of what is covered."""
 
-    ipv4: f.CoveredV4 | None = Field(None, description="IPv4 addresses: 4096, /20 or 16x/24. Default: 4096.")
-    ipv6: f.CoveredV6 | None = Field(None, description="IPv6 addresses: /44 or 16x/48. Default: 16x/48.")
-    percent: f.MorePercent | None = Field(
+    ipv4: a.CoveredV4 | None = Field(None, description="IPv4 addresses: 4096, /20 or 16x/24. Default: 4096.")
+    ipv6: a.CoveredV6 | None = Field(None, description="IPv6 addresses: /44 or 16x/48. Default: 16x/48.")
+    percent: a.MorePercent | None = Field(
         None, description="Percent of the addresses covered, by family, 0 to 10000. Default: 100."
     )
 
@@ -97,10 +99,10 @@ class Feed(Strict):
     select: f.Select | None = Field(
         None, description="For json: a JMESPath to a list of texts. Default: @, the whole document."
     )
-    timeout: f.Timeout = Field(
+    timeout: a.Timeout = Field(
         30.0, description="For the whole fetch, whatever the peer does; up to 600s.", json_schema_extra=_written("30s")
     )
-    max_bytes: f.Size = Field(
+    max_bytes: a.Size = Field(
         5 * 1024 * 1024, description="A larger answer is refused; up to 100MiB.", json_schema_extra=_written("5MiB")
     )
     headers: dict[f.HeaderName, f.HeaderValue] = Field(
@@ -138,7 +140,7 @@ class Target(Strict):
 
     name: f.Name = Field(description="Its name in reports, and in the marks on what is made; unique.")
     feed: f.Name | Annotated[list[f.Name], f.Unique] = Field([], description="A feed's name, or a list of names.")
-    ports: f.Ports = Field(description="Like 443/tcp, 8000-8100/tcp, 53/udp and icmp; or [all], alone.")
+    ports: Ports = Field(description="Like 443/tcp, 8000-8100/tcp, 53/udp and icmp; or [all], alone.")
     static: Annotated[list[f.StaticCidr], f.Unique] = Field(
         [], description="Addresses always wanted besides the feed's; any network but /0."
     )
@@ -180,7 +182,7 @@ class GcpFirewall(Target):
 class Removal(Strict):
     """How slowly addresses leave."""
 
-    grace: f.Grace = Field(
+    grace: a.Grace = Field(
         timedelta(hours=72),
         description="How long an address stays allowed after the feed drops it: a duration, 0s or never.",
         json_schema_extra=_written("72h"),
@@ -205,10 +207,10 @@ class Audit(Strict):
 class Schedule(Strict):
     """When `ipsync run` makes its passes."""
 
-    every: f.Every = Field(
+    every: a.Every = Field(
         900.0, description="How often a pass is made; 10s or longer.", json_schema_extra=_written("15m")
     )
-    jitter: f.Duration = Field(
+    jitter: a.Duration = Field(
         60.0, description="At most so much later, by chance; shorter than every.", json_schema_extra=_written("60s")
     )
 

@@ -8,11 +8,19 @@ from functools import lru_cache
 from typing import Any
 
 from ipsync.config.document import Document, Path
-from ipsync.config.fields import Shown
 from ipsync.config.shape import File
+from ipsync.config.told import Shown, short
 
 ALWAYS_ON = {"feed", "special-use", "empty", "capacity", "drift"}
-NO_KIND = "needs a kind; write kind: aws-security-group or kind: gcp-firewall"
+SHORT_KINDS = {
+    "aws": "aws-security-group",
+    "aws-sg": "aws-security-group",
+    "sg": "aws-security-group",
+    "gcp": "gcp-firewall",
+    "google": "gcp-firewall",
+    "google-compute-firewall": "gcp-firewall",
+}
+"""What people write whose letters are too few, or too many, to find the kind by."""
 READ_AS = {bool: "true or false", int: "a number", float: "a number", type(None): "nothing"}
 LISTS = {
     "ports": "[443/tcp]",
@@ -36,6 +44,7 @@ NEEDED = "is required; add it"
 def explain(document: Document, item: Mapping[str, Any]) -> None:
     """Note one of pydantic's errors, unless something was said of that place already."""
     path = _real_path(document.value, item["loc"])
+    path = (*path, "kind") if item["type"] == "union_tag_invalid" else path
     if path and any(p.path == path for p in document.problems):
         return  # an unset variable, or another member of a union
     document.add(path, _words(document, path, item))
@@ -56,8 +65,8 @@ def _real_path(value: Any, loc: tuple[str | int, ...]) -> Path:
 
 def _words(document: Document, path: Path, item: Mapping[str, Any]) -> str:
     kind, key = item["type"], str(path[-1]) if path else ""
-    if kind == "extra_forbidden":
-        return _unknown(document.value, path)
+    if kind in {"extra_forbidden", "union_tag_invalid"}:
+        return _unknown(document.value, path) if kind == "extra_forbidden" else _no_kind(document, path)
     if kind == "value_error":
         return _told(document, path, item["ctx"]["error"])
     if kind == "string_type":
@@ -75,8 +84,7 @@ def _plainly(kind: str, item: Mapping[str, Any]) -> str:
     ctx = item.get("ctx", {})
     told = {
         "missing": NEEDED,
-        "union_tag_not_found": NO_KIND,
-        "union_tag_invalid": NO_KIND,
+        "union_tag_not_found": f"needs a kind; write kind: {' or kind: '.join(_kinds())}",
         "too_short": "must not be empty; name at least one",
         "string_too_short": "must not be empty; is the variable empty?",
         "int_type": "must be a whole number, without quotes",
@@ -86,6 +94,25 @@ def _plainly(kind: str, item: Mapping[str, Any]) -> str:
         "literal_error": f"must be {ctx.get('expected')}",
     }
     return told.get(kind) or str(item["msg"]).replace("Input should", "must")
+
+
+def _kinds() -> list[str]:
+    return list(_schema()["properties"]["targets"]["items"]["discriminator"]["mapping"])
+
+
+def _no_kind(document: Document, path: Path) -> str:
+    """Answer a kind that there isn't with the word that was written, and the one that it may mean."""
+    value: Any = document.value
+    for step in path:
+        value = value[step]
+    known = _kinds()
+    if not isinstance(value, str):
+        return f"is not a kind; there are {' and '.join(known)}"
+    written = value.lower().replace("_", "-").strip()
+    near = [SHORT_KINDS[written]] if written in SHORT_KINDS else difflib.get_close_matches(written, known, 1, 0.5)
+    instead = f"did you mean {near[0]}?" if near else f"there are {' and '.join(known)}"
+    word = document.shown(path, value) if document.secret(path) else short(value)
+    return f"{word} is not a kind of target; {instead}"
 
 
 def _told(document: Document, path: Path, error: Exception) -> str:

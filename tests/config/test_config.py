@@ -187,6 +187,33 @@ WRONG = [
         "qatech: {select: 'ab.#'}",
         r"4: feeds.qatech.select: 'ab.#' is not a JMESPath, wrong from character 4",
     ),
+    (
+        "qatech: {}",
+        "qatech: {select: 'a[].nope(@)'}",
+        r"4: feeds.qatech.select: .* calls nope\(\), which JMESPath doesn't have",
+    ),
+    (
+        "qatech: {}",
+        "qatech: {select: 'a[?contain(b, c)]'}",
+        r"4: feeds.qatech.select: .* contain\(\), .* mean contains\(\)\?",
+    ),
+    (
+        "qatech: {}",
+        "qatech: {select: 'keys(a, b)'}",
+        r"4: feeds.qatech.select: .* gives keys\(\) 2, and it takes 1 argument$",
+    ),
+    (
+        "qatech: {}",
+        "qatech: {select: 'a[*].b[?contains(c)].d'}",
+        r"4: .* gives contains\(\) 1, and it takes 2 arguments$",
+    ),
+    (
+        "qatech: {}",
+        "qatech: {select: 'a.{b: not_null()}'}",
+        r"4: .* gives not_null\(\) 0, and it takes at least 1 argument$",
+    ),
+    ("qatech: {}", "qatech: {select: 'sort_by(a, &nope(b))'}", r"4: feeds.qatech.select: .* calls nope\(\)"),
+    ("qatech: {}", "qatech: {select: 'a[::0]'}", r"4: feeds.qatech.select: 'a\[::0\]' has a slice whose step is 0"),
     ("qatech: {}", "qatech: {format: text, select: a}", r"4: feeds.qatech.select: is for json feeds"),
     ("qatech: {}", "qatech: {format: xml}", r"4: feeds.qatech.format: must be 'json' or 'text'"),
     ("qatech: {}", "qatech: {ca_file: /no/such}", r"4: feeds.qatech.ca_file: there is no such file"),
@@ -233,9 +260,49 @@ WRONG = [
     ("443/tcp", "icmp, icmp", r"11: targets\[0\].ports: icmp stands here twice"),
     ("443/tcp", "all", r"11: targets\[0\].ports: all stands alone"),
     ("443/tcp", "22/sctp", r"11: targets\[0\].ports\[0\]: AWS ignores sctp's port and would open all of them"),
+    ("443/tcp", "SCTP:22", r"11: targets\[0\].ports\[0\]: AWS ignores sctp's port and would open all of them"),
+    ("443/tcp", "tcp", r"11: targets\[0\].ports\[0\]: 'tcp' names no port; write all of them like 0-65535/tcp"),
+    ("443/tcp", "any", r"11: targets\[0\].ports\[0\]: 'any' is not a port; write \[all\] for every protocol and port"),
+    ("443/tcp", "8/icmp", r"11: .*'8/icmp' is not a port: icmp has none; write icmp \(IPv4\) or icmpv6 \(IPv6\)"),
+    ("443/tcp", "esp", r"11: targets\[0\].ports\[0\]: 'esp' is a protocol that can't be named here"),
+    (
+        "443/tcp",
+        "'80,443/tcp'",
+        r"11: targets\[0\].ports\[0\]: '80,443/tcp' is not a port; write it like .* one an entry",
+    ),
+    ("443/tcp", "0/tcp", r"11: targets\[0\].ports\[0\]: '0/tcp' is not a range of ports from 1 to 65535"),
+    ("443/tcp", "tcp:8050, tcp:443, 443/TCP", r"11: targets\[0\].ports: 443/tcp stands here twice"),
+    ("443/tcp", "tcp:8050", r"11: targets\[0\].ports: 8050/tcp and 8000-8100/tcp overlap"),
     ("[443/tcp, 8000-8100/tcp]", "443/tcp", r"11: targets\[0\].ports: must be a list; write it like \[443/tcp\]"),
-    ("kind: aws-security-group", "kind: aws", r"6: targets\[0\]: needs a kind; write kind: aws-security-group or"),
-    ("    kind: aws-security-group\n", "", r"6: targets\[0\]: needs a kind"),
+    (
+        "kind: aws-security-group",
+        "kind: aws",
+        r"7: targets\[0\].kind: 'aws' is not a kind .*; did you mean aws-securit",
+    ),
+    ("kind: aws-security-group", "kind: aws-sg", r"7: targets\[0\].kind: 'aws-sg' is not .* mean aws-security-group\?"),
+    (
+        "kind: aws-security-group",
+        "kind: AWS_SECURITY_GROUPS",
+        r"7: .*'AWS_SECURITY_GROUPS' is not .* aws-security-group",
+    ),
+    ("kind: aws-security-group", "kind: gcp-firewal", r"7: targets\[0\].kind: 'gcp-firewal' is not .* gcp-firewall\?"),
+    (
+        "kind: aws-security-group",
+        "kind: nginx",
+        r"7: .*'nginx' is not a kind of target; there are aws-security-group and",
+    ),
+    (
+        "kind: aws-security-group",
+        "kind: 7",
+        r"7: targets\[0\].kind: is not a kind; there are aws-security-group and gcp",
+    ),
+    ("kind: aws-security-group", "kind: [a]", r"7: targets\[0\].kind: is not a kind; there are aws-security-group and"),
+    ("kind: aws-security-group", "kind:", r"7: targets\[0\].kind: is not a kind; there are aws-security-group and gcp"),
+    (
+        "    kind: aws-security-group\n",
+        "",
+        r"6: targets\[0\]: needs a kind; write kind: aws-security-group or kind: gcp-",
+    ),
     (
         "kind: aws-security-group",
         "kind: aws-security-group\n    rule: x",
@@ -609,6 +676,32 @@ def test_plain_http_with_an_excuse_and_text_feeds(tmp_path):
 @pytest.mark.parametrize("region", ["eu-north-1", "us-gov-west-1", "us-iso-east-1", "ap-southeast-7", "eusc-de-east-1"])
 def test_regions(tmp_path, region):
     assert loaded(tmp_path, HEAD + AWS.replace("eu-north-1", region)).targets[0].where.region == region
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("443/TCP", "443/tcp"),
+        ("tcp:443", "443/tcp"),
+        ("tcp/443", "443/tcp"),
+        ("443:tcp", "443/tcp"),
+        ("TCP/8000-8100", "8000-8100/tcp"),
+        ("Udp:53", "53/udp"),
+        ("0-65535/tcp", "0-65535/tcp"),
+        ("tcp:0-65535", "0-65535/tcp"),
+        ("0443/tcp", "443/tcp"),
+        ("ICMP", "icmp"),
+        ("icmp6", "icmpv6"),
+        ("ipv6-icmp", "icmpv6"),
+        ("ALL", "all"),
+    ],
+)
+def test_ports_as_other_tools_write_them(tmp_path, written, meant):
+    for text in (
+        HEAD + AWS.replace("443/tcp, 8000-8100/tcp", written),
+        HEAD + "targets:\n" + GCP.replace("443/tcp", written),
+    ):
+        assert [str(s) for s in loaded(tmp_path, text).targets[0].services] == [meant]
 
 
 def test_sctp_is_for_gcp(tmp_path):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 import ssl
+import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -532,6 +535,43 @@ def test_a_proxy_that_refuses_is_named(server, monkeypatch, feed, status, words)
         feed is PLAIN and "403" in status
     )  # then it may be the server's own answer
     assert "s3cret" not in str(caught.value)
+
+
+class Tunnel(FeedServer):
+    """A proxy that leads every CONNECT to one server of this machine."""
+
+    def __init__(self, to: str) -> None:
+        super().__init__([])
+        host, _, port = to.removeprefix("https://").partition("/")[0].partition(":")
+        self.to = host, int(port)
+
+    def _send(self, connection, raw):
+        del raw
+        with socket.create_connection(self.to, timeout=5) as far:
+            connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+            back = threading.Thread(target=self._pass, args=(far, connection))
+            back.start()
+            self._pass(connection, far)
+            back.join(5)
+
+    @staticmethod
+    def _pass(one, other):
+        with suppress(OSError):
+            while data := one.recv(65536):
+                other.sendall(data)
+            other.shutdown(socket.SHUT_WR)
+
+
+def test_a_feed_over_tls_goes_through_the_proxy_s_tunnel(authority, tmp_path, monkeypatch):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("feeds.example").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with FeedServer(["8.8.8.8"], tls=context) as server, Tunnel(server.url) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://me:s3cret@{where(proxy)}")
+        assert got(server, ca_file=str(tmp_path / "ca.pem"), **FAR).networks
+        assert proxy.requests[0].line.startswith("CONNECT feeds.example:443 ")
+        assert proxy.requests[0].headers["proxy-authorization"].startswith("Basic ")
+        assert "proxy-authorization" not in server.requests[0].headers
 
 
 def test_a_silent_proxy_is_named_too(server, monkeypatch):

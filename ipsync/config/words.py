@@ -44,7 +44,7 @@ NEEDED = "is required; add it"
 def explain(document: Document, item: Mapping[str, Any]) -> None:
     """Note one of pydantic's errors, unless something was said of that place already."""
     path = _real_path(document.value, item["loc"])
-    path = (*path, "kind") if item["type"] == "union_tag_invalid" else path
+    path = (*path, *_kind_key(item))
     if path and any(p.path == path for p in document.problems):
         return  # an unset variable, or another member of a union
     document.add(path, _words(document, path, item))
@@ -65,7 +65,7 @@ def _real_path(value: Any, loc: tuple[str | int, ...]) -> Path:
 
 def _words(document: Document, path: Path, item: Mapping[str, Any]) -> str:
     kind, key = item["type"], str(path[-1]) if path else ""
-    if kind in {"extra_forbidden", "union_tag_invalid"}:
+    if kind in {"extra_forbidden", "union_tag_invalid", "union_tag_not_found"}:
         return _unknown(document.value, path) if kind == "extra_forbidden" else _no_kind(document, path)
     if kind == "value_error":
         return _told(document, path, item["ctx"]["error"])
@@ -84,7 +84,6 @@ def _plainly(kind: str, item: Mapping[str, Any]) -> str:
     ctx = item.get("ctx", {})
     told = {
         "missing": NEEDED,
-        "union_tag_not_found": f"needs a kind; write kind: {' or kind: '.join(_kinds())}",
         "too_short": "must not be empty; name at least one",
         "string_too_short": "must not be empty; is the variable empty?",
         "int_type": "must be a whole number, without quotes",
@@ -96,12 +95,24 @@ def _plainly(kind: str, item: Mapping[str, Any]) -> str:
     return told.get(kind) or str(item["msg"]).replace("Input should", "must")
 
 
+def _kind_key(item: Mapping[str, Any]) -> Path:
+    """Return the key that an error about a target's kind belongs to: a wrong one, or what was written in its place."""
+    if item["type"] == "union_tag_invalid":
+        return ("kind",)
+    if item["type"] == "union_tag_not_found" and isinstance(item["input"], dict):
+        return tuple(difflib.get_close_matches("kind", item["input"], 1, 0.7))
+    return ()
+
+
 def _kinds() -> list[str]:
     return list(_schema()["properties"]["targets"]["items"]["discriminator"]["mapping"])
 
 
 def _no_kind(document: Document, path: Path) -> str:
     """Answer a kind that there isn't with the word that was written, and the one that it may mean."""
+    if path[-1] != "kind":
+        needs = f"needs a kind; write kind: {' or kind: '.join(_kinds())}"
+        return needs if isinstance(path[-1], int) else "unknown key; did you mean kind?"
     value: Any = document.value
     for step in path:
         value = value[step]

@@ -17,13 +17,13 @@ from ipsync.feeds.hints import hint
 
 MOST_ENTRIES = 20_000
 """Entries of a list that is looked at at all: more than any firewall holds, and few enough for any machine's memory."""
-MOST_VALUES = 180_000
+MOST_VALUES = 165_000
 """Values in a JSON document: more than the longest published lists have, each with all that is said of it.
 
 A value of two bytes costs up to a hundred in memory, so that max_bytes alone bounds too little.
 """
-BYTES_A_VALUE = 30
-"""Where max_bytes is raised, the values may be more: published lists take 30 bytes and more for each."""
+BYTES_A_VALUE = 32
+"""Where max_bytes is raised, the values may be more: published lists take 32 bytes and more for each."""
 WIDEST = 5 * 1024 * 1024
 """Bytes that a text may be larger than what came: one wide character makes Python keep four bytes for each other one."""
 LONGEST_LINE = 64 * 1024

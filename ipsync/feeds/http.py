@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urljoin, urlsplit
 
 import requests
-from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util.retry import Retry
 
 from ipsync import __version__
@@ -25,6 +25,7 @@ from ipsync.feeds.wire import Adapter, Session, Wire
 
 PIECE = 64 * 1024
 TRIES = 3
+REDIRECTS = {301, 302, 303, 307, 308}
 BUSY = {429, 502, 503, 504}
 """Answers that say nothing of the list, only that it can't be had at this moment."""
 PAUSE = 1.0
@@ -63,7 +64,7 @@ def get(request: Get) -> bytes:
             answer.append(_patiently(request, wire, _Way(proxy, verify), until))
         except FeedError as error:
             answer.append(error)
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:  # requests lets some of urllib3's pass
             answer.append(FeedError(trouble.reason(error, proxy)))
         except Exception as error:  # noqa: BLE001 - a hostile peer must not end the thread silently
             answer.append(FeedError(f"the answer could not be read ({type(error).__name__})"))
@@ -132,7 +133,7 @@ def _get(request: Get, wire: Wire, way: _Way) -> bytes:
 
 def _check_head(response: requests.Response, request: Get, proxy: Proxy | None) -> None:
     status = response.status_code
-    if response.is_redirect or 300 <= status < 400:  # noqa: PLR2004 - HTTP's redirects
+    if status in REDIRECTS or ("Location" in response.headers and 300 <= status < 400):  # noqa: PLR2004 - HTTP's own
         raise FeedError(_moved(response, request.url))
     if status == 407 and proxy:  # noqa: PLR2004 - the proxy's own answer
         raise FeedError(trouble.wants_password(proxy))

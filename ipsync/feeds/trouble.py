@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import LocationValueError
 
 from ipsync.feeds.environment import Proxy
 
@@ -52,10 +53,12 @@ def wants_password(proxy: Proxy) -> str:
     )
 
 
-def reason(error: requests.RequestException, proxy: Proxy | None) -> str:
+def reason(error: Exception, proxy: Proxy | None) -> str:
     """Say in a sentence why there is no answer; the error's own text may hold the URL, and so a token."""
     if isinstance(error, requests.exceptions.ProxyError) and proxy:
         return _proxy(error, proxy)
+    if isinstance(error, requests.exceptions.InvalidURL | LocationValueError):
+        return "its url can't be used; check the host in it"
     if isinstance(error, requests.exceptions.SSLError):
         return f"its TLS certificate or connection does not hold{_certificate(error)}; a company's CA goes into ca_file"
     if isinstance(error, requests.exceptions.Timeout):

@@ -98,6 +98,8 @@ def test_what_is_sent(server, monkeypatch, tmp_path):
 WRONG = {
     "500": ({"status": "500 Oops", "body": b'{"message": "no"}'}, "answered 500"),
     "404": ({"status": "404 Not Found"}, "answered 404"),
+    "304": ({"status": "304 Not Modified"}, "answered 304 Not Modified$"),
+    "300 with a place": ({"status": "300 Many", "headers": [("Location", "/v2")]}, "redirects to 127.0.0.1"),
     "204": ({"status": "204 No Content"}, "answered 204"),
     "206": ({"status": "206 Partial", "body": b'{"ipAddresses": []}'}, "answered 206"),
     "redirect to another host": (
@@ -157,7 +159,7 @@ WRONG = {
     "a huge number": ({"body": b'{"ipAddresses": [' + b"9" * 100_000 + b"]}"}, "not a text but a number"),
     "a million values": (
         {"body": b'{"ipAddresses": [], "x": [' + b"0," * 1_000_000 + b"0]}"},
-        "more than 180000 values; if the url is right, raise max_bytes",
+        "more than 165000 values; if the url is right, raise max_bytes",
     ),
     "too many entries": ({"body": json.dumps({"ipAddresses": ["8.8.8.8"] * 20_001}).encode()}, "more than 20000 ent"),
     "a huge text": ({"body": b'{"ipAddresses": ["\xf0\x9f\x98\x80' + b"\x7f" * 100_000 + b'"]}'}, "is not an address"),
@@ -253,7 +255,7 @@ def test_what_is_no_list_with_an_address_a_line_is_told_as_what_it_is(server, bo
 
 def test_more_values_are_read_where_max_bytes_is_raised(server):
     server.respond(b'{"ipAddresses": ["8.8.8.8"], "x": [' + b"0," * 300_000 + b"0]}")
-    with pytest.raises(FeedError, match="more than 180000 values; if the url is right, raise max_bytes of this feed"):
+    with pytest.raises(FeedError, match="more than 165000 values; if the url is right, raise max_bytes of this feed"):
         got(server)
     assert got(server, max_bytes=10 * 1024 * 1024).networks
 
@@ -639,6 +641,11 @@ def test_no_server(server):
     server.__exit__(None, None, None)
     with pytest.raises(FeedError, match="Connection refused"):
         fetch(Feed("x", url), clock=lambda: AT)
+
+
+def test_a_host_that_cannot_be_one(server):
+    with pytest.raises(FeedError, match="its url can't be used; check the host in it"):
+        got(server, url=f"https://{'a' * 70}.example/")
 
 
 @pytest.mark.parametrize("url", ["http://feeds.example/x", "ftp://127.0.0.1/x", "file:///etc/passwd", "8.8.8.8"])

@@ -138,7 +138,9 @@ def _check_head(response: requests.Response, request: Get, proxy: Proxy | None) 
     if status == 407 and proxy:  # noqa: PLR2004 - the proxy's own answer
         raise FeedError(trouble.wants_password(proxy))
     if status != 200:  # noqa: PLR2004 - the one status that carries a list
-        text = f"the server answered {status} {trouble.shown(response.reason or '')}".rstrip()
+        # Of plain http, a proxy sees everything, and its own refusal looks like the server's.
+        way = trouble.through(proxy) if request.url.lower().startswith("http:") else ""
+        text = f"the server answered {status} {trouble.shown(response.reason or '')}".rstrip() + way
         raise _Busy(text, _retry_after(response)) if status in BUSY else FeedError(text)
     told = response.headers.get("Content-Type", "").lower().split(",")  # a type that is sent twice comes so
     for kind in PAGES & {one.partition(";")[0].strip() for one in told}:

@@ -194,9 +194,9 @@ def _write(path: Path, data: bytes) -> None:
 @common
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--output", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
-@click.option("--approve", metavar="ID", help="Allow what wants an approval, if the plan is this one.")
+@click.option("--approve", metavar="ID", multiple=True, help="Allow the plan, or the waiting change, of this id.")
 def apply(config_path: Path, log_format: str, verbose: int, file: Path, output: str,
-          approve: str | None) -> int:  # fmt: skip
+          approve: tuple[str, ...]) -> int:  # fmt: skip
     """Apply a saved plan, and only that; refused if anything it rests on has moved."""
     from threading import Event
 
@@ -219,9 +219,9 @@ def apply(config_path: Path, log_format: str, verbose: int, file: Path, output: 
 @common
 @reporting
 @click.option("--dry-run", is_flag=True, help="The same as `ipsync plan`.")
-@click.option("--approve", metavar="ID", help="Allow what wants an approval, if the plan is still this one.")
+@click.option("--approve", metavar="ID", multiple=True, help="Allow the plan, or the waiting change, of this id.")
 def sync(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ...], output: str,
-         approve: str | None, *, detailed_exitcode: bool, dry_run: bool) -> int:  # fmt: skip
+         approve: tuple[str, ...], *, detailed_exitcode: bool, dry_run: bool) -> int:  # fmt: skip
     """Make one pass: plan, then apply what the guards allow."""
     from threading import Event
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from ipaddress import collapse_addresses
 
 from ipsync.addresses import canonical, special_use
 from ipsync.model import Capacity, Limits, Network, Snapshot, Threshold, Verdict, Violation
@@ -105,26 +106,28 @@ def _inside(network: Network, allowed: Iterable[Network]) -> bool:
     return any(a.version == network.version and network.subnet_of(a) for a in allowed)  # type: ignore[arg-type]
 
 
-# ── one resource: before and after ───────────────────────────────────────────
+# ── one resource: what it really loses and gains ─────────────────────────────
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """What a plan would do to one resource, in addresses this owner holds there.
+    """What a plan would do to one resource, in distinct networks that this owner holds there.
 
-    before, after   distinct networks held now, and when the plan is carried out
-    leaving         distinct networks that nobody wants any more, due or not
+    before   held now, orphans apart
+    lately   of these, what was added less than a grace before the first of the leaving ones began to leave: it is no
+             measure of how many may leave, or a list blown up by strangers could be robbed of all that was there
+    staying  held on, and not leaving
+    lost     what feeds dropped, due or not, and nothing that stays covers
+    taken    what the operator took out of the config, and nothing that stays covers
+    new      what is added, and nothing that is there covers
     """
 
     before: frozenset[Network]
-    after: frozenset[Network]
-    leaving: frozenset[Network]
-
-
-def check_movement(move: Movement, limits: Sequence[Limits]) -> list[Violation]:
-    """Judge one resource's movement under the strictest of the limits of the targets that name it."""
-    found = [_emptied(move), _removals(move, limits), _additions(move, limits)]
-    return [violation for violation in found if violation]
+    lately: frozenset[Network] = frozenset()
+    staying: frozenset[Network] = frozenset()
+    lost: frozenset[Network] = frozenset()
+    taken: frozenset[Network] = frozenset()
+    new: frozenset[Network] = frozenset()
 
 
 def allowed(threshold: Threshold, held: int) -> int:
@@ -132,32 +135,89 @@ def allowed(threshold: Threshold, held: int) -> int:
     return max(threshold.count, threshold.percent * held // 100)
 
 
-def _emptied(move: Movement) -> Violation | None:
-    if move.after or not move.before:
+def too_many_leave(move: Movement, gone: frozenset[Network], limits: Sequence[Limits]) -> str | None:
+    """Return why these are too many to lose at once, under the strictest of the limits; None where they aren't.
+
+    Judged twice (contract, section 4): in entries, and for each family in addresses covered, where the limit's count
+    stands for so many entries of the mean size.
+    """
+    found = [too_many_go(move, gone, limits), *(_too_much_leaves(move, gone, limits, family) for family in (4, 6))]
+    return next((reason for reason in found if reason), None)
+
+
+def too_many_go(move: Movement, gone: frozenset[Network], limits: Sequence[Limits]) -> str | None:
+    """Return why these are too many entries to lose at once; for what the operator takes out, that is all."""
+    held = move.before - move.lately
+    most = min(allowed(limit.max_removals, len(held)) for limit in limits)
+    return f"{len(gone)} of {len(held)} addresses, more than {most}" if len(gone) > most else None
+
+
+def _too_much_leaves(move: Movement, gone: frozenset[Network], limits: Sequence[Limits], family: int) -> str | None:
+    stays = coverage(move.before - gone, family)
+    lost = coverage(move.before | gone, family) - stays
+    if not lost:
         return None
-    return _refuse("empty", f"this would remove all {len(move.before)} addresses; a target is never emptied")
+    before = [n for n in move.before if n.version == family]
+    held, mean = coverage(move.before - move.lately, family), -(-coverage(before, family) // len(before))
+    most = min(max(lim.max_removals.count * mean, lim.max_removals.percent * held // 100) for lim in limits)
+    if lost <= most:
+        return None
+    return f"{amount(lost, family)} of {amount(held, family)} covered, more than {amount(most, family)}"
 
 
-def _removals(move: Movement, limits: Sequence[Limits]) -> Violation | None:
-    held, gone = len(move.before), move.before - move.after
-    most = min(allowed(limit.max_removals, held) for limit in limits)
-    if len(gone) > most:
-        detail = f"removes {len(gone)} of {held} addresses, more than {most}: {_some(gone)}"
-        return Violation("max-removals", Verdict.NEEDS_APPROVAL, detail)
-    leaving = move.leaving & move.before
-    if len(leaving) > most:
-        detail = f"{len(leaving)} of {held} addresses are leaving, more than {most}: will need an approval when due"
-        return Violation("max-removals", Verdict.ALLOW, detail)
-    return None
+def too_many_come(move: Movement, limits: Sequence[Limits]) -> list[tuple[str, str]]:
+    """Return (guard, why) for what is too much to add at once to a resource that holds something already."""
+    if not move.before or not move.new:
+        return []
+    found = [_additions(move, limits), *(_growth(move, limits, family) for family in (4, 6))]
+    return [item for item in found if item]
 
 
-def _additions(move: Movement, limits: Sequence[Limits]) -> Violation | None:
-    held, new = len(move.before), move.after - move.before
+def _additions(move: Movement, limits: Sequence[Limits]) -> tuple[str, str] | None:
+    held, new = len(move.before), len(move.new)
     most = min(allowed(limit.max_additions, held) for limit in limits)
-    if not held or len(new) <= most:
+    return ("max-additions", f"adds {new} addresses to {held}, more than {most}") if new > most else None
+
+
+def _growth(move: Movement, limits: Sequence[Limits], family: int) -> tuple[str, str] | None:
+    held = coverage(move.before, family)
+    more = coverage(move.before | move.new, family) - held
+    most = min(_growth_limit(limit, held, family) for limit in limits)
+    if more <= most:
         return None
-    detail = f"adds {len(new)} addresses to {held}, more than {most}: {_some(new)}"
-    return Violation("max-additions", Verdict.NEEDS_APPROVAL, detail)
+    text = f"lets in {amount(more, family)} more beside {amount(held, family)}, more than {amount(most, family)}"
+    return "max-growth", text
+
+
+def _growth_limit(limit: Limits, held: int, family: int) -> int:
+    count = limit.max_growth.ipv4 if family == 4 else limit.max_growth.ipv6  # noqa: PLR2004 - the IP version
+    return max(count, limit.max_growth.percent * held // 100)
+
+
+class Covered:
+    """Tells whether networks, together, cover another one whole."""
+
+    def __init__(self, networks: Iterable[Network]) -> None:
+        found = list(networks)
+        self._collapsed = {
+            family: set(collapse_addresses(n for n in found if n.version == family))  # type: ignore[type-var]
+            for family in (4, 6)
+        }
+
+    def __contains__(self, network: Network) -> bool:
+        """Look for the network or a wider one: neighbours are merged already."""
+        wide = self._collapsed[network.version]
+        return bool(wide) and any(network.supernet(new_prefix=p) in wide for p in range(network.prefixlen, -1, -1))
+
+
+def some(networks: Iterable[Network]) -> str:
+    """Name a few of them, and count the rest."""
+    return _some(networks)
+
+
+def raise_limit(key: str) -> str:
+    """Say how a limit is changed, by the key that holds it."""
+    return _raise(key)
 
 
 def check_capacity(

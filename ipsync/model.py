@@ -246,11 +246,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class ReadFailure:
-    """A resource, or a whole scope, that could not be read: an error in the plan, never an empty state."""
+    """A resource, or a whole scope, that could not be read: an error in the plan, never an empty state.
+
+    `all_of` says that nothing is known of these targets, not even which resources they name.
+    """
 
     targets: tuple[str, ...]
     resource: str
     message: str
+    all_of: bool = False
 
 
 # ── what is to be done ───────────────────────────────────────────────────────
@@ -294,11 +298,28 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A guard's word on one element of the plan, with its numbers in `detail`."""
+    """A guard's word on one element of the plan, with its numbers in `detail`.
+
+    `change` is the id of the held change that it is about; empty where it is about the whole element.
+    """
 
     guard: str
     verdict: Verdict
     detail: str
+    change: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Entries of one resource that a guard holds back from being added or removed, and the id that approves them.
+
+    The id is made of the resource, the action and the entries alone: whatever else moves, it stays.
+    """
+
+    id: str
+    action: Literal["add", "remove"]
+    entries: tuple[Entry, ...]
+    verdict: Verdict
 
 
 class Status(StrEnum):

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
@@ -25,6 +25,8 @@ from ipsync.model import Entry, Network, Note
 from ipsync.packing import Packed, Stamp, pack, room, unpack
 
 OWNER, FEED, TARGET, SINCE = "ipsync:owner", "ipsync:feed", "ipsync:target", "ipsync:leaving-since"
+ADDED = "ipsync:added-at"
+"""When an entry came to others that were there: what came lately is no measure of how many may leave."""
 DESCRIPTION = "description"
 STATIC = "static"
 """The origin of an address that the operator wrote into the config, in place of a feed's name."""
@@ -36,18 +38,20 @@ DESCRIPTION_LIMIT = 2048
 """Characters of a GCP resource's description (Compute Engine API, `description` fields)."""
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _PREFIX = "ipsync "
-_Leaving = tuple[datetime, tuple[int, int, int], Network]
-"""Since when an address leaves, how it is sorted, and the address."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One entry's provenance. `origin` is a feed's name or STATIC; `since` is when it began to leave."""
+    """One entry's provenance. `origin` is a feed's name or STATIC; `since` is when it began to leave.
+
+    `added` is when it came to others that were there already; None for what is old, or for nobody knows when.
+    """
 
     owner: str
     targets: tuple[str, ...]
     origin: str
     since: datetime | None = None
+    added: datetime | None = None
 
 
 def format_time(moment: datetime) -> str:
@@ -74,7 +78,8 @@ def mark_of(entry: Entry, *, owner: str, listed: bool) -> Mark | None:
         return rule.mark(entry.network) if rule and rule.owner == owner else None
     if note.get(OWNER) != owner:
         return None
-    return Mark(owner, (note.get(TARGET, ""),), note.get(FEED, ""), parse_time(note.get(SINCE, "")))
+    targets = tuple(name for name in (note.get(TARGET, ""),) if name)
+    return Mark(owner, targets, note.get(FEED, ""), parse_time(note.get(SINCE, "")), parse_time(note.get(ADDED, "")))
 
 
 def rule_is_ours(note: Note, *, owner: str) -> bool:
@@ -83,16 +88,23 @@ def rule_is_ours(note: Note, *, owner: str) -> bool:
     return rule is not None and rule.owner == owner
 
 
+def rule_marks(note: Note, *, owner: str) -> tuple[str, ...] | None:
+    """Return the targets that a list's marks name; None where the list isn't this owner's."""
+    rule = _parse_description(dict(note).get(DESCRIPTION, ""))
+    return rule.targets if rule and rule.owner == owner else None
+
+
 def entry_note(mark: Mark) -> Note:
     """Write a mark as the tags and the description of an entry of its own (an AWS rule)."""
-    target = mark.targets[0]
+    target = mark.targets[0] if mark.targets else ""
     pairs = [
         (DESCRIPTION, f"ipsync {mark.owner}: {mark.origin} for {target}"),
         (FEED, mark.origin),
         (OWNER, mark.owner),
         (TARGET, target),
     ]
-    return tuple(sorted([*pairs, (SINCE, format_time(mark.since))] if mark.since else pairs))
+    times = [(key, format_time(at)) for key, at in ((SINCE, mark.since), (ADDED, mark.added)) if at]
+    return tuple(sorted([*pairs, *times]))
 
 
 def rule_note(owner: str, marks: Mapping[Network, Mark]) -> Note:
@@ -125,10 +137,12 @@ def rule_room(owner: str, marks: Mapping[Network, Mark]) -> int:
 
 
 def _shortest(owner: str, marks: Mapping[Network, Mark]) -> str:
-    leaving = sorted((m.since, sort_key(n), n) for n, m in marks.items() if m.since)
-    text = _describe(owner, marks, leaving, {n: _plain(n) for n in marks})
+    text = _describe(owner, marks, {n: _plain(n) for n in marks})
     if len(text) > DESCRIPTION_LIMIT:
-        text = _describe(owner, marks, leaving, {n: _hashed(n) for n in marks})
+        marks = {n: replace(m, added=None) for n, m in marks.items()}  # the first to go: it only makes a guard stricter
+        text = _describe(owner, marks, {n: _plain(n) for n in marks})
+    if len(text) > DESCRIPTION_LIMIT:
+        text = _describe(owner, marks, {n: _hashed(n) for n in marks})
     if len(text) > DESCRIPTION_LIMIT:
         stamps = {n: Stamp(m.origin == STATIC, m.since) for n, m in marks.items()}
         text = f"{_words_of(owner, marks)} {PACKED}={pack(stamps)}"
@@ -145,13 +159,15 @@ class _Rule:
     feeds: tuple[str, ...]
     static: frozenset[str]
     leaving: tuple[tuple[str, datetime], ...]
+    added: tuple[tuple[str, datetime], ...]
     packed: Packed
 
     def mark(self, network: Network) -> Mark:
         tokens, stamp = {_plain(network), _hashed(network)}, self.packed.of(network)
         origin = STATIC if stamp.static or tokens & self.static else ",".join(self.feeds)
         since = next((at for token, at in self.leaving if token in tokens), stamp.since)
-        return Mark(self.owner, self.targets, origin, since)
+        added = next((at for token, at in self.added if token in tokens), None)
+        return Mark(self.owner, self.targets, origin, since, added)
 
 
 @lru_cache(maxsize=256)
@@ -161,17 +177,22 @@ def _parse_description(text: str) -> _Rule | None:
     fields = _fields(text)
     if "owner" not in fields:
         return None
-    groups = [group.rpartition("@") for group in fields.get("leaving", "").split(";")]
-    times = [(tokens, parse_time(at)) for tokens, _, at in groups]
-    leaving = tuple((token, at) for tokens, at in times if at for token in tokens.split(","))
     return _Rule(
         owner=fields["owner"],
         targets=_words(fields.get("target", "")),
         feeds=_words(fields.get("feed", "")),
         static=frozenset(_words(fields.get("static", ""))),
-        leaving=leaving,
+        leaving=_times(fields.get("leaving", "")),
+        added=_times(fields.get("added", "")),
         packed=unpack(fields.get(PACKED, "")),
     )
+
+
+def _times(text: str) -> tuple[tuple[str, datetime], ...]:
+    """Read `ADDRESS,ADDRESS@TIME;ADDRESS@TIME`."""
+    groups = [group.rpartition("@") for group in text.split(";")]
+    times = [(tokens, parse_time(at)) for tokens, _, at in groups]
+    return tuple((token, at) for tokens, at in times if at for token in tokens.split(","))
 
 
 def _fields(text: str) -> dict[str, str]:
@@ -190,15 +211,20 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word for word in text.split(",") if word)
 
 
-def _describe(
-    owner: str, marks: Mapping[Network, Mark], leaving: Iterable[_Leaving], tokens: Mapping[Network, str]
-) -> str:
-    static = [tokens[n] for n in sorted(marks, key=sort_key) if marks[n].origin == STATIC]
-    groups = [
-        ",".join(tokens[n] for *_, n in group) + "@" + format_time(at) for at, group in groupby(leaving, lambda x: x[0])
-    ]
-    fields = {"static": ",".join(static), "leaving": ";".join(groups)}
+def _describe(owner: str, marks: Mapping[Network, Mark], tokens: Mapping[Network, str]) -> str:
+    fields = {
+        "static": ",".join(tokens[n] for n in sorted(marks, key=sort_key) if marks[n].origin == STATIC),
+        "leaving": _by_time({n: m.since for n, m in marks.items() if m.since}, tokens),
+        "added": _by_time({n: m.added for n, m in marks.items() if m.added}, tokens),
+    }
     return _joined(_words_of(owner, marks), fields)
+
+
+def _by_time(times: Mapping[Network, datetime], tokens: Mapping[Network, str]) -> str:
+    """Write `ADDRESS,ADDRESS@TIME;ADDRESS@TIME`, the earliest first."""
+    ordered = sorted((at, sort_key(n), n) for n, at in times.items())
+    groups = groupby(ordered, key=lambda item: item[0])
+    return ";".join(",".join(tokens[n] for *_, n in group) + "@" + format_time(at) for at, group in groups)
 
 
 def _words_of(owner: str, marks: Mapping[Network, Mark]) -> str:

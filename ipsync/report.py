@@ -36,15 +36,15 @@ def exit_code(report: Report, *, detailed: bool) -> int:
         return 4
     if statuses & FAILED or any(f.error for f in report.plan.feeds):
         return 1
-    if report.refused or Status.BLOCKED in statuses or _guarded(report.plan):
+    if report.refused or Status.BLOCKED in statuses or any(objects(e) for e in report.plan.elements):
         return 3
     return 2 if detailed and Status.CHANGE in statuses else 0
 
 
-def _guarded(plan: Plan) -> bool:
-    return any(
-        v.verdict is not Verdict.ALLOW and e.status is not Status.APPLIED for e in plan.elements for v in e.violations
-    )
+def objects(element: Element) -> bool:
+    """Tell whether a guard holds something of an element back, be it the whole or one change of several."""
+    whole = any(v.verdict is not Verdict.ALLOW and not v.change for v in element.violations)
+    return bool(element.waiting) or (whole and element.status is not Status.APPLIED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,6 @@ def summarize(elements: tuple[Element, ...]) -> Summary:
         remove=sum(len(e.remove) for e in elements),
         leaving=sum(len(e.leaving) for e in elements),
         in_sync=sum(e.status in AS_WISHED for e in elements),
-        blocked=sum(e.status is Status.BLOCKED for e in elements),
+        blocked=sum(e.status is Status.BLOCKED or bool(e.waiting) for e in elements),
         failed=sum(e.status in FAILED for e in elements),
     )

@@ -10,20 +10,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from ipsync.addresses import canonical
+from ipsync.addresses import canonical, sort_key
 from ipsync.diff import Diff, Marked, entry_key
 from ipsync.layout import Replacement, replacements
-from ipsync.model import Entry, Note, Part, State, Step
-from ipsync.ownership import Mark, entry_note, format_time, mark_of, rule_is_ours
+from ipsync.model import Entry, Network, Note, Part, State, Step
+from ipsync.ownership import Mark, entry_note, format_time, mark_of, rule_is_ours, rule_note
 
 MARKED = " for "
 """Stands in an entry's text between what it lets in and what its mark says."""
 
 
-def steps(state: State, change: Diff, *, owner: str, remove_first: bool = False) -> tuple[Step, ...]:
-    """Return the writes for one resource; none when it is as wished."""
+def steps(
+    state: State, change: Diff, *, owner: str, remove_first: bool = False, keep_settings: bool = False
+) -> tuple[Step, ...]:
+    """Return the writes for one resource; none when it is as wished.
+
+    `keep_settings` leaves the settings of lists that are there as they are: somebody shares them who can't be asked.
+    """
     if state.listed:
-        return tuple(_list_steps(state, change, owner=owner))
+        return tuple(_list_steps(state, change, owner=owner, keep_settings=keep_settings))
     return tuple(_entry_steps(state, change, owner=owner, remove_first=remove_first))
 
 
@@ -151,22 +156,76 @@ def _batches(items: Sequence[Marked], size: int) -> Iterator[Sequence[Marked]]:
 # ── targets that take the whole (GCP rules) ──────────────────────────────────
 
 
-def _list_steps(state: State, change: Diff, *, owner: str) -> Iterator[Step]:
+def _list_steps(state: State, change: Diff, *, owner: str, keep_settings: bool) -> Iterator[Step]:
+    """Make and widen all lists first, then change settings, then narrow and delete: the union is open in between.
+
+    A list that gains and loses is written twice, so that nothing closes before everything that can open is open.
+    """
+    widened: list[Replacement] = []
+    changed: list[Replacement] = []
+    narrowed: list[Replacement] = []
+    for item in _differing(state, change, owner=owner, keep_settings=keep_settings):
+        was, want = item.was, item.want
+        if not was or not want:
+            (widened if want else narrowed).append(item)
+            continue
+        if wider := _wider(was, want, owner=owner):
+            widened.append(Replacement(was, wider))
+            was = wider
+        if want.settings != was.settings:
+            union = replace(was, settings=want.settings) if set(was.networks) != set(want.networks) else want
+            changed.append(Replacement(was, union))
+            was = union
+        if want != was:
+            narrowed.append(Replacement(was, want))
+    for item in (*widened, *changed, *sorted(narrowed, key=lambda i: i.want is None)):
+        yield _list_step(state, item, owner=owner)
+
+
+def _list_step(state: State, item: Replacement, *, owner: str) -> Step:
+    part = item.want or item.was
+    if part is None:
+        raise ValueError("a list that neither is nor shall be")
+    return Step(
+        kind="create" if not item.was else "replace" if item.want else "delete",
+        resource=state.resource.rpartition("/")[0] + "/" + part.name,
+        before=part_texts(item.was, owner=owner),
+        after=part_texts(item.want, owner=owner),
+        part=part,
+        was=item.was,
+    )
+
+
+def _name(item: Replacement) -> str:
+    return item.want.name if item.want else item.was.name if item.was else ""
+
+
+def _differing(state: State, change: Diff, *, owner: str, keep_settings: bool) -> list[Replacement]:
+    """Return the lists to write. When an entry was added is no reason to write, and goes with the next write when old."""
     after = {entry.network: mark for entry, mark in change.after.items()}
-    for item in sorted(replacements(state, after, owner=owner), key=_openers_first):
-        name = (item.want or item.was).name  # type: ignore[union-attr]
-        yield Step(
-            kind="create" if not item.was else "replace" if item.want else "delete",
-            resource=state.resource.rpartition("/")[0] + "/" + name,
-            before=part_texts(item.was, owner=owner),
-            after=part_texts(item.want, owner=owner),
-            part=item.want or item.was,
-            was=item.was,
-        )
+    items = replacements(state, after, owner=owner)
+    if items and change.aged:
+        aged = {entry.network for entry in change.aged}
+        younger = {n: replace(mark, added=None) if n in aged else mark for n, mark in after.items()}
+        names = {_name(i) for i in items}
+        items = [i for i in replacements(state, younger, owner=owner) if _name(i) in names]
+    if not keep_settings:
+        return items
+    kept = [Replacement(i.was, replace(i.want, settings=i.was.settings) if i.was and i.want else i.want) for i in items]
+    return [i for i in kept if i.was != i.want]
 
 
-def _openers_first(item: Replacement) -> int:
-    """Order creations and widenings before what only closes."""
-    if not item.want:
-        return 2
-    return 0 if not item.was or set(item.want.networks) - set(item.was.networks) else 1
+def _wider(was: Part, want: Part, *, owner: str) -> Part | None:
+    """Return the list with what it gains, and nothing lost or set anew yet; None where it gains nothing."""
+    lost = set(was.networks) - set(want.networks)
+    if not set(want.networks) - set(was.networks):
+        return None
+    if not lost and want.settings == was.settings:
+        return want
+    marks = {**_marks(was, lost, owner=owner), **_marks(want, want.networks, owner=owner)}
+    return Part(was.name, tuple(sorted(marks, key=sort_key)), rule_note(owner, marks), was.settings)
+
+
+def _marks(part: Part, networks: Iterable[Network], *, owner: str) -> dict[Network, Mark]:
+    found = {n: mark_of(Entry(n, None, part.note), owner=owner, listed=True) for n in networks}
+    return {n: mark for n, mark in found.items() if mark}

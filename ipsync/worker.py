@@ -44,7 +44,7 @@ def sync_once(
     config: Config,
     *,
     only: Iterable[str] = (),
-    approve: str | None = None,
+    approve: Iterable[str] = (),
     stopping: Callable[[], bool] = lambda: False,
     clock: Callable[[], datetime] = now,
 ) -> Report:
@@ -54,14 +54,14 @@ def sync_once(
         made = _run(config, run, names, journal, clock)
         made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
         made.earlier = journal.runs_before(RUNS_BEFORE)
-        return _copied(config, journal, engine.sync(made, approve=approve))
+        return _copied(config, journal, engine.sync(made, approve=frozenset(approve)))
 
 
 def apply_once(
     config: Config,
     data: bytes,
     *,
-    approve: str | None = None,
+    approve: Iterable[str] = (),
     stopping: Callable[[], bool] = lambda: False,
     clock: Callable[[], datetime] = now,
 ) -> Report:
@@ -76,7 +76,7 @@ def apply_once(
             raise
         made = _run(config, run, saved.selected, journal, clock)
         made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
-        return _copied(config, journal, engine.apply(made, saved, approve=approve))
+        return _copied(config, journal, engine.apply(made, saved, approve=frozenset(approve)))
 
 
 def log_if_writable(

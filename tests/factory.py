@@ -102,7 +102,7 @@ class Stage:
         return engine.plan(self.run(*only))
 
     def sync(self, *only: str, approve: str | None = None):
-        return engine.sync(self.run(*only), approve=approve)
+        return engine.sync(self.run(*only), approve=frozenset({approve} if approve else ()))
 
     def held(self, resource: str = GROUP) -> list[str]:
         return sorted(f"{e.network}" for e in self.cloud.groups[resource].values())

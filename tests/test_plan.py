@@ -25,7 +25,8 @@ from ipsync.model import (
     Violation,
 )
 from ipsync.ownership import Mark, entry_note, rule_note
-from ipsync.plan import Element, FeedResult, Orphan, Plan, World, digest, make_plan
+from ipsync.plan import Element, FeedResult, Orphan, Plan, World, digest
+from ipsync.planner import make_plan
 
 A, B, C, D, E, F, G, H = networks(*(f"8.8.8.{i}" for i in range(1, 9)))
 V6 = networks("2600::1")[0]

@@ -19,11 +19,15 @@ from ipsync.engine.run import Clouds, Recorded, Recorder, Run
 from ipsync.engine.settle import settle_open_intents
 from ipsync.engine.write import carry_out
 from ipsync.errors import PlanFileError
+from ipsync.model import Held, Verdict
 from ipsync.plan import Plan
 from ipsync.planfile import SavedPlan, moved
 from ipsync.report import Report
 
-__all__ = ["Clouds", "Recorded", "Recorder", "Run", "apply", "plan", "sync"]
+Approvals = frozenset[str]
+"""Ids that a human approved: of plans, and of changes that wait."""
+
+__all__ = ["Approvals", "Clouds", "Recorded", "Recorder", "Run", "apply", "plan", "sync"]
 
 
 def plan(run: Run) -> Report:
@@ -34,43 +38,53 @@ def plan(run: Run) -> Report:
     return _ended(run, Report(run.id, "plan", now, made, notices=tuple(contested(made, run.earlier).values())))
 
 
-def sync(run: Run, *, approve: str | None = None) -> Report:
-    """Plan, then apply what the guards allow; what changed meanwhile is planned and applied once more."""
+def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
+    """Plan, then apply what the guards allow; what changed meanwhile is planned and applied once more.
+
+    `approve` holds ids of plans and of changes that wait: each lets go what was looked at, and nothing else.
+    """
     run.record("run-started", mode="sync")
     now = run.clock()
     made, world = observe(run, now)
     undone = contested(made, run.earlier)
-    if approve:
-        run.record("approval", plan=approve, current=made.id, holds=approve == made.id)
-    results = carry_out(run, made, approved=approve == made.id)
-    done = with_results(made, results, approved=approve == made.id)
+    approved = _approved(run, made, approve)
+    results = carry_out(run, made, approved=approved)
+    done = with_results(made, results, approved=approved)
     stale = {r.resource for r in results if r.stale}
     if stale and not run.stopping():
         again = plan_again(run, world, run.clock())
-        retried = carry_out(run, again, approved=approve == again.id, only=stale)
-        done = second_try(done, with_results(again, retried, approved=approve == again.id), results)
+        approved = again.approvals(approve)
+        retried = carry_out(run, again, approved=approved, only=stale)
+        done = second_try(done, with_results(again, retried, approved=approved), results)
     notices = (*_approval_notices(approve, made), *undone.values())
     return _ended(run, Report(run.id, "sync", now, done, notices=notices))
 
 
-def apply(run: Run, saved: SavedPlan, *, approve: str | None = None) -> Report:
+def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Report:
     """Apply a saved plan and only that: refused with PlanFileError, before any write, if what it rests on has moved.
 
     The plan is a pure function of its inputs, so it is derived again from the saved feeds, the saved time and
     the clouds as they are now: the same id means the same writes, and the guards have looked at them again.
     """
     run.record("run-started", mode="apply", plan=saved.id)
-    world = world_of(saved.feeds, survey_all(run), saved.created_at)
+    world = world_of(run, saved.feeds, survey_all(run), saved.created_at)
     settle_open_intents(run, world)
     made, _ = planned(run, world)
     if made.id != saved.id:
         run.record("run-ended", mode="apply", targets=[], refused="the world has moved since the plan was made")
         raise PlanFileError(moved(saved, made))
-    if approve:
-        run.record("approval", plan=approve, current=made.id, holds=approve == made.id)
-    results = carry_out(run, made, approved=approve == made.id)
-    done = with_results(made, results, approved=approve == made.id)
+    approved = _approved(run, made, approve)
+    results = carry_out(run, made, approved=approved)
+    done = with_results(made, results, approved=approved)
     return _ended(run, Report(run.id, "apply", saved.created_at, done, notices=_approval_notices(approve, made)))
+
+
+def _approved(run: Run, made: Plan, given: Approvals) -> frozenset[str]:
+    """Record each approval, and return the ids of the changes that they let go."""
+    for each in sorted(given):
+        held = sorted(made.approvals(frozenset({each})))
+        run.record("approval", plan=each, current=made.id, holds=each == made.id or bool(held), changes=held)
+    return made.approvals(given)
 
 
 def _ended(run: Run, report: Report) -> Report:
@@ -81,7 +95,17 @@ def _ended(run: Run, report: Report) -> Report:
     return replace(report, notices=notices, checkpoint=f"{head.seq}:{head.hash}" if head.seq else "")
 
 
-def _approval_notices(approve: str | None, made: Plan) -> tuple[str, ...]:
-    if not approve or approve == made.id:
-        return ()
-    return (f"the approval names plan {approve}, but the plan is now {made.id}: look at it again, then approve that",)
+def _approval_notices(given: Approvals, made: Plan) -> tuple[str, ...]:
+    """Say of each approval that lets nothing go why it doesn't."""
+    known = {h.id: h for w in made.work for h in w.held}
+    return tuple(text for each in sorted(given) if (text := _idle(each, made, known.get(each))))
+
+
+def _idle(given: str, made: Plan, held: Held | None) -> str:
+    if given == made.id or (held and held.verdict is not Verdict.REFUSE):
+        return ""
+    if held:
+        return f"{given} was refused by a guard, and a refusal can't be approved"
+    kind = "change" if given.startswith("change:") else "plan"
+    now = f", but the plan is now {made.id}" if kind == "plan" else ", and no change that waits now has this id"
+    return f"the approval names {kind} {given}{now}: look at it again, then approve that"

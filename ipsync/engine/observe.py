@@ -11,7 +11,8 @@ from ipsync.engine.run import Run, pool, scopes
 from ipsync.engine.settle import settle_open_intents
 from ipsync.errors import FeedError, IpsyncError
 from ipsync.model import Feed, GcpRule, ReadFailure, State, Target
-from ipsync.plan import FeedResult, Plan, World, make_plan
+from ipsync.plan import FeedResult, Plan, World
+from ipsync.planner import make_plan
 from ipsync.providers.base import Reader
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ def observe(run: Run, now: datetime) -> tuple[Plan, World]:
         found = [item for r in reading for item in r.result()]
     for result in results.values():
         _record_feed(run, result)
-    world = world_of(results, found, now)
+    world = world_of(run, results, found, now)
     settle_open_intents(run, world)
     return planned(run, world)
 
@@ -38,7 +39,12 @@ def observe(run: Run, now: datetime) -> tuple[Plan, World]:
 def planned(run: Run, world: World) -> tuple[Plan, World]:
     """Plan; read whole what is to be added to, and plan again. The plan is recorded."""
     draft = make_plan(run.config, world, selected=run.selected)
-    vague = {w.state.resource for w in draft.work if not w.state.complete and any(s.kind == "add" for s in w.steps)}
+    opening = {"add", "create"}
+    vague = {
+        w.state.resource: w.leader
+        for w in draft.work
+        if not w.state.complete and any(s.kind in opening for s in w.steps)
+    }
     if vague:
         world = _completed(run, world, vague)
         draft = make_plan(run.config, world, selected=run.selected)
@@ -48,7 +54,7 @@ def planned(run: Run, world: World) -> tuple[Plan, World]:
 
 def plan_again(run: Run, world: World, now: datetime) -> Plan:
     """Plan from the same feeds and the clouds as they are now."""
-    return planned(run, world_of(world.feeds, survey_all(run), now))[0]
+    return planned(run, world_of(run, world.feeds, survey_all(run), now))[0]
 
 
 def survey_all(run: Run) -> list[State | ReadFailure]:
@@ -59,11 +65,25 @@ def survey_all(run: Run) -> list[State | ReadFailure]:
         return [item for job in jobs for item in job.result()]
 
 
-def world_of(feeds: Mapping[str, FeedResult], found: Iterable[State | ReadFailure], now: datetime) -> World:
+def world_of(run: Run, feeds: Mapping[str, FeedResult], found: Iterable[State | ReadFailure], now: datetime) -> World:
     """Put together what a plan is made from."""
     items = list(found)
-    states = [i for i in items if isinstance(i, State)]
-    return World(feeds, states, [i for i in items if isinstance(i, ReadFailure)], now)
+    states = merged([i for i in items if isinstance(i, State)], [t.name for t in run.config.targets])
+    failures = [i for i in items if isinstance(i, ReadFailure)]
+    read = {t.scope for t in run.config.targets if t.name in run.selected}
+    unread = frozenset(t.name for t in run.config.targets if t.scope not in read)
+    return World(feeds, states, failures, now, unread)
+
+
+def merged(states: Iterable[State], order: Sequence[str]) -> list[State]:
+    """Make one state of each resource, through however many credentials it was read; targets in the config's order."""
+    found: dict[str, State] = {}
+    for state in states:
+        known = found.get(state.resource)
+        names = {*state.targets, *(known.targets if known else ())}
+        first = known if known and (known.complete or not state.complete) else state
+        found[state.resource] = replace(first, targets=tuple(name for name in order if name in names))
+    return list(found.values())
 
 
 def _fetch(run: Run, feed: Feed) -> FeedResult:
@@ -77,37 +97,41 @@ def _fetch(run: Run, feed: Feed) -> FeedResult:
 
 
 def _survey(run: Run, targets: Sequence[Target]) -> Sequence[State | ReadFailure]:
-    return _reading(targets, lambda: _reader(run, targets[0]).survey(targets, owner=run.config.owner))
+    found, why = _reading(lambda: _reader(run, targets[0]).survey(targets, owner=run.config.owner))
+    return found if why is None else [ReadFailure((t.name,), _scope_text(t), why, all_of=True) for t in targets]
 
 
-def _completed(run: Run, world: World, vague: set[str]) -> World:
+def _completed(run: Run, world: World, vague: Mapping[str, str]) -> World:
+    """Read these resources whole, each through one of its scopes, and the scopes at once."""
     found: list[State | ReadFailure] = [s for s in world.states if s.resource not in vague]
-    for targets in scopes(run.config.targets, {t.scope for t in run.config.targets}).values():
-        names = {t.name for t in targets}
-        states = [s for s in world.states if s.resource in vague and names & set(s.targets)]
-        if states:
-            found += complete(run, targets, states)
-    made = world_of(world.feeds, found, world.now)
+    targets = {t.name: t for t in run.config.targets}
+    by_scope: dict[tuple[object, ...], tuple[Target, list[State]]] = {}
+    for state in world.states:
+        if state.resource in vague:
+            target = targets[vague[state.resource]]
+            by_scope.setdefault(target.scope, (target, []))[1].append(state)
+    with pool() as threads:
+        jobs = [threads.submit(complete, run, target, states) for target, states in by_scope.values()]
+        found += [item for job in jobs for item in job.result()]
+    made = world_of(run, world.feeds, found, world.now)
     return replace(made, failures=[*world.failures, *made.failures])
 
 
-def complete(run: Run, targets: Sequence[Target], states: Sequence[State]) -> Sequence[State | ReadFailure]:
-    """Read these resources whole; what can't be read is a value."""
-    return _reading(targets, lambda: _reader(run, targets[0]).complete(states, owner=run.config.owner))
+def complete(run: Run, target: Target, states: Sequence[State]) -> Sequence[State | ReadFailure]:
+    """Read these resources whole; what can't be read is a value, a resource each."""
+    found, why = _reading(lambda: _reader(run, target).complete(states, owner=run.config.owner))
+    return found if why is None else [ReadFailure(s.targets, s.resource, why) for s in states]
 
 
-def _reading(
-    targets: Sequence[Target], read: Callable[[], Sequence[State | ReadFailure]]
-) -> Sequence[State | ReadFailure]:
-    """Turn every failure to read into a value that names the targets: it must never look like an empty state."""
-    names = tuple(t.name for t in targets)
+def _reading(read: Callable[[], Sequence[State | ReadFailure]]) -> tuple[Sequence[State | ReadFailure], str | None]:
+    """Return what was read, or why nothing was: a failure must never look like an empty state."""
     try:
-        return read()
+        return read(), None
     except IpsyncError as error:
-        return [ReadFailure((t.name,), _scope_text(t), str(error)) for t in targets]
+        return (), str(error)
     except Exception as error:
-        log.exception("reading %s: a fault in ipsync", ", ".join(names))
-        return [ReadFailure((t.name,), _scope_text(t), f"a fault in ipsync: {error!r}") for t in targets]
+        log.exception("reading the clouds: a fault in ipsync")
+        return (), f"a fault in ipsync: {error!r}"
 
 
 def _scope_text(target: Target) -> str:
@@ -139,6 +163,7 @@ def _record_feed(run: Run, result: FeedResult) -> None:
 def _record_plan(run: Run, made: Plan) -> None:
     verdicts = [
         {"target": e.target, "resource": e.resource, "guard": v.guard, "verdict": v.verdict.value, "detail": v.detail}
+        | ({"change": v.change} if v.change else {})
         for e in made.elements
         for v in e.violations
     ]

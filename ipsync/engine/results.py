@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ipsync.diff import entry_key
-from ipsync.model import Status, Step, Verdict, Violation
+from ipsync.judgement import waiting
+from ipsync.model import Held, Status, Step, Verdict, Violation
 from ipsync.plan import Element, Plan
 from ipsync.steps import closes, opens
 
@@ -60,20 +61,31 @@ def _after_two(first: Element, second: Element, done: Sequence[Step]) -> Element
     )
 
 
-def with_results(made: Plan, results: Sequence[Result], *, approved: bool) -> Plan:
-    """Put each result into the elements that it concerns."""
+def with_results(made: Plan, results: Sequence[Result], *, approved: frozenset[str]) -> Plan:
+    """Put each result into the elements that it concerns; what still waits stays said, and isn't counted as done."""
     by_resource = {r.resource: r for r in results}
     elements = []
     for element in made.elements:
         result = by_resource.get(element.resource)
-        concerned = element.status is Status.CHANGE or (element.status is Status.BLOCKED and approved)
-        elements.append(_with_result(element, result) if result and concerned else element)
+        still = waiting(element.waiting, approved)
+        concerned = element.status is Status.CHANGE or (element.status is Status.BLOCKED and still != element.waiting)
+        elements.append(_with_result(element, result, still) if result and concerned else element)
     return replace(made, elements=tuple(elements))
 
 
-def _with_result(element: Element, result: Result) -> Element:
+def _with_result(element: Element, result: Result, still: tuple[Held, ...]) -> Element:
     """Say how it ended. What moved before anything was written there is the guard `drift`'s word, not a failure."""
     if result.stale and result.status is Status.ERROR:
         drift = Violation("drift", Verdict.REFUSE, str(result.error))
         return replace(element, status=Status.BLOCKED, violations=(*element.violations, drift))
-    return replace(element, status=result.status, error=result.error)
+    back = {(h.action, e) for h in still for e in h.entries}
+    opened, closed = ({e for step in result.done for e in of(step)} for of in (opens, closes))
+    sure = result.status is Status.APPLIED
+    return replace(
+        element,
+        status=result.status,
+        error=result.error,
+        waiting=still,
+        add=tuple(e for e in element.add if ("add", e) not in back and (not sure or e in opened)),
+        remove=tuple(e for e in element.remove if ("remove", e) not in back and (not sure or e in closed)),
+    )

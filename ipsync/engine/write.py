@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ipsync.engine.observe import complete
 from ipsync.engine.results import Result
 from ipsync.engine.run import Recorded, Run, pool
 from ipsync.engine.settle import compared, lines_now
 from ipsync.errors import CloudError, Denied, IpsyncError, JournalError, Stale, Uncertain
-from ipsync.model import ReadFailure, State, Status, Step, Target, Verdict
+from ipsync.model import ReadFailure, State, Status, Step, Target
 from ipsync.plan import Plan, Work
 from ipsync.providers.base import Writer
+from ipsync.steps import closes
 
 log = logging.getLogger(__name__)
 
@@ -26,50 +27,101 @@ READ_ONCE = (0.0,)
 """After a refusal: the cloud has said that it did nothing, so there is nothing to wait for."""
 
 
-def carry_out(run: Run, made: Plan, *, approved: bool, only: set[str] | None = None) -> list[Result]:
-    """Carry out what no guard holds back (or what was approved), a scope a thread; `only` names some resources."""
-    todo = [w for w in made.work if _may_go(w, approved=approved) and (only is None or w.state.resource in only)]
-    by_scope: dict[tuple[object, ...], list[Work]] = {}
+def carry_out(run: Run, made: Plan, *, approved: frozenset[str], only: set[str] | None = None) -> list[Result]:
+    """Carry out what no guard holds back and what was approved, a scope a thread; `only` names some resources.
+
+    Everything that opens is opened first, in all scopes; then what closes is closed, where all had been opened.
+    """
+    todo = [w for w in made.work if only is None or w.state.resource in only]
     targets = {t.name: t for t in run.config.targets}
+    by_scope: dict[tuple[object, ...], _Scope] = {}
     for work in todo:
-        by_scope.setdefault(targets[work.state.targets[0]].scope, []).append(work)
+        if steps := work.allowed(approved):
+            target = targets[work.leader]
+            by_scope.setdefault(target.scope, _Scope(run, target)).tasks.append(_Task(work, steps))
+    scopes = list(by_scope.values())
     with pool() as threads:
-        jobs = [threads.submit(_apply_scope, run, works) for works in by_scope.values()]
-        return [result for job in jobs for result in job.result()]
+        for part in (_Scope.open, _Scope.close, _Scope.verify):
+            for job in [threads.submit(part, scope) for scope in scopes]:
+                job.result()
+    return [task.result for scope in scopes for task in scope.tasks if task.result]
 
 
-def _may_go(work: Work, *, approved: bool) -> bool:
-    return work.verdict is Verdict.ALLOW or (approved and work.verdict is Verdict.NEEDS_APPROVAL)
+@dataclass(slots=True)
+class _Task:
+    """One resource's writes, how far they got, and what became of them."""
+
+    work: Work
+    steps: Sequence[Step]
+    intents: list[int] = field(default_factory=list)
+    result: Result | None = None
+
+    @property
+    def resource(self) -> str:
+        return self.work.state.resource
+
+    @property
+    def opening(self) -> int:
+        """Return how many of the first steps come before anything is closed; with `swap`, all in their order."""
+        if self.work.remove_first:
+            return len(self.steps)
+        return next((n for n, step in enumerate(self.steps) if closes(step)), len(self.steps))
 
 
-def _apply_scope(run: Run, works: Sequence[Work]) -> list[Result]:
-    target = next(t for t in run.config.targets if t.name == works[0].state.targets[0])
-    try:
-        writer = run.clouds.writer(target)
-    except IpsyncError as error:
-        return [Result(w.state.resource, Status.ERROR, str(error)) for w in works]
-    results = [_apply_work(run, writer, target, work) for work in works]
-    return _verified(run, target, works, results)
+class _Scope:
+    """The resources that are written with one set of credentials, one after the other."""
 
+    def __init__(self, run: Run, target: Target) -> None:
+        self.run, self.target = run, target
+        self.tasks: list[_Task] = []
+        self._writer: Writer | None = None
 
-def _apply_work(run: Run, writer: Writer, target: Target, work: Work) -> Result:
-    """Carry out one resource's steps in order; the first that doesn't succeed ends it."""
-    resource, intents = work.state.resource, []
-    for done, step in enumerate(work.steps):
-        if run.stopping():
-            return _ended_early(resource, done, "stopped by a signal before this write")
-        told = _execute(run, writer, target, work, step)
-        intents.append(told.intent)
+    def open(self) -> None:
+        """Make what can write, and let in what is to be let in."""
+        try:
+            self._writer = self.run.clouds.writer(self.target)
+        except IpsyncError as error:
+            for task in self.tasks:
+                task.result = Result(task.resource, Status.ERROR, str(error))
+            return
+        for task in self.tasks:
+            self._carry_on(task, task.opening)
+
+    def close(self) -> None:
+        """Take away what is to go, of each resource where everything was let in before."""
+        for task in self.tasks:
+            if task.result is None:
+                self._carry_on(task, len(task.steps))
+                if task.result is None:
+                    task.result = Result(
+                        task.resource, Status.APPLIED, intents=tuple(task.intents), done=tuple(task.steps)
+                    )
+
+    def verify(self) -> None:
+        """Read back what was written."""
+        _verify(self.run, self.target, [t for t in self.tasks if t.result and t.result.status is Status.APPLIED])
+
+    def _carry_on(self, task: _Task, end: int) -> None:
+        """Carry out a resource's steps in order, up to `end`; the first that doesn't succeed ends it."""
+        while len(task.intents) < end and task.result is None:
+            done = len(task.intents)
+            if self.run.stopping():
+                status = Status.PARTIAL if done else Status.ERROR
+                text = "stopped by a signal before this write"
+                task.result = Result(task.resource, status, text, done=tuple(task.steps[:done]))
+                return
+            self._carry_out(task, task.steps[done], tuple(task.steps[:done]))
+
+    def _carry_out(self, task: _Task, step: Step, done: tuple[Step, ...]) -> None:
+        if self._writer is None:
+            raise RuntimeError("nothing is written before `open` made what can write")
+        told = _execute(self.run, self._writer, self.target, task.work, step)
+        task.intents.append(told.intent)
         if told.outcome == "unknown":
-            return Result(resource, Status.UNKNOWN, told.error)
-        if told.outcome != "applied":
+            task.result = Result(task.resource, Status.UNKNOWN, told.error, done=done)
+        elif told.outcome != "applied":
             status = Status.PARTIAL if told.touched or done else Status.ERROR
-            return Result(resource, status, told.error, stale=told.outcome == "stale", done=work.steps[:done])
-    return Result(resource, Status.APPLIED, intents=tuple(intents))
-
-
-def _ended_early(resource: str, done: int, why: str) -> Result:
-    return Result(resource, Status.PARTIAL if done else Status.ERROR, why)
+            task.result = Result(task.resource, status, told.error, stale=told.outcome == "stale", done=done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +140,7 @@ def _execute(run: Run, writer: Writer, target: Target, work: Work, step: Step) -
         "intent",
         resource=step.resource,
         kind=step.kind,
-        target=work.state.targets[0],
+        target=work.leader,
         before=list(step.before),
         after=list(step.after),
     )
@@ -134,7 +186,7 @@ def _read_back(
     result, now = "unknown", None
     for delay in delays:
         run.clouds.pause(delay)
-        states = [s for s in complete(run, [target], [work.state]) if isinstance(s, State)]
+        states = [s for s in complete(run, target, [work.state]) if isinstance(s, State)]
         read = lines_now(step.resource, states, run.config.owner) if states else None
         if read is None:
             continue
@@ -145,36 +197,38 @@ def _read_back(
     return result, now
 
 
-def _verified(run: Run, target: Target, works: Sequence[Work], results: list[Result]) -> list[Result]:
+def _verify(run: Run, target: Target, tasks: Sequence[_Task]) -> None:
     """Read what was written, once for the scope, again while the cloud still shows the past."""
-    pending = {w.state.resource: w for w, r in zip(works, results, strict=True) if r.status is Status.APPLIED}
+    pending = {t.resource: t for t in tasks}
     seen: dict[str, State | ReadFailure] = {}
     for delay in READ_BACK_DELAYS:
         if not pending:
             break
         run.clouds.pause(delay)
-        for item in complete(run, [target], [w.state for w in pending.values()]):
-            seen |= dict.fromkeys([item.resource] if item.resource in pending else pending, item)
-            if isinstance(item, State) and not _differing(item, pending[item.resource], run.config.owner):
+        for item in complete(run, target, [t.work.state for t in pending.values()]):
+            seen[item.resource] = item
+            task = pending.get(item.resource)
+            if task and isinstance(item, State) and not _differing(item, task, run.config.owner):
                 del pending[item.resource]
-    return [
-        _after_reading(run, r, pending[r.resource], seen[r.resource]) if r.resource in pending else r for r in results
-    ]
+    for task in pending.values():
+        task.result = _after_reading(run, task, seen.get(task.resource))
 
 
-def _differing(state: State, work: Work, owner: str) -> list[int]:
-    """Return which of the steps left something else there than they were to; of a group's, the last speaks for all."""
-    steps = list(enumerate(work.steps))
-    return [n for n, s in (steps if state.listed else steps[-1:]) if lines_now(s.resource, [state], owner) != s.after]
+def _differing(state: State, task: _Task, owner: str) -> list[int]:
+    """Return which steps left something else than they were to; of those of one list or group, the last speaks."""
+    last = {step.resource: number for number, step in enumerate(task.steps)}
+    return [n for resource, n in last.items() if lines_now(resource, [state], owner) != task.steps[n].after]
 
 
-def _after_reading(run: Run, result: Result, work: Work, seen: State | ReadFailure) -> Result:
+def _after_reading(run: Run, task: _Task, seen: State | ReadFailure | None) -> Result:
     """Say, and record, that what was written could not be read back, or isn't what is there."""
-    if isinstance(seen, ReadFailure):
-        return Result(result.resource, Status.UNKNOWN, f"written, but it could not be read back: {seen.message}")
+    if not isinstance(seen, State):
+        why = seen.message if seen else "it is not among what was read"
+        text = f"written, but it could not be read back: {why}"
+        return Result(task.resource, Status.UNKNOWN, text, done=tuple(task.steps))
     text = "written, but reading it back shows something else: someone changes it at the same time; run again"
-    for number in _differing(seen, work, run.config.owner):
-        step, intent = work.steps[number], result.intents[number]
+    for number in _differing(seen, task, run.config.owner):
+        step, intent = task.steps[number], task.intents[number]
         now = lines_now(step.resource, [seen], run.config.owner) or ()
         run.record("outcome", intent=intent, resource=step.resource, result="partial", error=text, now=list(now))
-    return Result(result.resource, Status.PARTIAL, text)
+    return Result(task.resource, Status.PARTIAL, text, done=tuple(task.steps))

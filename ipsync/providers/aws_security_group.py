@@ -110,7 +110,11 @@ class Reader:
             try:
                 groups = self._matching(target)
             except CloudError as error:
-                failures.append(ReadFailure((target.name,), f"aws/-/{self._where.region}", str(error)))
+                failures.append(
+                    ReadFailure(
+                        (target.name,), f"aws/-/{self._where.region}", str(error), all_of=not isinstance(error, Missing)
+                    )
+                )
                 continue
             for group in groups:
                 named[group] = (*named.get(group, ()), target.name)

@@ -63,7 +63,17 @@ def _element(element: Element) -> dict[str, object]:
         "settings": [
             {"rule": rule, "setting": key, "from": old, "to": new} for rule, key, old, new in element.settings
         ],
-        "violations": [{"guard": v.guard, "verdict": v.verdict.value, "detail": v.detail} for v in element.violations],
+        "deletes": list(element.deletes),
+        "marks": list(element.marks),
+        "waiting": [
+            {"id": h.id, "action": h.action, "verdict": h.verdict.value, "entries": [_entry(e) for e in h.entries]}
+            for h in element.waiting
+        ],
+        "sources": [{**_entry(e), "from": why} for e, why in element.sources],
+        "violations": [
+            {"guard": v.guard, "verdict": v.verdict.value, "detail": v.detail, "change": v.change or None}
+            for v in element.violations
+        ],
         "error": element.error,
     }
 

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 from ipsync.errors import CloudError, Denied, Missing, Rejected, Uncertain
 from ipsync.model import GcpRule
-from ipsync.providers import gcp_answers
+from ipsync.providers import gcp_answers, gcp_credentials, gcp_network
 from ipsync.providers.gcp_errors import expected, meaning_of
 
 TIMEOUT = 20.0
@@ -32,6 +32,8 @@ DEADLINE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 BRIEF_TRIES = 4
 """How often a call is tried where more of the same would not help: nobody answers, or somebody in Google's place."""
+BRIEF = 6.0
+"""Seconds after which such a call isn't tried again."""
 LONGEST_WAIT = 30.0
 """Seconds for one request that waits for an operation."""
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
@@ -97,14 +99,18 @@ def _without_the_other_services() -> Iterator[None]:
 
 
 def make(client: Callable[..., Any], where: GcpRule, **more: Any) -> Any:
-    """Return a client. Raises Denied when there are no credentials to try."""
+    """Return a client. Raises Denied when there are no credentials to try.
+
+    Credentials are looked for anew each time, and no client outlives a pass: a worker heals when they come back.
+    """
     from google.auth.exceptions import GoogleAuthError
 
     try:
-        return client(**options(where), **more)
-    except GoogleAuthError as error:
-        text = f"no Google credentials for project {where.project}: {error}"
-        raise Denied(f"{text}; on a laptop: gcloud auth application-default login") from None
+        made = client(**options(where), **more)
+    except (GoogleAuthError, *gcp_credentials.NO_FILE_OF_CREDENTIALS) as error:
+        text = f"no Google credentials for project {where.project}: {gcp_credentials.explain(error)}"
+        raise Denied(text, code=type(error).__name__) from None
+    return gcp_network.be_patient_only(made)
 
 
 def read_only() -> Callable[..., Any]:
@@ -131,7 +137,8 @@ def call(operation: Callable[[], Any], *, subject: str, writes: bool, ends: floa
 
     Once a reply to a write was lost, no later answer tells what became of the first try: that is Uncertain.
     """
-    until = time.monotonic() + DEADLINE if ends is None else ends
+    began = time.monotonic()
+    until = began + DEADLINE if ends is None else ends
     wait, taken, tries = FIRST_PAUSE, False, 0
     while True:
         try:
@@ -139,7 +146,8 @@ def call(operation: Callable[[], Any], *, subject: str, writes: bool, ends: floa
         except expected() as error:
             meaning = meaning_of(error, subject)
         taken, tries = taken or meaning.taken, tries + meaning.brief
-        if not meaning.again or tries == BRIEF_TRIES or time.monotonic() + wait >= until:
+        long = meaning.brief and time.monotonic() - began > BRIEF
+        if not meaning.again or long or tries == BRIEF_TRIES or time.monotonic() + wait >= until:
             break
         time.sleep(wait)
         wait = min(LONGEST_PAUSE, wait * 2)
@@ -195,20 +203,40 @@ def _raise_if_failed(operation: Any, subject: str) -> None:
 
 def held(where: GcpRule, permissions: tuple[str, ...], *, subject: str) -> set[str]:
     """Return which permissions the caller holds: Resource Manager's projects.testIamPermissions changes nothing."""
-    import google.auth
     from google.api_core.exceptions import from_http_response
-    from google.auth.transport.requests import AuthorizedSession
+    from requests import Session
 
     base = where.endpoint if where.endpoint and local(where) else "https://cloudresourcemanager.googleapis.com"
     url = f"{base.rstrip('/')}/v1/projects/{where.project}:testIamPermissions"
 
     def ask() -> Any:
         anonymous = options(where).get("credentials")
-        credentials = anonymous or google.auth.default(scopes=SCOPES)[0]
-        with AuthorizedSession(credentials) as session:  # type: ignore[no-untyped-call]
+        credentials = anonymous or _default_credentials()
+        with Session() as tokens, _session(credentials, tokens) as session:
             answer = session.post(url, json={"permissions": list(permissions)}, timeout=TIMEOUT)
         if not answer.ok:
             raise from_http_response(answer)  # type: ignore[no-untyped-call]
         return gcp_answers.permissions(answer.json())
 
     return set(call(ask, subject=subject, writes=False))
+
+
+def _session(credentials: Any, tokens: Any) -> Any:
+    from google.auth.transport.requests import AuthorizedSession, Request
+
+    session = AuthorizedSession(credentials, auth_request=Request(tokens))  # type: ignore[no-untyped-call]
+    for used in (session, tokens):
+        gcp_network.mount(used)
+    return session
+
+
+def _default_credentials() -> Any:
+    import google.auth
+    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+
+    try:
+        return google.auth.default(scopes=SCOPES)[0]
+    except GoogleAuthError:
+        raise
+    except gcp_credentials.NO_FILE_OF_CREDENTIALS as error:
+        raise DefaultCredentialsError(str(error)) from None  # type: ignore[no-untyped-call]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Unreachable
+from ipsync.providers.gcp_credentials import explain
+from ipsync.providers.gcp_network import unreached
 
 RETRIED = {429, 500, 502, 503, 504}
 REFUSALS = {404: Missing, 409: Stale, 412: Stale}
@@ -45,14 +47,24 @@ def meaning_of(error: Exception, subject: str) -> Meaning:
         return _answered(error, subject)
     kind = type(error).__name__
     if isinstance(error, GoogleAuthError):  # the token comes before the request
-        if error.retryable or isinstance(error, TransportError):
-            return Meaning(Unreachable(f"{subject}: no Google token to be had: {error}", code=kind), again=True)
-        return Meaning(Denied(f"{subject}: the Google credentials were refused: {error}", code=kind))
+        return _without_token(error, subject, passing=error.retryable or isinstance(error, TransportError))
+    if nobody := unreached(error):
+        return Meaning(Unreachable(f"{subject}: {nobody}", code=kind), again=True, brief=True)
     if isinstance(error, (ParseError, JSONDecodeError)) or not isinstance(error, OSError):
         return _of_another_shape(subject, str(error), code=kind)
     text = f"{subject}: no usable answer from Google ({kind}: {str(error)[:300]})"
-    nobody = _never_left(error)
-    return Meaning(Unreachable(text, code=kind), again=True, taken=not nobody, brief=nobody)
+    return Meaning(Unreachable(text, code=kind), again=True, taken=True)
+
+
+def _without_token(error: Any, subject: str, *, passing: bool) -> Meaning:
+    """Say why there was no token. Google's library has tried several times by then: a few more must do."""
+    kind = type(error).__name__
+    if not passing:
+        return Meaning(Denied(f"{subject}: the Google credentials were refused: {explain(error)}", code=kind))
+    cause = error.args[0] if error.args else None
+    why = unreached(cause) if isinstance(cause, BaseException) else None
+    text = f"{subject}: no Google token to be had: {why or explain(error)}"
+    return Meaning(Unreachable(text, code=kind), again=True, brief=True)
 
 
 def _of_another_shape(subject: str, why: str, *, code: str) -> Meaning:
@@ -62,15 +74,6 @@ def _of_another_shape(subject: str, why: str, *, code: str) -> Meaning:
         "between: look at HTTPS_PROXY and at what `gcp.endpoint` names"
     )
     return Meaning(Unreachable(text, code=code), again=True, taken=True, brief=True)
-
-
-def _never_left(error: Exception) -> bool:
-    """Tell whether there was no connection to send the request over."""
-    from requests import ConnectTimeout
-    from urllib3.exceptions import NewConnectionError
-
-    cause = error.args[0] if error.args else None
-    return isinstance(error, ConnectTimeout) or isinstance(getattr(cause, "reason", None), NewConnectionError)
 
 
 def _answered(error: Any, subject: str) -> Meaning:

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
-from ipsync.errors import CloudError, Denied, Missing, Rejected, Uncertain
+from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain
 from ipsync.model import GcpRule
 from ipsync.providers import gcp_answers, gcp_credentials, gcp_network
 from ipsync.providers.gcp_errors import expected, meaning_of
@@ -145,6 +145,10 @@ def call(operation: Callable[[], Any], *, subject: str, writes: bool, ends: floa
             return operation()
         except expected() as error:
             meaning = meaning_of(error, subject)
+        except Stale as error:  # found by a look before another try
+            if writes and taken:
+                raise Uncertain(f"{error}, or the first try did; its reply was lost", code=error.code) from None
+            raise
         taken, tries = taken or meaning.taken, tries + meaning.brief
         long = meaning.brief and time.monotonic() - began > BRIEF
         if not meaning.again or long or tries == BRIEF_TRIES or time.monotonic() + wait >= until:

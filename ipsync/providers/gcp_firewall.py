@@ -7,15 +7,16 @@ whole internet, and PUT resets what it doesn't name: so an empty list is never s
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
-from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
+from ipsync.errors import CloudError, Missing, Rejected, Stale, Unreachable
 from ipsync.model import GCP_FIREWALL, Entry, Part, ReadFailure, Receipt, State, Step, Target
-from ipsync.providers import gcp_answers, gcp_client, gcp_errors
+from ipsync.providers import gcp_answers, gcp_client
 from ipsync.providers.base import Finding
+from ipsync.providers.gcp_advice import advice, asking_remedy, remedy
 from ipsync.providers.gcp_rules import (
     Rule,
     base_of,
@@ -91,7 +92,7 @@ class Reader:
         project = self._where.project
         request = self._compute.ListFirewallsRequest(project=project, max_results=PAGE, page_token=token)
         subject = f"listing firewall rules of project {project}"
-        with _advice(project):
+        with advice(project):
             return gcp_client.call(lambda: self._first_page(request), subject=subject, writes=False)
 
     def _first_page(self, request: object) -> Any:
@@ -153,7 +154,7 @@ class Reader:
         try:
             held = self._held()
         except CloudError as error:
-            unknown = Finding(subject, ok=False, detail=str(error), remedy=_asking_remedy(project))
+            unknown = Finding(subject, ok=False, detail=str(error), remedy=asking_remedy(project))
             return [read, unknown]
         found = [
             Finding(f"{subject}: {p}", ok=p in held, remedy="" if p in held else remedy(project)) for p in PERMISSIONS
@@ -186,7 +187,7 @@ class Writer:
         """Make, patch or delete one rule, after looking that it is as the step expects; then wait for the operation."""
         part = _checked(step)
         subject = f"{step.kind} firewall rule {part.name} of project {self._where.project}"
-        with _advice(self._where.project):
+        with advice(self._where.project):
             started = self._started(step, part, subject)
             return Receipt(gcp_client.finish(self._operations, self._where, started, subject=subject))
 
@@ -201,34 +202,50 @@ class Writer:
         self._expect(step, part.name, subject)
         if step.kind == "delete":
             request = self._compute.DeleteFirewallRequest(firewall=part.name, **fixed)
-            return self._send(self._client.delete_unary, request, subject)
+            return self._send(self._client.delete_unary, request, subject, step)
         body = firewall(**patched(part, step.was))
         request = self._compute.PatchFirewallRequest(firewall=part.name, firewall_resource=body, **fixed)
-        return self._send(self._client.patch_unary, request, subject)
+        return self._send(self._client.patch_unary, request, subject, step)
 
-    def _send(self, method: Callable[..., Any], request: object, subject: str) -> Any:
-        return gcp_client.call(
-            lambda: gcp_answers.operation(method(request=request, timeout=gcp_client.TIMEOUT, retry=None)),
-            subject=subject,
-            writes=True,
-        )
+    def _send(self, method: Callable[..., Any], request: object, subject: str, step: Step | None = None) -> Any:
+        tries = count()
+
+        def once() -> Any:
+            if next(tries) and step:
+                self._look_again(step, subject)
+            return gcp_answers.operation(method(request=request, timeout=gcp_client.TIMEOUT, retry=None))
+
+        return gcp_client.call(once, subject=subject, writes=True)
 
     def _expect(self, step: Step, name: str, subject: str) -> None:
         """Read right before writing: a rule has no fingerprint, and the last write wins."""
-        where = self._where
         try:
-            now = gcp_client.call(
-                lambda: gcp_answers.rule(
-                    self._client.get(project=where.project, firewall=name, timeout=gcp_client.TIMEOUT, retry=None),
-                    name=name,
-                ),
-                subject=subject,
-                writes=False,
-            )
+            now = gcp_client.call(lambda: self._get(name), subject=subject, writes=False)
         except Missing:
             raise Stale(f"{subject}: it was deleted since it was read") from None
+        self._compare(now, [step.was], subject)
+
+    def _look_again(self, step: Step, subject: str) -> None:
+        """Look before each further try, which may come a minute later: someone's edit since then must not be lost.
+
+        Where the first try was carried out after all, it is as it shall be; the same request id changes nothing twice.
+        """
+        from google.api_core.exceptions import NotFound
+
+        name = step.part.name if step.part else ""
+        try:
+            now = self._get(name)
+        except NotFound:  # as the first try left it, or the answer to the next one says so
+            return
+        self._compare(now, [step.was, step.part if step.kind == "replace" else None], subject)
+
+    def _get(self, name: str) -> Any:
+        rule = self._client.get(project=self._where.project, firewall=name, timeout=gcp_client.TIMEOUT, retry=None)
+        return gcp_answers.rule(rule, name=name)
+
+    def _compare(self, now: Any, known: Sequence[Part | None], subject: str) -> None:
         found = part_of(now)
-        if found != step.was or hindrance(now, dict(found.settings), where.project):
+        if found not in known or hindrance(now, dict(found.settings), self._where.project):
             raise Stale(f"{subject}: someone changed it since it was read")
 
 
@@ -246,42 +263,3 @@ def _checked(step: Step) -> Part:
     if not ours(description_of(part)):
         raise Rejected(f"{step.resource}: a rule without ipsync's mark would be nobody's; nothing was sent")
     return part
-
-
-@contextmanager
-def _advice(project: str) -> Iterator[None]:
-    """Say with a refusal what would help: the command that grants the role, or that switches the API on."""
-    try:
-        yield
-    except Denied as error:
-        off = error.code in gcp_errors.SWITCHED_OFF
-        advice = f"Enable it: {_enable('compute', project)}" if off else remedy(project)
-        raise Denied(f"{error}. {advice}", code=error.code, request_id=error.request_id) from None
-    except Missing as error:
-        if error.code != gcp_errors.GONE:
-            raise
-        advice = f"Check `project`. One deleted less than 30 days ago comes back: gcloud projects undelete {project}"
-        raise Missing(f"{error}. {advice}", code=error.code, request_id=error.request_id) from None
-    except Uncertain as error:
-        if "Required '" not in str(error):
-            raise
-        raise Uncertain(f"{error}. {remedy(project)}", code=error.code, request_id=error.request_id) from None
-
-
-# ── what would help ──────────────────────────────────────────────────────────
-
-
-def remedy(project: str) -> str:
-    """Return the command that gives what is missing."""
-    return (
-        "Grant the role of deploy/gcp/role.yaml: gcloud projects add-iam-policy-binding "
-        f"{project} --member=serviceAccount:ACCOUNT --role=projects/{project}/roles/ipsync --condition=None"
-    )
-
-
-def _asking_remedy(project: str) -> str:
-    return f"Only `check` asks this; a sync doesn't need it. To ask: {_enable('cloudresourcemanager', project)}"
-
-
-def _enable(api: str, project: str) -> str:
-    return f"gcloud services enable {api}.googleapis.com --project={project}"

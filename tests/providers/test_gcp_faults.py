@@ -275,3 +275,50 @@ def test_loopback_needs_no_credentials_and_another_host_gets_none_of_ours_left_o
     away = gcp_target(where={"endpoint": "https://compute.psc.example"}).where
     assert "credentials" not in gcp_client.options(away)
     assert gcp_client.options(gcp_target().where) == {}
+
+
+# ── somebody edits between two tries ─────────────────────────────────────────
+
+EDITED = ["8.8.8.8/32", "9.9.9.9/32"]
+
+
+def edited(cloud) -> None:
+    cloud._projects["acme"].rules["allow-qatech"]["sourceRanges"] = list(EDITED)
+
+
+def made_and_replaced(gcp):
+    made = creation(gcp)
+    Writer(target(gcp)).execute(made)
+    part = Part("allow-qatech", networks("8.8.8.8", "8.8.4.4"), made.part.note, made.part.settings)
+    return Step("replace", "gcp/acme/allow-qatech", (), (), part=part, was=made.part)
+
+
+def test_an_edit_between_two_tries_of_a_write_isnt_overwritten(gcp):
+    """A throttled patch comes up to a minute after the look: what people changed meanwhile would be lost."""
+    step = made_and_replaced(gcp)
+    gcp.faults.plan("firewalls.patch", "throttle")
+    gcp.hooks["firewalls.get"] = lambda cloud: cloud.hooks.update({"firewalls.get": edited})
+    with pytest.raises(Stale, match="someone changed it"):
+        Writer(target(gcp)).execute(step)
+    assert gcp.firewalls("acme")["allow-qatech"]["sourceRanges"] == EDITED
+
+
+def test_an_edit_after_a_try_whose_reply_was_lost_is_uncertain(gcp):
+    step = made_and_replaced(gcp)
+    gcp.faults.plan("firewalls.patch", "reset-after")
+    gcp.hooks["firewalls.get"] = lambda cloud: cloud.hooks.update({"firewalls.get": edited})
+    with pytest.raises(Uncertain, match="its reply was lost"):
+        Writer(target(gcp)).execute(step)
+    assert gcp.firewalls("acme")["allow-qatech"]["sourceRanges"] == EDITED
+
+
+@pytest.mark.parametrize("fault", ["reset-after", "throttle", "500", "malformed", "empty-object"])
+@pytest.mark.parametrize("kind", ["replace", "delete"])
+def test_a_further_try_that_finds_what_it_expects_goes_through(gcp, fault, kind):
+    step = made_and_replaced(gcp)
+    if kind == "delete":
+        step = Step("delete", step.resource, (), (), part=step.was, was=step.was)
+    gcp.faults.plan(f"firewalls.{'patch' if kind == 'replace' else 'delete'}", fault)
+    Writer(target(gcp)).execute(step)
+    left = {name: len(body["sourceRanges"]) for name, body in gcp.firewalls("acme").items()}
+    assert left == ({"allow-qatech": 2} if kind == "replace" else {})

@@ -237,6 +237,29 @@ def check_capacity(
     return found
 
 
+def check_lists(capacity: Iterable[Capacity], *, created: int) -> list[Violation]:
+    """Judge whether lists that are to be made fit (GCP: a project's quota of firewall rules), before any is written.
+
+    `created` counts all that are made before one is deleted. A limit that is only assumed can warn, not refuse.
+    """
+    found = []
+    for room in capacity:
+        if room.family == 0 and created and room.used + created > room.limit:
+            verdict = Verdict.ALLOW if room.assumed else Verdict.REFUSE
+            found.append(Violation("capacity", verdict, _lists_detail(room, created)))
+    return found
+
+
+def _lists_detail(room: Capacity, created: int) -> str:
+    if room.assumed:
+        text = (
+            f"{room.used} {room.what} are there and {created} more are needed; the quota is assumed to be {room.limit}"
+        )
+        return f"{text}, since {room.assumed}"
+    text = f"{room.used} of {room.limit} {room.what} are in use and {created} more are needed"
+    return f"{text}; raise the quota, free rules, or raise `max_ranges` so that fewer are needed"
+
+
 def needs_swap(capacity: Iterable[Capacity], added: Sequence[Network]) -> bool:
     """Tell whether the additions don't fit beside what is there: only then may a removal come first."""
     return any(room.used + sum(n.version == room.family for n in added) > room.limit for room in capacity)

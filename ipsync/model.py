@@ -210,11 +210,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Capacity:
-    """How many rules of one family (4, 6) a resource holds, foreign ones included, and how many fit."""
+    """How many rules of one family (4, 6) a resource holds, foreign ones included, and how many fit.
+
+    Family 0 counts whole lists, which several resources share: `what` says which. Where the limit could not be read,
+    `assumed` says why, and what would read it.
+    """
 
     family: int
     used: int
     limit: int
+    what: str = ""
+    assumed: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,3 +234,24 @@ def test_an_empty_feed_is_named():
 def test_refuse_and_approval_are_different_words():
     assert Verdict.REFUSE.value == "refuse"
     assert Verdict.NEEDS_APPROVAL.value == "needs-approval"
+
+
+# ── lists that several resources share a quota of ────────────────────────────
+
+RULES = "firewall rules of project acme"
+
+
+@pytest.mark.parametrize(("used", "created", "fits"), [(99, 1, True), (100, 1, False), (98, 3, False), (200, 0, True)])
+def test_rules_beyond_a_projects_quota_are_refused_with_the_numbers(used, created, fits):
+    found = guards.check_lists([Capacity(0, used, 100, RULES)], created=created)
+    assert (not found) == fits
+    for violation in found:
+        assert (violation.guard, violation.verdict) == ("capacity", Verdict.REFUSE)
+        assert f"{used} of 100 {RULES} are in use and {created} more are needed" in violation.detail
+
+
+def test_a_quota_that_is_assumed_warns_and_says_so():
+    (violation,) = guards.check_lists([Capacity(0, 250, 100, RULES, "it can't be read")], created=1)
+    assert violation.verdict is Verdict.ALLOW
+    assert "assumed to be 100, since it can't be read" in violation.detail
+    assert guards.check_lists([Capacity(4, 250, 100)], created=1) == []

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ipsync.errors import Denied, Missing, Uncertain
+from ipsync.providers.gcp_credentials import NoCredentials
 from ipsync.providers.gcp_errors import GONE, SWITCHED_OFF
 
 
@@ -14,6 +15,8 @@ def advice(project: str) -> Iterator[None]:
     """Say with a refusal what would help: the command that grants the role, or that switches the API on."""
     try:
         yield
+    except NoCredentials:  # it says itself what to run; no role helps
+        raise
     except Denied as error:
         off = error.code in SWITCHED_OFF
         help_ = f"Enable it: {enable('compute', project)}" if off else remedy(project)
@@ -38,8 +41,10 @@ def remedy(project: str) -> str:
 
 
 def asking_remedy(project: str) -> str:
+    """Return the command that lets `check` ask for permissions."""
     return f"Only `check` asks this; a sync doesn't need it. To ask: {enable('cloudresourcemanager', project)}"
 
 
 def enable(api: str, project: str) -> str:
+    """Return the command that switches an API on."""
     return f"gcloud services enable {api}.googleapis.com --project={project}"

@@ -67,6 +67,18 @@ def permissions(answer: object) -> set[str]:
     return set(held)
 
 
+def rules_limit(answer: object) -> int:
+    """Return the limit of the quota FIREWALLS of a project. Raises Unreadable where it isn't there."""
+    if not isinstance(answer, dict) or answer.get("kind") != PROJECT:
+        raise Unreadable(f"it isn't a {PROJECT}")
+    quotas = answer.get("quotas")
+    items = [q for q in quotas if isinstance(q, dict)] if isinstance(quotas, list) else []
+    limit = next((q.get("limit") for q in items if q.get("metric") == "FIREWALLS"), None)
+    if isinstance(limit, bool) or not isinstance(limit, int | float):
+        raise Unreadable("a project without the quota FIREWALLS")
+    return int(limit)
+
+
 def _of_kind(answer: Any, kind: str) -> None:
     if answer.kind != kind:
         raise Unreadable(f"it isn't a {kind}" + (f" but a {answer.kind[:60]}" if answer.kind else ""))

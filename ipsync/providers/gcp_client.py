@@ -17,7 +17,7 @@ from functools import partial
 from importlib import import_module
 from importlib.util import find_spec, module_from_spec
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain
@@ -41,6 +41,7 @@ SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _PACKAGE = "google.cloud.compute_v1"
 _READS = {"pre_get", "pre_list"}
+_Read = TypeVar("_Read")
 _LOCK = threading.Lock()
 
 
@@ -109,7 +110,7 @@ def make(client: Callable[..., Any], where: GcpRule, **more: Any) -> Any:
         made = client(**options(where), **more)
     except (GoogleAuthError, *gcp_credentials.NO_FILE_OF_CREDENTIALS) as error:
         text = f"no Google credentials for project {where.project}: {gcp_credentials.explain(error)}"
-        raise Denied(text, code=type(error).__name__) from None
+        raise gcp_credentials.NoCredentials(text, code=type(error).__name__) from None
     return gcp_network.be_patient_only(made)
 
 
@@ -207,22 +208,37 @@ def _raise_if_failed(operation: Any, subject: str) -> None:
 
 def held(where: GcpRule, permissions: tuple[str, ...], *, subject: str) -> set[str]:
     """Return which permissions the caller holds: Resource Manager's projects.testIamPermissions changes nothing."""
-    from google.api_core.exceptions import from_http_response
-    from requests import Session
-
     base = where.endpoint if where.endpoint and local(where) else "https://cloudresourcemanager.googleapis.com"
     url = f"{base.rstrip('/')}/v1/projects/{where.project}:testIamPermissions"
 
-    def ask() -> Any:
-        anonymous = options(where).get("credentials")
-        credentials = anonymous or _default_credentials()
+    def ask(session: Any) -> Any:
+        return session.post(url, json={"permissions": list(permissions)}, timeout=TIMEOUT)
+
+    return _asked(where, ask, gcp_answers.permissions, subject=subject)
+
+
+def rules_limit(where: GcpRule, *, subject: str) -> int:
+    """Return how many firewall rules the project may hold (Compute Engine, projects.get, quota FIREWALLS)."""
+    base = where.endpoint or "https://compute.googleapis.com"
+    url = f"{base.rstrip('/')}/compute/v1/projects/{where.project}?fields=kind,name,quotas"
+    return _asked(where, lambda session: session.get(url, timeout=TIMEOUT), gcp_answers.rules_limit, subject=subject)
+
+
+def _asked(where: GcpRule, ask: Callable[[Any], Any], read: Callable[[object], _Read], *, subject: str) -> _Read:
+    """Ask once what is no business of the firewall clients, with a session of its own."""
+    from google.api_core.exceptions import from_http_response
+    from requests import Session
+
+    def once() -> Any:
+        credentials = options(where).get("credentials") or _default_credentials()
         with Session() as tokens, _session(credentials, tokens) as session:
-            answer = session.post(url, json={"permissions": list(permissions)}, timeout=TIMEOUT)
+            answer = ask(session)
         if not answer.ok:
             raise from_http_response(answer)  # type: ignore[no-untyped-call]
-        return gcp_answers.permissions(answer.json())
+        return read(answer.json())
 
-    return set(call(ask, subject=subject, writes=False))
+    found: _Read = call(once, subject=subject, writes=False)
+    return found
 
 
 def _session(credentials: Any, tokens: Any) -> Any:

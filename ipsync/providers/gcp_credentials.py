@@ -10,6 +10,8 @@ import json
 import os
 from pathlib import Path
 
+from ipsync.errors import Denied
+
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 LOGIN = "gcloud auth application-default login"
 NO_FILE_OF_CREDENTIALS = (OSError, ValueError, AttributeError, KeyError, TypeError)
@@ -55,6 +57,10 @@ _RULES = (
     (("invalid_grant", "expired", "revoked"), _EXPIRED),
 )
 """What an error's text holds, and what helps; the first that fits."""
+
+
+class NoCredentials(Denied):
+    """There are no credentials, or they were refused: no permission is missing, and no role would help."""
 
 
 def explain(error: BaseException) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Unreachable
-from ipsync.providers.gcp_credentials import explain
+from ipsync.providers.gcp_credentials import NoCredentials, explain
 from ipsync.providers.gcp_network import unreached
 
 RETRIED = {429, 500, 502, 503, 504}
@@ -60,7 +60,7 @@ def _without_token(error: Any, subject: str, *, passing: bool) -> Meaning:
     """Say why there was no token. Google's library has tried several times by then: a few more must do."""
     kind = type(error).__name__
     if not passing:
-        return Meaning(Denied(f"{subject}: the Google credentials were refused: {explain(error)}", code=kind))
+        return Meaning(NoCredentials(f"{subject}: the Google credentials were refused: {explain(error)}", code=kind))
     cause = error.args[0] if error.args else None
     why = unreached(cause) if isinstance(cause, BaseException) else None
     text = f"{subject}: no Google token to be had: {why or explain(error)}"

@@ -13,10 +13,11 @@ from itertools import count
 from typing import Any
 
 from ipsync.errors import CloudError, Missing, Rejected, Stale, Unreachable
-from ipsync.model import GCP_FIREWALL, Entry, Part, ReadFailure, Receipt, State, Step, Target
+from ipsync.model import GCP_FIREWALL, Capacity, Entry, Part, ReadFailure, Receipt, State, Step, Target
 from ipsync.providers import gcp_answers, gcp_client
 from ipsync.providers.base import Finding
 from ipsync.providers.gcp_advice import advice, asking_remedy, remedy
+from ipsync.providers.gcp_credentials import NoCredentials
 from ipsync.providers.gcp_rules import (
     Rule,
     base_of,
@@ -34,6 +35,8 @@ from ipsync.providers.gcp_rules import (
 )
 
 PAGE = 500
+ASSUMED_LIMIT = 100
+"""Firewall rules of a project, where its quota can't be read: Google's smallest default."""
 PERMISSIONS = (
     *("compute.firewalls.list", "compute.firewalls.get", "compute.firewalls.create", "compute.firewalls.update"),
     *("compute.firewalls.delete", "compute.networks.updatePolicy", "compute.globalOperations.get"),
@@ -69,10 +72,27 @@ class Reader:
         return [*states, *strays]
 
     def complete(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
-        """Read these rules again."""
+        """Read these rules again, and the project's quota of rules for those that aren't known completely."""
         del owner
         rules = self._rules()
-        return [self._filled(s, rules) for s in states]
+        found = [self._filled(s, rules) for s in states]
+        if all(s.complete for s in states):
+            return found
+        room = self._room(len(rules))
+        return [replace(s, complete=True, capacity=room) if isinstance(s, State) and s.targets else s for s in found]
+
+    def _room(self, used: int) -> tuple[Capacity, ...]:
+        """Return how many rules the project may hold; where that can't be read, it is assumed and said so."""
+        project = self._where.project
+        what = f"firewall rules of project {project}"
+        try:
+            limit = gcp_client.rules_limit(self._where, subject=f"reading the quotas of project {project}")
+        except CloudError as error:
+            self._calls.append(("projects.get", "error"))
+            why = f"it can't be read: {error}. The permission compute.projects.get reads it"
+            return (Capacity(0, used, ASSUMED_LIMIT, what, why),)
+        self._calls.append(("projects.get", "ok"))
+        return (Capacity(0, used, limit, what),)
 
     def _rules(self) -> dict[str, Rule]:
         """Return all rules of the project by name. A page that can't be read fails the whole: never a short list."""
@@ -154,7 +174,7 @@ class Reader:
         try:
             held = self._held()
         except CloudError as error:
-            unknown = Finding(subject, ok=False, detail=str(error), remedy=asking_remedy(project))
+            unknown = Finding(subject, ok=False, detail=str(error), remedy=_help(error, asking_remedy(project)))
             return [read, unknown]
         found = [
             Finding(f"{subject}: {p}", ok=p in held, remedy="" if p in held else remedy(project)) for p in PERMISSIONS
@@ -166,12 +186,17 @@ class Reader:
         try:
             read()
         except CloudError as error:
-            return Finding(subject, ok=False, detail=str(error), remedy=remedy(self._where.project))
+            return Finding(subject, ok=False, detail=str(error), remedy=_help(error, remedy(self._where.project)))
         return Finding(subject, ok=True)
 
     def _held(self) -> set[str]:
         subject = f"testing permissions on project {self._where.project}"
         return gcp_client.held(self._where, PERMISSIONS, subject=subject)
+
+
+def _help(error: CloudError, text: str) -> str:
+    """Return the advice where a permission or an API is what's missing; other errors say themselves what helps."""
+    return "" if isinstance(error, NoCredentials | Unreachable) else text
 
 
 class Writer:

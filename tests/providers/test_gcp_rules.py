@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from factory import gcp_target, networks
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ipsync.errors import CloudError, Rejected, Stale, Unreachable
-from ipsync.model import Part, Service, State, Step
+from ipsync.model import Capacity, Part, Service, State, Step
 from ipsync.providers import gcp_client
 from ipsync.providers.gcp_firewall import PERMISSIONS, Reader, Writer, wanted_settings
 
@@ -374,3 +375,54 @@ def test_no_description_ends_a_survey(gcp, text):
     found = survey(gcp, target(gcp))
     assert found["gcp/acme/allow-qatech"].targets == ("edge",)
     assert all(isinstance(state, State) for state in found.values())
+
+
+# ── the project's quota of rules ─────────────────────────────────────────────
+
+
+def room_of(gcp) -> Capacity:
+    reader = Reader(target(gcp))
+    states = [replace(s, complete=False) for s in reader.survey([target(gcp)], owner="acme")]
+    (state, *_) = reader.complete(states, owner="acme")
+    assert state.complete
+    (room,) = state.capacity
+    return room
+
+
+def test_the_quota_is_read_where_it_is_asked_for_and_not_else(gcp):
+    gcp.quota = 7
+    for name in ("allow-qatech", "theirs"):
+        seed(gcp, name, description="by hand")
+    assert room_of(gcp) == Capacity(0, 2, 7, "firewall rules of project acme")
+    assert [c.operation for c in gcp.calls] == ["firewalls.list", "firewalls.list", "projects.get"]
+    gcp.reset_calls()
+    reader = Reader(target(gcp))
+    reader.complete(reader.survey([target(gcp)], owner="acme"), owner="acme")
+    assert [c.operation for c in gcp.calls] == ["firewalls.list"] * 2
+
+
+def test_a_quota_that_cant_be_read_is_assumed_with_what_would_read_it(gcp):
+    gcp.deny("compute.projects.get")
+    room = room_of(gcp)
+    assert (room.used, room.limit) == (0, 100)
+    assert "compute.projects.get" in room.assumed
+
+
+@pytest.mark.parametrize("shape", ["empty-object", "status-object", "other-kind", "list", "html"])
+def test_another_answer_is_no_quota(gcp, shape):
+    gcp.faults.plan("projects.get", *[shape] * 20)
+    assert "isn't Google's" in room_of(gcp).assumed
+
+
+def test_no_role_is_advised_where_there_are_no_credentials(gcp):
+    from google.auth.exceptions import RefreshError
+
+    reader = Reader(target(gcp))
+
+    def refused(**_):
+        raise RefreshError("invalid_grant: expired")
+
+    reader._list = refused
+    finding = reader.check([target(gcp)], owner="acme")[0]
+    assert not finding.ok
+    assert "add-iam-policy-binding" not in finding.detail + finding.remedy

@@ -74,9 +74,11 @@ def _place(
     most = min(state.max_ranges, rule_room(owner, after))
     placed = {name: _kept([n for n in part.networks if n in after], after, most, owner) for name, part in ours.items()}
     settled = {n for networks in placed.values() for n in networks}
+    sizes = {name: len(part.networks) for name, part in ours.items()}  # what goes is there until what comes is in
     for network in sorted(after.keys() - settled, key=sort_key):
-        name = _with_room(state, placed, network.version, most)
+        name = _with_room(state, sizes, network.version, most)
         placed.setdefault(name, []).append(network)
+        sizes[name] = sizes.get(name, 0) + 1
     return {name: networks for name, networks in placed.items() if networks}
 
 
@@ -90,11 +92,11 @@ def _kept(networks: list[Network], after: Mapping[Network, Mark], most: int, own
     return networks
 
 
-def _with_room(state: State, placed: Mapping[str, list[Network]], version: int, most: int) -> str:
+def _with_room(state: State, sizes: Mapping[str, int], version: int, most: int) -> str:
     first = family_name(base_name(state), version)
-    foreign = {p.name for p in state.parts} - placed.keys() | set(state.taken)
-    names = [first, *(f"{first}-{i}" for i in range(2, len(placed) + len(foreign) + 3))]
-    return next(n for n in names if n not in foreign and len(placed.get(n, ())) < most)
+    foreign = {p.name for p in state.parts} - sizes.keys() | set(state.taken)
+    names = [first, *(f"{first}-{i}" for i in range(2, len(sizes) + len(foreign) + 3))]
+    return next(n for n in names if n not in foreign and sizes.get(n, 0) < most)
 
 
 def _part(state: State, name: str, marks: Mapping[Network, Mark], *, owner: str) -> Part | None:

@@ -197,3 +197,17 @@ def test_a_family_without_any_service_gets_no_list_and_loses_the_one_it_had():
     changes = replacements(replace(now, parts=(old,)), wish, owner="acme")
     assert [(c.was, c.want.name if c.want else None) for c in changes] == [(None, "allow"), (old, None)]
     assert without_service(replace(now, wanted_settings=())) == frozenset()
+
+
+# ── what comes and what goes are there together for a moment ─────────────────
+
+
+@given(st.lists(wishes, min_size=2, max_size=5), st.integers(1, 8))
+def test_a_list_has_room_for_what_comes_beside_what_goes(history, room):
+    """Else the list that opens first, and closes then, would hold more than Google takes, or than fits its marks."""
+    now = state(room=room)
+    for wish in history:
+        changes = replacements(now, dict.fromkeys(wish, MARK), owner="acme")
+        both = [set(c.was.networks) | set(c.want.networks) for c in changes if c.was and c.want]
+        assert all(len(networks) <= room for networks in both)
+        now = carried_out(now, changes)

@@ -7,9 +7,11 @@ host four times. A host that answers takes a connection within a second, so conn
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
+_CONNECTION = re.compile(r"^(?:<[^>]*>|\w+\([^)]*\)): ")
 CONNECT = 4.0
 """Seconds for one connection."""
 READ = 30.0
@@ -97,5 +99,5 @@ def proxy_of(url: str) -> tuple[str, str]:
 
 
 def _short(value: object) -> str:
-    """Return the end of a library's message, without the object that it begins with."""
-    return str(value).rpartition(">: ")[2][:200]
+    """Return a library's message without the connection that it begins with."""
+    return _CONNECTION.sub("", str(value))[:200]

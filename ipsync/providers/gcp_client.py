@@ -20,7 +20,7 @@ from types import SimpleNamespace
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain
+from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
 from ipsync.model import GcpRule
 from ipsync.providers import gcp_answers, gcp_credentials, gcp_network
 from ipsync.providers.gcp_errors import expected, meaning_of
@@ -100,18 +100,22 @@ def _without_the_other_services() -> Iterator[None]:
 
 
 def make(client: Callable[..., Any], where: GcpRule, **more: Any) -> Any:
-    """Return a client. Raises Denied when there are no credentials to try.
+    """Return a client. Raises Denied when there are no credentials to try, Unreachable when they can't be asked for.
 
     Credentials are looked for anew each time, and no client outlives a pass: a worker heals when they come back.
     """
     from google.auth.exceptions import GoogleAuthError
 
+    chosen = options(where)
     try:
-        made = client(**options(where), **more)
-    except (GoogleAuthError, *gcp_credentials.NO_FILE_OF_CREDENTIALS) as error:
+        credentials = chosen.get("credentials") or _credentials_for_clients()
+    except GoogleAuthError as error:
+        subject = f"looking for credentials for project {where.project}"
+        if isinstance(meaning_of(error, subject).error, Unreachable):
+            raise meaning_of(error, subject).error from None
         text = f"no Google credentials for project {where.project}: {gcp_credentials.explain(error)}"
         raise gcp_credentials.NoCredentials(text, code=type(error).__name__) from None
-    return gcp_network.be_patient_only(made)
+    return gcp_network.be_patient_only(client(**chosen | {"credentials": credentials}, **more))
 
 
 def read_only() -> Callable[..., Any]:
@@ -250,13 +254,22 @@ def _session(credentials: Any, tokens: Any) -> Any:
     return session
 
 
-def _default_credentials() -> Any:
+def _credentials_for_clients() -> Any:
+    """Look for credentials over bounded connections: some kinds fetch a token already to learn their project."""
+    from google.auth.transport.requests import Request
+    from requests import Session
+
+    with Session() as tokens:
+        gcp_network.mount(tokens)
+        return _default_credentials(request=Request(tokens))
+
+
+def _default_credentials(**more: Any) -> Any:
     import google.auth
-    from google.auth.exceptions import DefaultCredentialsError, GoogleAuthError
+    from google.auth.exceptions import DefaultCredentialsError
 
     try:
-        return google.auth.default(scopes=SCOPES)[0]
-    except GoogleAuthError:
-        raise
+        return google.auth.default(scopes=SCOPES, **more)[0]
     except gcp_credentials.NO_FILE_OF_CREDENTIALS as error:
-        raise DefaultCredentialsError(str(error)) from None  # type: ignore[no-untyped-call]
+        text = f"{error} ({type(error).__name__})"
+        raise DefaultCredentialsError(text) from None  # type: ignore[no-untyped-call]

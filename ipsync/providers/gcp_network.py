@@ -95,9 +95,11 @@ def proxy_of(url: str) -> tuple[str, str]:
     scheme = urlsplit(url).scheme
     names = [f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY"]
     variable = next((name for name in names if os.environ.get(name)), "the system's settings")
-    return variable, _short(proxy.rpartition("@")[2])
+    return variable, proxy.rpartition("@")[2].rpartition("//")[2]
 
 
 def _short(value: object) -> str:
-    """Return a library's message without the connection that it begins with."""
+    """Return the innermost message of a library's error, without the connection that it begins with."""
+    value = getattr(value, "reason", None) or value
+    value = getattr(value, "original_error", None) or value
     return _CONNECTION.sub("", str(value))[:200]

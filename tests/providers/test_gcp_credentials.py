@@ -243,3 +243,71 @@ def test_whose_a_file_is_is_said_and_nothing_secret(monkeypatch, tmp_path, key):
     said = gcp_credentials.source()
     assert "service_account, ipsync@acme.iam.gserviceaccount.com" in said
     assert "PRIVATE" not in said
+
+
+# ── real credentials of each kind, with nobody behind them ───────────────────
+
+FEDERATED = {
+    "type": "external_account",
+    "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/x",
+    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+    "token_url": "https://sts.googleapis.com/v1/token",
+}
+USER = {"type": "authorized_user", "client_id": "c", "client_secret": "hunter2", "refresh_token": "hunter3"}
+
+
+def test_a_federated_token_that_isnt_mounted(monkeypatch, tmp_path):
+    held = {**FEDERATED, "credential_source": {"file": str(tmp_path / "token")}}
+    (tmp_path / "wif.json").write_text(json.dumps(held))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "wif.json"))
+    (error,) = planned(gcp_target())
+    assert "no Google credentials for project acme" in error
+    assert f"{tmp_path / 'token'}' was not found" in error.replace('"', "'")
+    assert "mount the file" in error
+    assert "add-iam-policy-binding" not in error
+
+
+@pytest.mark.parametrize(("kind", "host"), [("user", "oauth2.googleapis.com"), ("federated", "sts.googleapis.com")])
+def test_a_token_that_cant_be_fetched_names_the_host_and_no_secret(dead, monkeypatch, tmp_path, kind, host):
+    (tmp_path / "token").write_text("hunter4")
+    held = USER if kind == "user" else {**FEDERATED, "credential_source": {"file": str(tmp_path / "token")}}
+    (tmp_path / "key.json").write_text(json.dumps(held))
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "key.json"))
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{dead}")
+    (error,) = planned(gcp_target())
+    assert (
+        f"no Google token to be had: {host} can't be reached through 127.0.0.1:{dead}, the proxy of HTTPS_PROXY"
+        in error
+    )
+    assert "hunter" not in error
+
+
+def test_a_user_whose_sign_in_has_expired(gcp, monkeypatch, tmp_path):
+    """Google's token endpoint on this machine: 400 invalid_grant, with the subtype of reauthentication."""
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+    from threading import Thread
+
+    class Endpoint(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            data = json.dumps({"error": "invalid_grant", "error_description": "reauth related error (invalid_rapt)", "error_subtype": "invalid_rapt"}).encode()  # fmt: skip
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Endpoint) as server:
+        thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        uri = f"http://127.0.0.1:{server.server_port}/token"
+        (tmp_path / "key.json").write_text(json.dumps(USER))
+        monkeypatch.setenv(VARIABLE, str(tmp_path / "key.json"))
+        monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", uri)
+        (error,) = planned(gcp_target())
+        server.shutdown()
+        thread.join(5)
+    assert "the Google credentials were refused" in error
+    assert "gcloud auth application-default login" in error

@@ -7,7 +7,7 @@ see, of a target that is selected and whose feeds can be believed; `_accounted` 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from ipsync import guards
 from ipsync.diff import Diff, Marked, Policy, diff, wants
@@ -63,12 +63,14 @@ class _Planner:
     frozen: frozenset[str]
     hindered: Mapping[str, Hindrance | None]
     vague: frozenset[str]
+    made: dict[str, int] = field(default_factory=dict)
+    """How many lists the resources so far make in each project: they share one quota."""
 
     def planned(self, state: State) -> _Resource:
         """Plan one resource; a fault that only it provokes is its own error, and no other's."""
         try:
             return self._resource(state)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told in the element, and held back whole
             text = f"a fault in ipsync while planning this resource, which was not touched: {error!r}"
             blank = [Element(t.name, t.kind, state.resource, Status.ERROR, error=text) for t in self._shown(state)]
             return _Resource(tuple(blank), identity=[state.resource, text])
@@ -80,6 +82,10 @@ class _Planner:
         change = self._diff(state, targets, healthy)
         judgement = self._judge(state, change, targets, healthy)
         work = self._work(state, change, targets, healthy, judgement)
+        if work and (full := self._full(work)):
+            stops = any(v.verdict is Verdict.REFUSE for v in full)
+            judgement = replace(judgement, violations=(*judgement.violations, *full), stops=judgement.stops or stops)
+            work = replace(work, verdict=_worst(judgement.violations), stops=judgement.stops)
         elements = tuple(self._element(t, state, change, judgement, work) for t in self._shown(state))
         if work:
             accounted(work, elements)
@@ -155,6 +161,17 @@ class _Planner:
             keep_settings=len(healthy) < len(targets),
         )
         return work if work.steps else None
+
+    def _full(self, work: Work) -> list[Violation]:
+        """Judge whether the lists that are made fit into their project's quota, beside those of other resources."""
+        made = sum(s.kind == "create" for s in work.steps)
+        if not made or not work.state.capacity:
+            return []
+        place = work.state.resource.rpartition("/")[0]
+        found = guards.check_lists(work.state.capacity, created=made + self.made.get(place, 0))
+        if not any(v.verdict is Verdict.REFUSE for v in found):
+            self.made[place] = self.made.get(place, 0) + made
+        return found
 
     def _element(self, target: Target, state: State, change: Diff, judgement: Judgement, work: Work | None) -> Element:
         mine = Mine(target.name, state, change, self.config.owner)

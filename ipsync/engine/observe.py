@@ -11,7 +11,7 @@ from ipsync.engine.run import Run, pool, scopes
 from ipsync.engine.settle import settle_open_intents
 from ipsync.errors import FeedError, IpsyncError
 from ipsync.model import Feed, GcpRule, ReadFailure, State, Target
-from ipsync.plan import FeedResult, Plan, World
+from ipsync.plan import FeedResult, Plan, Work, World
 from ipsync.planner import make_plan
 from ipsync.providers.base import Reader
 
@@ -39,17 +39,19 @@ def observe(run: Run, now: datetime) -> tuple[Plan, World]:
 def planned(run: Run, world: World) -> tuple[Plan, World]:
     """Plan; read whole what is to be added to, and plan again. The plan is recorded."""
     draft = make_plan(run.config, world, selected=run.selected)
-    opening = {"add", "create"}
-    vague = {
-        w.state.resource: w.leader
-        for w in draft.work
-        if not w.state.complete and any(s.kind in opening for s in w.steps)
-    }
+    vague = {w.state.resource: w.leader for w in draft.work if _is_vague(w)}
     if vague:
         world = _completed(run, world, vague)
         draft = make_plan(run.config, world, selected=run.selected)
     _record_plan(run, draft)
     return draft, world
+
+
+def _is_vague(work: Work) -> bool:
+    """Tell whether something is to be let in where it isn't known who else is there, or how much still fits."""
+    kinds = {step.kind for step in work.steps}
+    unknown = not work.state.complete or (work.state.listed and not work.state.capacity)
+    return unknown and bool(kinds & {"add", "create"})
 
 
 def plan_again(run: Run, world: World, now: datetime) -> Plan:
@@ -109,7 +111,7 @@ def _completed(run: Run, world: World, vague: Mapping[str, str]) -> World:
     for state in world.states:
         if state.resource in vague:
             target = targets[vague[state.resource]]
-            by_scope.setdefault(target.scope, (target, []))[1].append(state)
+            by_scope.setdefault(target.scope, (target, []))[1].append(replace(state, complete=False))
     with pool() as threads:
         jobs = [threads.submit(complete, run, target, states) for target, states in by_scope.values()]
         found += [item for job in jobs for item in job.result()]

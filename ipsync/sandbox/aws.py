@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import urllib.request
+from collections import deque
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,7 +13,10 @@ import boto3
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from ipsync.sandbox.aws_strict import Refused, Settings, Strict
+from ipsync.sandbox.aws_params import Refused
+from ipsync.sandbox.aws_replies import Reply
+from ipsync.sandbox.aws_settings import Settings
+from ipsync.sandbox.aws_strict import Strict
 from ipsync.sandbox.faults import Call, Calls, Faults, TokenBucket
 
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "sandbox"}
@@ -88,6 +92,20 @@ class AwsCloud:
         """Answer every call, or those of a region or an action, with this error: expired, not enabled, not trusted."""
         self._settings.refusals[region, action] = Refused(code, message, status=status)
 
+    def reply(
+        self, action: str, body: bytes, *, status: int = 200, times: int = 1, after: int = 0, done: bool = False
+    ) -> None:
+        """Answer the next calls of an action with this body, once `after` calls went well: a gateway's page, `{}`.
+
+        With `done` what was asked is carried out, and only its answer is replaced.
+        """
+        waiting = self._settings.replies.setdefault(action, deque())
+        waiting.extend([*[None] * after, *[Reply(body, status, done=done)] * times])
+
+    def weigh(self, name: str, weight: int) -> None:
+        """Let one of AWS's own prefix lists, which tell no MaxEntries, count as this many rules."""
+        self._settings.list_weights[name] = weight
+
     def quota(self, rules: int) -> None:
         """Let a group hold this many inbound rules a family."""
         self._settings.quota = rules
@@ -109,6 +127,8 @@ class AwsCloud:
         settings.faults.clear()
         settings.denied.clear()
         settings.refusals.clear()
+        settings.replies.clear()
+        settings.list_weights.clear()
         settings.throttles.clear()
         settings.quota, settings.lag = 60, 0
         self._strict.forget()

@@ -62,6 +62,51 @@ def test_describes_are_checked(ec2, params, expected):
     assert code(ec2.describe_security_group_rules, **params) == expected
 
 
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*", {"web", "w*b", "w\\b"}),
+        ("w?b", {"web", "w*b", "w\\b"}),
+        ("w\\*b", {"w*b"}),
+        ("w\\\\b", {"w\\b"}),
+        ("w\\eb", {"web"}),
+        ("w", set()),
+    ],
+)
+def test_filters_have_ec2_s_wildcards(ec2, aws, pattern, found):
+    for value in ("web", "w*b", "w\\b"):
+        aws.make_group(value, tags={"tier": value})
+    listed = ec2.describe_security_groups(Filters=[{"Name": "tag:tier", "Values": [pattern]}])["SecurityGroups"]
+    assert {g["Tags"][0]["Value"] for g in listed} == found
+
+
+def test_an_authorize_tells_every_rule_that_it_made(ec2, group, aws):
+    two = [permission("8.8.8.8/32"), permission("9.9.9.9/32")]
+    made = ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=two)["SecurityGroupRules"]
+    assert {r["SecurityGroupRuleId"] for r in made} == {r["SecurityGroupRuleId"] for r in aws.rules(group)}
+
+
+def test_prefix_lists_and_groups_weigh(ec2, group, aws):
+    name = "com.amazonaws.global.cloudfront.origin-facing"
+    aws.weigh(name, 55)
+    lists = {p["PrefixListName"]: p["PrefixListId"] for p in ec2.describe_managed_prefix_lists()["PrefixLists"]}
+    assert "MaxEntries" not in ec2.describe_managed_prefix_lists(MaxResults=1)["PrefixLists"][0]
+    tcp = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 1}
+    front = {**tcp, "PrefixListIds": [{"PrefixListId": lists[name]}]}
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[front])
+    full, expected = [permission(f"8.8.8.{i}/32") for i in range(6)], "RulesPerSecurityGroupLimitExceeded"
+    assert code(ec2.authorize_security_group_ingress, GroupId=group, IpPermissions=full) == expected
+    itself = {**tcp, "UserIdGroupPairs": [{"GroupId": group}]}
+    assert code(ec2.authorize_security_group_ingress, GroupId=group, IpPermissions=[*full[1:], itself]) == expected
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=full[1:])
+
+
+def test_the_quota_is_told(aws):
+    aws.quota(75)
+    answer = aws.client("service-quotas").get_service_quota(ServiceCode="vpc", QuotaCode="L-0EA8095F")
+    assert answer["Quota"]["Value"] == 75
+
+
 def test_cidrs_become_canonical(ec2, group, aws):
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission("100.68.0.18/18")])
     assert aws.rules(group)[0]["CidrIpv4"] == "100.68.0.0/18"

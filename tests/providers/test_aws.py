@@ -93,6 +93,39 @@ def test_a_match_by_tag_and_vpc(aws):
     assert "has the tags k=none" in element.error
 
 
+@pytest.mark.parametrize("value", ["*", "?", "prod*", "p?od", "a\\b", "\\*", "\\", "**", "a*b?c\\d"])
+def test_a_match_means_what_it_says(aws, value):
+    """EC2 reads * and ? in a filter's value as wildcards, and a backslash as what takes that away."""
+    same = aws.make_group("same", tags={"tier": value})
+    for other in ("prod", "p", "pood", "ab", "a\\\\b", "", "*x", "axbxc\\d", "PROD*"):
+        aws.make_group(f"other {other}", tags={"tier": other})
+    made = config(target(aws, where={"groups": (), "match_tags": (("tier", value),)}))
+    report = engine.sync(run(made, hosts(1)))
+    assert [(e.resource.rpartition("/")[2], e.status.value) for e in report.plan.elements] == [(same, "applied")]
+
+
+@pytest.mark.parametrize("value", ["*", "prod*", "?", "\\"])
+def test_a_match_that_nothing_equals_opens_nothing(aws, value):
+    aws.make_group("prod", tags={"tier": "prod"})
+    made = config(target(aws, where={"groups": (), "match_tags": (("tier", value),)}))
+    (element,) = engine.sync(run(made, hosts(1))).plan.elements
+    assert element.status.value == "error"
+    assert f"has the tags tier={value}" in element.error
+    assert aws.calls_made.writes == 2, "those of this test, that made the group"
+
+
+def test_what_a_filter_lets_through_is_compared(aws, monkeypatch):
+    """Whatever an endpoint makes of a filter: the tags and the VPC that it returns must be those asked for."""
+    monkeypatch.setattr("ipsync.sandbox.aws_params.passes", lambda _item, _filters: True)
+    vpc = aws.client("ec2").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    inside = aws.make_group("in", vpc_id=vpc, tags={"tier": "web", "k": "v"})
+    aws.make_group("elsewhere", tags={"tier": "web", "k": "v"})
+    aws.make_group("half", vpc_id=vpc, tags={"tier": "web"})
+    where = {"groups": (), "match_tags": (("k", "v"), ("tier", "web")), "match_vpc": vpc}
+    report = engine.plan(run(config(target(aws, where=where)), hosts(1)))
+    assert [e.resource.rpartition("/")[2] for e in report.plan.elements] == [inside]
+
+
 def test_a_group_that_is_gone_says_what_to_check_and_others_go_on(aws):
     group = aws.make_group("web")
     made = config(target(aws, group), target(aws, "sg-00000000000000000", name="gone"))

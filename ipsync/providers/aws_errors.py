@@ -1,0 +1,139 @@
+"""What AWS's answers and silences mean for a target: every failure becomes one of ours, as a sentence."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from botocore.exceptions import (
+    ClientError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+)
+
+from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
+from ipsync.providers.aws_answers import OtherShape
+
+THROTTLES = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown"}
+DENIALS = {
+    *("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure", "InvalidClientTokenId"),
+    *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "SignatureDoesNotMatch", "OptInRequired"),
+    *("UnrecognizedClientException", "MissingAuthenticationToken"),
+}
+ADVICE = {
+    **dict.fromkeys(
+        ("ExpiredToken", "ExpiredTokenException", "RequestExpired"),
+        "the credentials have expired: renew them, or look at what should have (and at this machine's clock)",
+    ),
+    "AuthFailure": "the credentials aren't valid in this region: AWS says so too of a region that the account hasn't "
+    "enabled (aws account list-regions)",
+    "OptInRequired": "the account hasn't enabled this region (aws account list-regions)",
+    "SignatureDoesNotMatch": "the secret key is another one, or this machine's clock is wrong",
+    **dict.fromkeys(
+        ("InvalidClientTokenId", "UnrecognizedClientException"), "no such access key: deleted, or of another partition"
+    ),
+}
+ASSUMING = "AssumeRole"
+STALES = {
+    *("InvalidPermission.Duplicate", "InvalidPermission.NotFound", "InvalidSecurityGroupRuleId.NotFound"),
+}
+NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError)
+"""There was no connection to send the request over."""
+_TRIES = threading.local()
+
+
+def call(operation: Callable[[], dict[str, Any]], *, subject: str, writes: bool) -> dict[str, Any]:
+    """Make one call; raise what it means for the target. `subject` says what was being done, for the message.
+
+    botocore tries again by itself. Once a reply to a write was lost, no later answer tells what became of the first
+    try (a `Duplicate` may be our own): that is Uncertain.
+    """
+    _TRIES.lost = False
+    try:
+        return operation()
+    except CloudError:  # said before anything was sent
+        raise
+    except Exception as error:  # noqa: BLE001 - botocore's parsers raise KeyError, ValueError and more at odd answers
+        meaning = _meaning(error, subject, writes=writes)
+    if writes and _TRIES.lost:
+        raise Uncertain(str(meaning), code=meaning.code, request_id=meaning.request_id)
+    raise meaning
+
+
+def note_try(
+    response: tuple[Any, dict[str, Any]] | None = None, caught_exception: Exception | None = None, **_more: object
+) -> None:
+    """Remember that a try may have been carried out, before botocore decides whether to try again."""
+    if response is None:
+        _TRIES.lost = _TRIES.lost or not isinstance(caught_exception, NEVER_LEFT)
+    elif response[0].status_code >= 500:  # noqa: PLR2004 - HTTP's server errors
+        _TRIES.lost = _TRIES.lost or response[1].get("Error", {}).get("Code") not in THROTTLES
+
+
+def _meaning(error: Exception, subject: str, *, writes: bool) -> CloudError:
+    if isinstance(error, ClientError):
+        return _answered(error, subject, writes=writes)
+    if isinstance(error, NoCredentialsError):
+        return Denied(f"{subject}: no AWS credentials were found; see the AWS documentation on credentials")
+    if isinstance(error, NEVER_LEFT):
+        return Unreachable(f"{subject}: AWS can't be reached ({error})")
+    if isinstance(error, ParamValidationError):
+        return Rejected(f"{subject}: a fault in ipsync, nothing was sent: {error}", code=type(error).__name__)
+    return _silence(error, subject, writes=writes)
+
+
+def _silence(error: Exception, subject: str, *, writes: bool) -> CloudError:
+    """Say that there was no answer, or none that can be read: of a write, only reading back can tell."""
+    kind = Uncertain if writes else Unreachable
+    said = f"AWS's address {error}" if isinstance(error, OtherShape) else f"no usable answer from AWS ({_name(error)})"
+    return kind(f"{subject}: {said}", code=type(error).__name__)
+
+
+def _name(error: Exception) -> str:
+    return type(error).__name__
+
+
+def _answered(error: ClientError, subject: str, *, writes: bool) -> CloudError:
+    """Return what an error answer means; a refusal is final, anything else depends on what was asked."""
+    said, meta = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+    code, status = str(said.get("Code", "")), int(meta.get("HTTPStatusCode", 0))
+    text = f"{subject}: {code}: {_short(str(said.get('Message', '')))}"
+    details = {"code": code, "request_id": str(meta.get("RequestId", ""))}
+    if error.operation_name == ASSUMING:
+        return _not_assumed(text, details, passing=code in THROTTLES or status >= 500)  # noqa: PLR2004 - server errors
+    if code in THROTTLES:
+        return Unreachable(f"{subject}: AWS throttles this call ({code}); the next run tries again", **details)
+    if status >= 500:  # noqa: PLR2004 - HTTP's server errors
+        kind = Uncertain if writes else Unreachable
+        return kind(f"{subject}: AWS answered {status} {code}", **details)
+    return _refused(text, details, subject)
+
+
+def _refused(text: str, details: dict[str, str], subject: str) -> CloudError:
+    code = details["code"]
+    if code in DENIALS:
+        return Denied("; ".join(filter(None, (text, ADVICE.get(code)))), **details)
+    if code in STALES:
+        return Stale(f"{subject}: {code}: someone changed the group since it was read", **details)
+    if code.endswith(".NotFound") or code in {"NoSuchEntity", "InvalidGroupId.Malformed"}:
+        return Missing(text, **details)
+    return Rejected(text, **details)
+
+
+def _not_assumed(text: str, details: dict[str, str], *, passing: bool) -> CloudError:
+    """Say what it means that the role could not be assumed: nothing was sent to EC2 yet."""
+    if passing:
+        return Unreachable(
+            f"{text}: AWS can't let us assume the role of `account` now; the next run tries again", **details
+        )
+    help_ = "check that the role exists, that its trust policy names who asks, and `external_id`"
+    code = f"{ASSUMING}.{details['code']}"
+    return Denied(f"{text}: the role of `account` can't be assumed; {help_}", **{**details, "code": code})
+
+
+def _short(text: str) -> str:
+    """Leave out the encoded blob that UnauthorizedOperation appends."""
+    return text.partition(" Encoded authorization failure message")[0][:400]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Container, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,8 @@ from ipsync.model import Config, Feed, Limits, Target
 from ipsync.printable import json_text, plain, printable
 from ipsync.providers.base import Finding
 from ipsync.worker import fetch_feed, log_if_writable, selection
+
+log = logging.getLogger(__name__)
 
 
 def run(config: Config, *, only: Iterable[str] = ()) -> list[Finding]:
@@ -58,8 +61,11 @@ def _scope(targets: Sequence[Target], owner: str) -> list[Finding]:
     try:
         return providers.open_reader(targets[0]).check(targets, owner=owner)
     except IpsyncError as error:
-        names = ", ".join(t.name for t in targets)
-        return [Finding(f"targets {names}", ok=False, detail=str(error))]
+        why = str(error)
+    except Exception as error:
+        log.exception("checking %s: a fault in ipsync", targets[0].name)
+        why = f"a fault in ipsync: {error!r}"
+    return [Finding(f"targets {', '.join(t.name for t in targets)}", ok=False, detail=why)]
 
 
 def render(findings: Sequence[Finding], *, output: str, colour: bool) -> str:

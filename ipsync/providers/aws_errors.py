@@ -10,36 +10,14 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
-    NoCredentialsError,
     ParamValidationError,
 )
 
 from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
 from ipsync.providers.aws_answers import OtherShape
+from ipsync.providers.aws_codes import ADVICE, DENIALS, STALES, THROTTLES
+from ipsync.providers.aws_credentials import Unusable
 
-THROTTLES = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown"}
-DENIALS = {
-    *("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure", "InvalidClientTokenId"),
-    *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "SignatureDoesNotMatch", "OptInRequired"),
-    *("UnrecognizedClientException", "MissingAuthenticationToken"),
-}
-ADVICE = {
-    **dict.fromkeys(
-        ("ExpiredToken", "ExpiredTokenException", "RequestExpired"),
-        "the credentials have expired: renew them, or look at what should have (and at this machine's clock)",
-    ),
-    "AuthFailure": "the credentials aren't valid in this region: AWS says so too of a region that the account hasn't "
-    "enabled (aws account list-regions)",
-    "OptInRequired": "the account hasn't enabled this region (aws account list-regions)",
-    "SignatureDoesNotMatch": "the secret key is another one, or this machine's clock is wrong",
-    **dict.fromkeys(
-        ("InvalidClientTokenId", "UnrecognizedClientException"), "no such access key: deleted, or of another partition"
-    ),
-}
-ASSUMING = "AssumeRole"
-STALES = {
-    *("InvalidPermission.Duplicate", "InvalidPermission.NotFound", "InvalidSecurityGroupRuleId.NotFound"),
-}
 NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError)
 """There was no connection to send the request over."""
 _TRIES = threading.local()
@@ -76,8 +54,9 @@ def note_try(
 def _meaning(error: Exception, subject: str, *, writes: bool) -> CloudError:
     if isinstance(error, ClientError):
         return _answered(error, subject, writes=writes)
-    if isinstance(error, NoCredentialsError):
-        return Denied(f"{subject}: no AWS credentials were found; see the AWS documentation on credentials")
+    if isinstance(error, Unusable):
+        lacking = Unreachable if error.passing else Denied
+        return lacking(f"{subject}: {error}", code=error.code, request_id=error.request_id)
     if isinstance(error, NEVER_LEFT):
         return Unreachable(f"{subject}: AWS can't be reached ({error})")
     if isinstance(error, ParamValidationError):
@@ -102,8 +81,6 @@ def _answered(error: ClientError, subject: str, *, writes: bool) -> CloudError:
     code, status = str(said.get("Code", "")), int(meta.get("HTTPStatusCode", 0))
     text = f"{subject}: {code}: {_short(str(said.get('Message', '')))}"
     details = {"code": code, "request_id": str(meta.get("RequestId", ""))}
-    if error.operation_name == ASSUMING:
-        return _not_assumed(text, details, passing=code in THROTTLES or status >= 500)  # noqa: PLR2004 - server errors
     if code in THROTTLES:
         return Unreachable(f"{subject}: AWS throttles this call ({code}); the next run tries again", **details)
     if status >= 500:  # noqa: PLR2004 - HTTP's server errors
@@ -121,17 +98,6 @@ def _refused(text: str, details: dict[str, str], subject: str) -> CloudError:
     if code.endswith(".NotFound") or code in {"NoSuchEntity", "InvalidGroupId.Malformed"}:
         return Missing(text, **details)
     return Rejected(text, **details)
-
-
-def _not_assumed(text: str, details: dict[str, str], *, passing: bool) -> CloudError:
-    """Say what it means that the role could not be assumed: nothing was sent to EC2 yet."""
-    if passing:
-        return Unreachable(
-            f"{text}: AWS can't let us assume the role of `account` now; the next run tries again", **details
-        )
-    help_ = "check that the role exists, that its trust policy names who asks, and `external_id`"
-    code = f"{ASSUMING}.{details['code']}"
-    return Denied(f"{text}: the role of `account` can't be assumed; {help_}", **{**details, "code": code})
 
 
 def _short(text: str) -> str:

@@ -1,0 +1,37 @@
+"""AWS's error codes, by what they mean to us, and what helps against some."""
+
+from __future__ import annotations
+
+THROTTLES = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown"}
+DENIALS = {
+    *("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure", "InvalidClientTokenId"),
+    *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "SignatureDoesNotMatch", "OptInRequired"),
+    *("UnrecognizedClientException", "MissingAuthenticationToken", "InvalidSignatureException", "RequestTimeTooSkewed"),
+}
+STALES = {
+    *("InvalidPermission.Duplicate", "InvalidPermission.NotFound", "InvalidSecurityGroupRuleId.NotFound"),
+}
+SPENT = {
+    **dict.fromkeys(
+        ("ExpiredToken", "ExpiredTokenException"),
+        "the credentials have expired: renew them, or look at what should have (and at this machine's clock)",
+    ),
+    **dict.fromkeys(
+        ("RequestExpired", "RequestTimeTooSkewed"),
+        "the credentials have expired: renew them; or this machine's clock is wrong (timedatectl, chronyc tracking)",
+    ),
+    **dict.fromkeys(
+        ("SignatureDoesNotMatch", "InvalidSignatureException"),
+        "the secret key is another one, or this machine's clock is wrong",
+    ),
+    **dict.fromkeys(
+        ("InvalidClientTokenId", "UnrecognizedClientException"), "no such access key: deleted, or of another partition"
+    ),
+}
+"""What says that the credentials themselves are of no use: whoever renews them heals it."""
+ADVICE = {
+    **SPENT,
+    "AuthFailure": "the credentials aren't valid in this region: AWS says so too of a region that the account hasn't "
+    "enabled (aws account list-regions)",
+    "OptInRequired": "the account hasn't enabled this region (aws account list-regions)",
+}

@@ -226,9 +226,12 @@ def check_capacity(
     """Judge whether the rules fit before any is written; `added` and `removed` have one item a rule.
 
     Additions come first, so both must fit at once, unless `swap` allows removing first (contract, 5.3).
+    A limit that was only assumed, and that more rules than that refute, limits nothing: the cloud itself has the word.
     """
     found = []
     for room in capacity:
+        if refuted(room):
+            continue
         more = sum(n.version == room.family for n in added)
         fewer = sum(n.version == room.family for n in removed)
         peak = room.used + more - (fewer if swap else 0)
@@ -262,14 +265,26 @@ def _lists_detail(room: Capacity, created: int) -> str:
 
 def needs_swap(capacity: Iterable[Capacity], added: Sequence[Network]) -> bool:
     """Tell whether the additions don't fit beside what is there: only then may a removal come first."""
-    return any(room.used + sum(n.version == room.family for n in added) > room.limit for room in capacity)
+    rooms = [(room, sum(n.version == room.family for n in added)) for room in capacity if not refuted(room)]
+    return any(more and room.used + more > room.limit for room, more in rooms)
+
+
+def refuted(room: Capacity) -> bool:
+    """Tell whether what is there shows that an assumed limit isn't the real one."""
+    return bool(room.assumed) and room.used > room.limit
+
+
+def hangs_on_assumption(capacity: Iterable[Capacity], added: Sequence[Network]) -> bool:
+    """Tell whether the verdict hangs on a limit that was only assumed: then the real one is worth asking for."""
+    return needs_swap([room for room in capacity if room.assumed], added)
 
 
 def _capacity_detail(room: Capacity, more: int, fewer: int) -> str:
     fits = room.used + more - fewer <= room.limit and fewer
     way = "set swap: true to remove before adding, or raise" if fits else "raise"
+    limit = f"{room.limit} (assumed: {room.assumed})" if room.assumed else f"{room.limit}"
     return (
-        f"{room.used} of {room.limit} IPv{room.family} rules are in use and {more} more are needed; "
+        f"{room.used} of {limit} IPv{room.family} rules are in use and {more} more are needed; "
         f"{way} the quota, or free rules"
     )
 

@@ -220,7 +220,7 @@ class Capacity:
     used: int
     limit: int
     what: str = ""
-    assumed: str = ""
+    assumed: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

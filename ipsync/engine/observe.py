@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from ipsync import guards
 from ipsync.engine.run import Run, pool, scopes
 from ipsync.engine.settle import settle_open_intents
 from ipsync.errors import FeedError, IpsyncError
-from ipsync.model import Feed, GcpRule, ReadFailure, State, Target
+from ipsync.model import Feed, GcpRule, Network, ReadFailure, State, Step, Target
 from ipsync.plan import FeedResult, Plan, Work, World
 from ipsync.planner import make_plan
 from ipsync.providers.base import Reader
@@ -43,6 +44,15 @@ def planned(run: Run, world: World) -> tuple[Plan, World]:
     if vague:
         world = _completed(run, world, vague)
         draft = make_plan(run.config, world, selected=run.selected)
+    unsure = {
+        w.state.resource: w.leader
+        for w in draft.work
+        if guards.hangs_on_assumption(w.state.capacity, _added(w.steps))
+    }
+    if unsure:
+        blank = [replace(s, capacity=()) if s.resource in unsure else s for s in world.states]
+        world = _completed(run, replace(world, states=blank), unsure)
+        draft = make_plan(run.config, world, selected=run.selected)
     _record_plan(run, draft)
     return draft, world
 
@@ -52,6 +62,10 @@ def _is_vague(work: Work) -> bool:
     kinds = {step.kind for step in work.steps}
     unknown = not work.state.complete or (work.state.listed and not work.state.capacity)
     return unknown and bool(kinds & {"add", "create"})
+
+
+def _added(steps: Iterable[Step]) -> list[Network]:
+    return [e.network for s in steps if s.kind == "add" for e in s.entries]
 
 
 def plan_again(run: Run, world: World, now: datetime) -> Plan:
@@ -111,7 +125,7 @@ def _completed(run: Run, world: World, vague: Mapping[str, str]) -> World:
     for state in world.states:
         if state.resource in vague:
             target = targets[vague[state.resource]]
-            by_scope.setdefault(target.scope, (target, []))[1].append(replace(state, complete=False))
+            by_scope.setdefault(target.scope, (target, []))[1].append(replace(state, complete=state.complete and not state.listed))
     with pool() as threads:
         jobs = [threads.submit(complete, run, target, states) for target, states in by_scope.values()]
         found += [item for job in jobs for item in job.result()]

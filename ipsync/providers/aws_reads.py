@@ -25,6 +25,7 @@ class Reads:
     def __init__(self, where: AwsGroups, *, page: int) -> None:
         self.where, self._page = where, page
         self.calls: list[tuple[str, str]] = []
+        self.quota: int | None = None  # once asked for; 0: it could not be read
         self.ec2 = self.client("ec2")
 
     def client(self, service: str) -> Any:

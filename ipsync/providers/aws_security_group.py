@@ -155,7 +155,8 @@ class Reader:
         filled = _filled(state, rules)
         if isinstance(filled, ReadFailure):
             return filled
-        return replace(filled, complete=True, capacity=capacity(self._reads, rules))
+        room = capacity(self._reads, rules, ask=state.complete and not state.capacity)
+        return replace(filled, complete=True, capacity=room)
 
 
 def _filled(state: State, rules: Iterable[Rule]) -> State | ReadFailure:

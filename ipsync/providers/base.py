@@ -35,7 +35,10 @@ class Reader(Protocol):
         """
 
     def complete(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
-        """Read these resources again, whole: ours, foreign entries and capacity."""
+        """Read these resources again, whole: ours, foreign entries and capacity.
+
+        A state that was complete and comes without its capacity asks for the real limits, whatever that costs.
+        """
 
     def check(self, targets: Sequence[Target], *, owner: str) -> list[Finding]:
         """Try each permission that a sync needs, without changing anything."""

@@ -10,7 +10,7 @@ from factory import HTTPS, NOW, Log, aws_target, config, hosts, snapshot
 from ipsync import engine, providers
 from ipsync.errors import Denied, Missing, Rejected, Stale, Uncertain, Unreachable
 from ipsync.model import AwsAccount, Capacity, Entry, ReadFailure, Service, State, Step
-from ipsync.providers import aws_client
+from ipsync.providers import aws_capacity, aws_client
 from ipsync.providers.aws_security_group import Reader, Writer
 from ipsync.report import exit_code
 
@@ -255,9 +255,73 @@ def test_a_quota_that_can_not_be_read_is_aws_s_default(aws, fault):
     engine.sync(run(config(target(aws, group)), hosts(45)))
     aws.faults.plan("GetServiceQuota", *[fault] * 20)
     (element,) = engine.plan(run(config(target(aws, group)), hosts(61))).plan.elements
-    assert [v.detail.split(";")[0] for v in element.violations if v.guard == "capacity"] == [
-        "45 of 60 IPv4 rules are in use and 16 more are needed"
-    ]
+    (detail,) = [v.detail for v in element.violations if v.guard == "capacity"]
+    assert "45 of 60 (assumed: the quota could not be read; servicequotas:GetServiceQuota would read it) IPv4" in detail
+    assert "rules are in use and 16 more are needed" in detail
+
+
+def test_what_is_there_refutes_an_assumed_quota(aws):
+    aws.quota(100)
+    group = aws.make_group("web")
+    engine.sync(run(config(target(aws, group)), hosts(70)))
+    aws.deny("GetServiceQuota")
+    (element,) = engine.sync(run(config(target(aws, group)), hosts(71))).plan.elements
+    assert (element.status.value, element.violations) == ("applied", ())
+    aws.quota(71)
+    (element,) = engine.sync(run(config(target(aws, group)), hosts(72))).plan.elements
+    assert "RulesPerSecurityGroupLimitExceeded" in (element.error or "")
+
+
+def test_a_raised_quota_is_asked_for_before_a_first_large_list_is_refused(aws):
+    aws.quota(200)
+    group = aws.make_group("web")
+    (element,) = engine.sync(run(config(target(aws, group)), hosts(100))).plan.elements
+    assert (element.status.value, element.violations) == ("applied", ())
+    assert [c.operation for c in aws.calls].count("GetServiceQuota") == 1
+    other = aws.make_group("other")
+    (element,) = engine.sync(run(config(target(aws, other)), hosts(201))).plan.elements
+    assert "0 of 200 IPv4 rules are in use and 201 more are needed" in element.violations[0].detail
+
+
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [
+        ("com.amazonaws.global.cloudfront.origin-facing", 55),
+        ("com.amazonaws.global.groundstation", 5),
+        ("com.amazonaws.eu-north-1.s3", 1),
+    ],
+)
+def test_aws_s_own_prefix_lists_weigh(aws, name, weight):
+    group, ec2 = aws.make_group("web"), aws.client("ec2")
+    aws.weigh(name, weight)
+    lists = {p["PrefixListName"]: p["PrefixListId"] for p in ec2.describe_managed_prefix_lists()["PrefixLists"]}
+    front = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "PrefixListIds": [{"PrefixListId": lists[name]}]}
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[front])
+    made = config(target(aws, group))
+    aws.reset_calls()
+    (element,) = engine.sync(run(made, hosts(61 - weight))).plan.elements
+    assert f"{weight} of 60 IPv4 rules are in use and {61 - weight} more are needed" in element.violations[0].detail
+    assert aws.calls_made.writes == 0
+    (element,) = engine.sync(run(made, hosts(60 - weight))).plan.elements
+    assert element.status.value == "applied"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("com.amazonaws.global.ipv6.cloudfront.origin-facing", 55),
+        ("com.amazonaws.eu-north-1.route53-healthchecks", 25),
+        ("com.amazonaws.cn-north-1.ipv6.route53-healthchecks", 25),
+        ("com.amazonaws.eu-north-1.vpc-lattice", 10),
+        ("com.amazonaws.eu-north-1.ipv6.vpc-lattice", 10),
+        ("com.amazonaws.eu-north-1.s3express", 6),
+        ("com.amazonaws.eu-north-1.ec2-instance-connect", 2),
+        ("com.amazonaws.eu-north-1.dynamodb", 1),
+        ("com.amazonaws.eu-north-1.something-new", 1),
+    ],
+)
+def test_the_weights_are_those_of_aws_s_guide(name, expected):
+    assert aws_capacity.weight({"PrefixListName": name}) == expected
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NoConnection
 
 from ipsync.model import AwsAccount
+from ipsync.providers import aws_proxy
 from ipsync.providers.aws_codes import SPENT, THROTTLES
 
 TRUST = "check that the role exists, that its trust policy names who asks, and `external_id`"
@@ -141,13 +143,15 @@ def explained(error: Exception, source: Source, *, role: str | None = None) -> U
     why, advice = _why(error, source)
     kept = f", to assume {role}" if role else ""
     text = f"no AWS credentials{kept}: {source.text}: {why}; {advice}"
-    return Unusable(text, code=type(error).__name__, passing=isinstance(error, HTTPClientError))
+    return Unusable(text, code=type(error).__name__, passing=isinstance(error, HTTPClientError | NoConnection))
 
 
 def _why(error: Exception, source: Source) -> tuple[str, str]:
     """Return why there are none, and what to do."""
     profile, kinds = source.profile or "NAME", {base.__name__ for base in type(error).__mro__}
     found = [(why, advice) for names, why, advice in SAID if kinds & names]
+    if through := aws_proxy.said(error):
+        return "what gives them can't be reached", through
     if found:
         why, advice = found[0]
         return why.replace("{error}", _clean(error)), advice.replace("{profile}", profile)

@@ -11,14 +11,16 @@ from botocore.exceptions import (
     ConnectTimeoutError,
     EndpointConnectionError,
     ParamValidationError,
+    ProxyConnectionError,
 )
 
 from ipsync.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
+from ipsync.providers import aws_proxy
 from ipsync.providers.aws_answers import OtherShape
 from ipsync.providers.aws_codes import ADVICE, DENIALS, STALES, THROTTLES
 from ipsync.providers.aws_credentials import Unusable
 
-NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError)
+NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError)
 """There was no connection to send the request over."""
 _TRIES = threading.local()
 
@@ -57,6 +59,9 @@ def _meaning(error: Exception, subject: str, *, writes: bool) -> CloudError:
     if isinstance(error, Unusable):
         lacking = Unreachable if error.passing else Denied
         return lacking(f"{subject}: {error}", code=error.code, request_id=error.request_id)
+    if through := aws_proxy.said(error):
+        kind = Uncertain if writes and not isinstance(error, NEVER_LEFT) else Unreachable
+        return kind(f"{subject}: {through}", code=type(error).__name__)
     if isinstance(error, NEVER_LEFT):
         return Unreachable(f"{subject}: AWS can't be reached ({error})")
     if isinstance(error, ParamValidationError):
@@ -102,4 +107,4 @@ def _refused(text: str, details: dict[str, str], subject: str) -> CloudError:
 
 def _short(text: str) -> str:
     """Leave out the encoded blob that UnauthorizedOperation appends."""
-    return text.partition(" Encoded authorization failure message")[0][:400]
+    return text.partition(" Encoded authorization failure message")[0][:800]

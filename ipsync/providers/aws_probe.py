@@ -45,5 +45,7 @@ def _try(
     except CloudError as error:
         if error.code == "DryRunOperation":
             return Finding(subject, ok=True)
-        return Finding(subject, ok=False, detail=str(error), remedy=remedy(error, what, owner=owner))
+        return Finding(
+            subject, ok=False, detail=str(error), remedy=remedy(error, what, owner=owner, region=reads.where.region)
+        )
     return Finding(subject, ok=False, detail="the dry run was carried out: this endpoint doesn't honour DryRun")

@@ -8,7 +8,7 @@ from typing import Any
 from ipsync.errors import Denied, Unreachable
 from ipsync.model import AwsGroups
 from ipsync.providers import aws_answers, aws_client, aws_errors
-from ipsync.providers.aws_policy import remedy
+from ipsync.providers.aws_policy import barrier, remedy
 from ipsync.providers.aws_rules import Filters, Rule
 
 READS = {
@@ -57,7 +57,7 @@ class Reads:
         try:
             return aws_errors.call(operation, subject=subject, writes=False)
         except Denied as error:
-            raise with_remedy(error, "read", owner="") from None
+            raise with_remedy(error, "read", owner="", region=self.where.region) from None
         except Unreachable as error:
             hint = aws_client.unknown_region(self.where)
             raise Unreachable(f"{error}{hint}", code=error.code, request_id=error.request_id) from None
@@ -78,12 +78,13 @@ class Reads:
             token = {"NextToken": answer["NextToken"]}
 
 
-def with_remedy(error: Denied, what: str, *, owner: str) -> Denied:
-    """Add to a refusal the statements that would help."""
-    needed = remedy(error, what, owner=owner).replace("\n", ", ")  # a message is one line of a report
-    return (
-        Denied(f"{error}. The role needs: {needed}", code=error.code, request_id=error.request_id) if needed else error
-    )
+def with_remedy(error: Denied, what: str, *, owner: str, region: str) -> Denied:
+    """Add to a refusal what would help, in one line: a message is one line of a report."""
+    needed = remedy(error, what, owner=owner, region=region).replace("\n", ", ")
+    if not needed:
+        return error
+    said = needed if barrier(str(error)) else f"The role needs: {needed}"
+    return Denied(f"{error}. {said}", code=error.code, request_id=error.request_id)
 
 
 def _refuse_writes(*, params: Mapping[str, Any], model: Any, **_: object) -> None:

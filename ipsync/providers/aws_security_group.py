@@ -81,7 +81,7 @@ class Reader:
         try:
             found = self.survey(targets, owner=owner)
         except CloudError as error:
-            why = remedy(error, "read", owner=owner)
+            why = remedy(error, "read", owner=owner, region=self._region)
             return [Finding(f"aws {self._region}: read", ok=False, detail=str(error), remedy=why)]
         findings = [Finding(f"aws {self._region}: read security groups", ok=True)]
         for item in found:

@@ -34,7 +34,7 @@ class Writer:
             answer = aws_errors.call(lambda: operation(step), subject=subject, writes=True)
         except Denied as error:
             owner = next((dict(e.note)[OWNER_TAG] for e in step.entries if OWNER_TAG in dict(e.note)), "OWNER")
-            raise with_remedy(error, what, owner=owner) from None
+            raise with_remedy(error, what, owner=owner, region=self._where.region) from None
         return Receipt(str(answer.get("ResponseMetadata", {}).get("RequestId", "")))
 
     def _add(self, step: Step) -> dict[str, Any]:

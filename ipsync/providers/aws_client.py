@@ -36,7 +36,8 @@ CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 5},  # set by us: the default changed between botocore releases
     user_agent_extra=f"ipsync/{__version__}",
 )
-logging.getLogger("botocore.credentials").setLevel(logging.ERROR)  # its warnings are tracebacks of what we explain
+for _name in ("botocore.credentials", "botocore.tokens"):
+    logging.getLogger(_name).setLevel(logging.ERROR)  # their warnings are tracebacks of what we explain
 _LOCK = threading.Lock()
 _LOADER: list[Any] = []
 _SESSIONS: dict[tuple[AwsAccount, str, str | None], botocore.session.Session] = {}

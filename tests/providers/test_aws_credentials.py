@@ -44,6 +44,12 @@ def bare(aws, monkeypatch, tmp_path):
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def _no_traceback(caplog):
+    yield
+    assert [r.name for r in caplog.get_records("call") if r.exc_info and r.name.startswith("botocore")] == []
+
+
 def made(aws, *, group="sg-00000000000000000", account=AwsAccount()):  # noqa: B008 - frozen
     return config(aws_target(where={"groups": (group,), "endpoint_url": aws.endpoint_url, "account": account}))
 

@@ -15,6 +15,9 @@ from urllib.parse import quote, urlsplit
 from ipsync.errors import JournalError
 
 TIMEOUT = 30.0
+STORAGE = "https://storage.googleapis.com"
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+"""A key file's token is worth nothing without a scope; what it may do is for IAM to say (Google's OAuth 2.0 guide)."""
 Put = Callable[[str, str, bytes], None]
 
 
@@ -51,10 +54,10 @@ def _put_gcs(bucket: str, key: str, data: bytes) -> None:
     from google.auth.transport.requests import AuthorizedSession
 
     emulator = os.environ.get("STORAGE_EMULATOR_HOST")  # the name that Google's own libraries look for
-    credentials = AnonymousCredentials() if emulator else google.auth.default()[0]  # type: ignore[no-untyped-call]
-    base = (emulator or "https://storage.googleapis.com").rstrip("/")
+    credentials = AnonymousCredentials() if emulator else google.auth.default(scopes=SCOPES)[0]  # type: ignore[no-untyped-call]
+    base = (emulator or STORAGE).rstrip("/")
     query = f"uploadType=media&ifGenerationMatch=0&name={quote(key, safe='')}"
-    with AuthorizedSession(credentials) as session:  # type: ignore[no-untyped-call]
+    with AuthorizedSession(credentials, refresh_timeout=TIMEOUT) as session:  # type: ignore[no-untyped-call]
         answer = session.post(
             f"{base}/upload/storage/v1/b/{bucket}/o?{query}",
             data=data,

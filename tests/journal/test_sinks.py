@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from datetime import UTC, datetime
@@ -10,9 +11,11 @@ from typing import ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ipsync.errors import JournalError
-from ipsync.journal import Journal, export, show
+from ipsync.journal import Journal, export, show, sinks
 from ipsync.journal.sinks import upload
 
 
@@ -63,6 +66,62 @@ def test_cloud_storage_too(monkeypatch):
         server.shutdown()
         server.server_close()
     assert _Storage.objects == {"audit/ipsync/acme/r 1.jsonl": b"one\n"}
+
+
+class _Google(_Storage):
+    """As above, behind Google's token endpoint: a token is given for a scope, and nothing is taken without it."""
+
+    scopes: ClassVar[list[str]] = []
+
+    def do_POST(self) -> None:
+        if self.path == "/token":
+            self._give_token()
+        elif self.headers["Authorization"] == "Bearer a-token":
+            super().do_POST()
+        else:
+            self._answer(401, {"error": {"message": "no token"}})
+
+    def _give_token(self) -> None:
+        asked = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        claims = asked["assertion"][0].split(".")[1]
+        scope = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4))).get("scope")
+        self.scopes.append(scope)
+        if scope:
+            self._answer(200, {"access_token": "a-token", "expires_in": 3600, "token_type": "Bearer"})
+        else:
+            self._answer(400, {"error": "invalid_scope", "error_description": "Empty or missing scope not allowed."})
+
+    def _answer(self, status: int, body: object) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def test_cloud_storage_with_a_key_file(monkeypatch, tmp_path):
+    """No scope was asked for, so Google gave no token, and no copy was made with a key file."""
+    _Storage.objects, _Google.scopes = {}, []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Google)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    base = f"http://127.0.0.1:{server.server_port}"
+    secret = rsa.generate_private_key(public_exponent=65537, key_size=2048).private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    key = {"type": "service_account", "project_id": "acme", "private_key_id": "1", "private_key": secret.decode()}
+    key |= {"client_email": "ipsync@acme.iam.gserviceaccount.com", "client_id": "1", "token_uri": f"{base}/token"}
+    (tmp_path / "key.json").write_text(json.dumps(key))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "key.json"))
+    monkeypatch.delenv("STORAGE_EMULATOR_HOST", raising=False)
+    monkeypatch.setattr(sinks, "STORAGE", base, raising=False)
+    try:
+        assert upload("gs://audit/ipsync", name="r1.jsonl", data=b"one\n") == "gs://audit/ipsync/r1.jsonl"
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert _Google.scopes == ["https://www.googleapis.com/auth/cloud-platform"]
+    assert _Storage.objects == {"audit/ipsync/r1.jsonl": b"one\n"}
 
 
 def test_ocsf(tmp_path):

@@ -203,15 +203,15 @@ def apply(config_path: Path, log_format: str, verbose: int, file: Path, output: 
     from ipsync import daemon, worker
 
     streams.start_logging(log_format, verbose)
-    stop = Event()
-    daemon.stop_on_signals(stop)
+    stop, begun = Event(), Event()
+    daemon.stop_on_signals(stop, begun=begun.is_set)
     try:
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
     config = _load(config_path)
     aside = _log_on_stdout(config, output)
-    report = worker.apply_once(config, data, approve=approve, stopping=stop.is_set)
+    report = worker.apply_once(config, data, approve=approve, stopping=stop.is_set, announcing=begun.set)
     return _show(report, output, detailed=False, aside=aside)
 
 
@@ -233,9 +233,9 @@ def sync(config_path: Path, log_format: str, verbose: int, targets: tuple[str, .
         return _show(worker.plan_once(config, only=targets), output, detailed=detailed_exitcode)
     aside = _log_on_stdout(config, output)
 
-    stop = Event()
-    daemon.stop_on_signals(stop)
-    report = worker.sync_once(config, only=targets, approve=approve, stopping=stop.is_set)
+    stop, begun = Event(), Event()
+    daemon.stop_on_signals(stop, begun=begun.is_set)
+    report = worker.sync_once(config, only=targets, approve=approve, stopping=stop.is_set, announcing=begun.set)
     return _show(report, output, detailed=detailed_exitcode, aside=aside)
 
 
@@ -249,13 +249,14 @@ def run(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ..
     from ipsync import daemon, worker
 
     streams.start_logging(log_format, verbose)
-    config, stop = _load(config_path), Event()
+    config, stop, begun = _load(config_path), Event(), Event()
     worker.selection(config, targets)
-    daemon.stop_on_signals(stop)
+    daemon.stop_on_signals(stop, begun=begun.is_set)
     aside = _log_on_stdout(config, "text")
 
     def one_pass() -> None:
-        report = worker.sync_once(config, only=targets, stopping=stop.is_set)
+        begun.clear()
+        report = worker.sync_once(config, only=targets, stopping=stop.is_set, announcing=begun.set)
         _show(report, "text", detailed=False, aside=aside)
         sys.stdout.flush()
 

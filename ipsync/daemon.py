@@ -23,8 +23,8 @@ LONGEST_WAIT = 60.0
 """Seconds between two looks at the schedule, so that a suspended machine catches up soon."""
 PATIENCE = 25.0
 """Seconds from the signal to the end at the latest: Kubernetes kills after 30 (terminationGracePeriodSeconds)."""
-UNKNOWN = 4
-"""The exit code where something may be half done (the contract's section 1)."""
+UNKNOWN, UNTOUCHED = 4, 1
+"""The exit codes where something may be half done, and where nothing was begun (the contract's section 1)."""
 
 
 class SteadyJob(schedule.Job):
@@ -67,11 +67,12 @@ def _guarded(one_pass: Callable[[], object]) -> None:
         log.exception("this pass failed; the next one comes as scheduled")
 
 
-def stop_on_signals(stop: Event) -> None:
+def stop_on_signals(stop: Event, *, begun: Callable[[], bool] = lambda: True) -> None:
     """Let SIGTERM and SIGINT ask for an end after the write in flight; a second one changes nothing.
 
-    Where a cloud doesn't answer, the process ends without it after `PATIENCE` seconds, with the exit code for
-    "unknown": the intent is in the audit log, and the next run settles it as it does after a kill.
+    Where a feed or a cloud doesn't answer, the process ends without it after `PATIENCE` seconds. If it has `begun` to
+    write, with the exit code for "unknown": the intent is in the audit log, and the next run settles it as it does
+    after a kill. If not, nothing was touched, and the code says that.
     """
 
     def ask(number: int, _frame: FrameType | None) -> None:
@@ -81,7 +82,7 @@ def stop_on_signals(stop: Event) -> None:
             "%s: ending after the write in flight, in %g s at the latest", signal.Signals(number).name, PATIENCE
         )
         stop.set()
-        watchdog = Timer(PATIENCE, _give_up)
+        watchdog = Timer(PATIENCE, _give_up, [begun])
         watchdog.daemon = True
         watchdog.start()
 
@@ -89,7 +90,9 @@ def stop_on_signals(stop: Event) -> None:
     signal.signal(signal.SIGINT, ask)
 
 
-def _give_up() -> None:
-    log.error("a cloud hasn't answered in %g s: ending without it; the next run reads back what became of it", PATIENCE)
+def _give_up(begun: Callable[[], bool]) -> None:
+    wrote = begun()
+    left = "the next run reads back what became of it" if wrote else "nothing was written, and nothing was begun"
+    log.error("a feed or a cloud hasn't answered in %g s: ending without it; %s", PATIENCE, left)
     logging.shutdown()
-    os._exit(UNKNOWN)
+    os._exit(UNKNOWN if wrote else UNTOUCHED)

@@ -46,13 +46,14 @@ def sync_once(
     only: Iterable[str] = (),
     approve: Iterable[str] = (),
     stopping: Callable[[], bool] = lambda: False,
+    announcing: Callable[[], None] = lambda: None,
     clock: Callable[[], datetime] = now,
 ) -> Report:
     """Make one pass that may write. Raises JournalError, before any write, when it can't be recorded."""
     names, run = selection(config, only), _run_id()
     with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
         made = _run(config, run, names, journal, clock)
-        made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
+        made.open_intents, made.stopping, made.announcing = tuple(journal.pending.values()), stopping, announcing
         made.earlier = journal.runs_before(RUNS_BEFORE)
         return _copied(config, journal, engine.sync(made, approve=frozenset(approve)))
 
@@ -63,6 +64,7 @@ def apply_once(
     *,
     approve: Iterable[str] = (),
     stopping: Callable[[], bool] = lambda: False,
+    announcing: Callable[[], None] = lambda: None,
     clock: Callable[[], datetime] = now,
 ) -> Report:
     """Apply a saved plan's bytes. Raises PlanFileError, with nothing written to a cloud, when it may not be applied."""
@@ -75,7 +77,7 @@ def apply_once(
             journal.record("run-ended", mode="apply", targets=[], refused=str(error))
             raise
         made = _run(config, run, saved.selected, journal, clock)
-        made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
+        made.open_intents, made.stopping, made.announcing = tuple(journal.pending.values()), stopping, announcing
         return _copied(config, journal, engine.apply(made, saved, approve=frozenset(approve)))
 
 

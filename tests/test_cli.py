@@ -16,6 +16,7 @@ import pytest
 
 from ipsync import cli, demo
 from ipsync.journal import verify
+from ipsync.sandbox.feed import Raw
 
 CODES = {"ok": 0, "failed": 1, "pending": 2, "refused": 3, "partial": 4}
 
@@ -454,6 +455,26 @@ def test_the_worker_runs_until_sigterm(stage, tmp_path):
     assert b"Sync: 9 added" in out
     assert "SIGTERM" in json.loads(err.splitlines()[-1])["message"]
     assert verify(tmp_path / "audit.jsonl").ok
+
+
+IMPATIENT = "from ipsync import cli, daemon; daemon.PATIENCE = 0.3; cli.main()"
+
+
+@pytest.mark.parametrize("command", ["sync", "run"])
+def test_sigterm_while_a_feed_hangs_is_1_since_nothing_was_begun(stage, tmp_path, command):
+    """It was 4, "half done or unknown", though no write had been announced."""
+    stage.feed.raw = Raw(b"HTTP/1.1 200 OK", size=1, delay=60)
+    words = [sys.executable, "-c", IMPATIENT, command]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as worker:
+        log, deadline = tmp_path / "audit.jsonl", time.monotonic() + 30
+        while not (log.exists() and b'"run-started"' in log.read_bytes()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGTERM)
+        _, err = worker.communicate(timeout=20)
+    assert worker.returncode == CODES["failed"]
+    assert b"nothing was written, and nothing was begun" in err
+    assert writes(stage) == 0
+    assert b'"intent"' not in log.read_bytes()
 
 
 def _ended(folder: Path) -> bool:

@@ -87,7 +87,7 @@ import threading, time
 from ipsync import daemon
 daemon.PATIENCE = 0.5
 stop = threading.Event()
-daemon.stop_on_signals(stop)
+daemon.stop_on_signals(stop{begun})
 print("ready", flush=True)
 stop.wait()
 time.sleep({busy})
@@ -95,9 +95,18 @@ time.sleep({busy})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize(("busy", "code"), [(0, 0), (60, daemon.UNKNOWN)], ids=["at once", "a cloud hangs"])
-def test_a_signal_ends_the_worker_soon_whatever_a_cloud_does(number, busy, code):
-    command = [sys.executable, "-c", WORKER.format(busy=busy)]
+@pytest.mark.parametrize(
+    ("busy", "begun", "code"),
+    [
+        (0, "", 0),
+        (60, "", daemon.UNKNOWN),
+        (60, ", begun=lambda: True", daemon.UNKNOWN),
+        (60, ", begun=lambda: False", daemon.UNTOUCHED),
+    ],
+    ids=["at once", "a cloud hangs", "a cloud hangs after a write", "a feed hangs before any write"],
+)
+def test_a_signal_ends_the_worker_soon_whatever_a_cloud_does(number, busy, begun, code):
+    command = [sys.executable, "-c", WORKER.format(busy=busy, begun=begun)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
         assert worker.stdout.readline() == "ready\n"
         worker.send_signal(number)

@@ -623,3 +623,17 @@ def test_a_signal_ends_the_run_before_the_next_write():
     assert stage.cloud.writes == 0
     assert {e.status for e in report.plan.elements} == {Status.ERROR}
     assert stage.log.records[-1]["interrupted"] is True
+    assert report.notices == ("a signal ended this run early: nothing was written; the next run does the rest",)
+    assert exit_code(report, detailed=False) == 1
+
+
+def test_a_write_is_announced_before_its_intent_and_reading_isn_t():
+    stage = Stage(config(aws_target()), lists={"qatech": [A]})
+    run, seen = stage.run(), []
+    run.announcing = lambda: seen.append(len(stage.log.events("intent")))
+    engine.sync(run)
+    assert seen == [0]
+    run = stage.run()
+    run.announcing = lambda: seen.append("again")
+    engine.sync(run)
+    assert seen == [0]

@@ -89,10 +89,17 @@ def _approved(run: Run, made: Plan, given: Approvals) -> frozenset[str]:
 
 def _ended(run: Run, report: Report) -> Report:
     statuses = [{"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.elements]
-    notices = (*report.notices, *run.notices)
+    notices = (*report.notices, *run.notices, *_stopped(run))
     said = {"notices": list(notices)} if notices else {}
     head = run.record("run-ended", mode=report.mode, targets=statuses, interrupted=run.stopping(), **said)
     return replace(report, notices=notices, checkpoint=f"{head.seq}:{head.hash}" if head.seq else "")
+
+
+def _stopped(run: Run) -> tuple[str, ...]:
+    if not run.stopping():
+        return ()
+    said = "what it had begun is told above" if run.wrote else "nothing was written"
+    return (f"a signal ended this run early: {said}; the next run does the rest",)
 
 
 def _approval_notices(given: Approvals, made: Plan) -> tuple[str, ...]:

@@ -63,6 +63,8 @@ class Run:
     earlier: Sequence[Sequence[Mapping[str, object]]] = ()
     """The audit log's records of the last runs, newest first."""
     stopping: Callable[[], bool] = lambda: False
+    announcing: Callable[[], None] = lambda: None
+    """Called before each intent is recorded: from then on a write may be under way."""
     readers: dict[tuple[object, ...], Reader] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
     wrote: bool = False
@@ -71,6 +73,8 @@ class Run:
 
     def record(self, event: str, **fields: object) -> Recorded:
         """Append to the audit log from any thread. A JournalError says whether this run had begun to write."""
+        if event == "intent":
+            self.announcing()
         with self.lock:
             try:
                 recorded = self.recorder.record(event, **fields)

@@ -291,11 +291,12 @@ def audit() -> None:
     """Read the audit log, or prove that nobody changed it."""
 
 
-def _log_path(config_path: Path, path: Path | None) -> tuple[Path, str | None]:
+def _log_path(config_path: Path, path: Path | None) -> tuple[Path, tuple[str | None, ...]]:
+    """Return where the log is, and its keys: the one in force, then those before it."""
     if path is not None:
-        return path, os.environ.get("IPSYNC_AUDIT_KEY")
+        return path, (os.environ.get("IPSYNC_AUDIT_KEY"),)
     config = _load(config_path)
-    return Path(config.audit_path), config.audit_hmac_key
+    return Path(config.audit_path), (config.audit_hmac_key, *config.audit_hmac_keys_before)
 
 
 @audit.command()
@@ -307,8 +308,8 @@ def verify(config_path: Path, log_format: str, verbose: int, path: Path | None, 
     from ipsync import journal
 
     streams.start_logging(log_format, verbose)
-    where, key = _log_path(config_path, path)
-    result = journal.verify(where, anchor=anchor, hmac_key=key)
+    where, (key, *before) = _log_path(config_path, path)
+    result = journal.verify(where, anchor=anchor, hmac_key=key, hmac_keys_before=before)
     if result.ok:
         streams.say(printable(f"{where}: {result.records} records hold, head {result.head}"))
         return 0

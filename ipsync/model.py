@@ -161,6 +161,7 @@ class Config:
     grace: timedelta | None  # None: never remove
     audit_path: str = "./audit.jsonl"
     audit_hmac_key: str | None = field(default=None, repr=False)
+    audit_hmac_keys_before: tuple[str | None, ...] = field(default=(), repr=False)  # None: there was none
     audit_objects: str | None = None  # s3://bucket/prefix or gs://bucket/prefix
     every: float = 900.0  # seconds
     jitter: float = 60.0  # seconds

@@ -121,7 +121,8 @@ def selection(config: Config, only: Iterable[str]) -> frozenset[str]:
 
 
 def _identity(config: Config, run: str) -> dict[str, Any]:
-    return {"owner": config.owner, "actor": actor(), "run": run, "hmac_key": config.audit_hmac_key}
+    keys = {"hmac_key": config.audit_hmac_key, "hmac_keys_before": config.audit_hmac_keys_before}
+    return {"owner": config.owner, "actor": actor(), "run": run, **keys}
 
 
 def _run(

@@ -22,6 +22,7 @@ def build(file: shape.File, *, digest: str) -> model.Config:
         grace=file.removal.grace,
         audit_path=file.audit.path,
         audit_hmac_key=file.audit.hmac_key,
+        audit_hmac_keys_before=tuple(file.audit.hmac_keys_before),
         audit_objects=file.audit.objects,
         every=file.schedule.every,
         jitter=file.schedule.jitter,

@@ -78,7 +78,7 @@ class Document:
 
 def meant_secret(path: Path) -> bool:
     """Say whether a key holds a secret, wherever its value came from."""
-    return "headers" in path or path[-1:] in {("hmac_key",), ("external_id",)}
+    return "headers" in path or "hmac_keys_before" in path or path[-1:] in {("hmac_key",), ("external_id",)}
 
 
 def read(text: str, environ: Mapping[str, str]) -> Document:

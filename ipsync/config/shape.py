@@ -199,6 +199,10 @@ class Audit(Strict):
     hmac_key: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="A key that makes the chain unforgeable; never shown, write it as ${NAME}."
     )
+    hmac_keys_before: list[Annotated[str, Field(min_length=1)] | None] = Field(
+        [],
+        description="Keys of before, so that parts of the log that they sealed verify; null: there was none. Never shown.",
+    )
     objects: f.Objects | None = Field(
         None, description="s3://bucket/prefix or gs://bucket/prefix: a copy of each run, never written over."
     )

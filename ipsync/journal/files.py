@@ -93,3 +93,22 @@ def sync_folder(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def cut_torn_end(handle: int) -> bytes:
+    """Cut off what a crash left of a last line, and return it."""
+    size = os.fstat(handle).st_size
+    torn = b""
+    position = size
+    while position:
+        start = max(0, position - 65536)
+        block = os.pread(handle, position - start, start)
+        newline = block.rfind(b"\n")
+        torn = block[newline + 1 :] + torn
+        if newline >= 0:
+            break
+        position = start
+    if torn:
+        os.ftruncate(handle, size - len(torn))
+        os.fsync(handle)
+    return torn

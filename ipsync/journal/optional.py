@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Self
 
 from ipsync.errors import JournalError
+from ipsync.journal.keys import Key
 from ipsync.journal.record import GENESIS, Record
 from ipsync.journal.writer import STDOUT, Checkpoint, Journal
 
@@ -75,7 +76,7 @@ class OptionalJournal:
         self._journal.close()
 
 
-def open_optional(
+def open_optional(  # noqa: PLR0913 - what stands in every record, by name
     path: str | Path,
     *,
     owner: str,
@@ -83,6 +84,7 @@ def open_optional(
     run: str,
     clock: Callable[[], datetime],
     hmac_key: str | None = None,
+    hmac_keys_before: Sequence[Key] = (),
 ) -> OptionalJournal | NullJournal:
     """Open the log for appending alone: a run that writes to clouds meanwhile isn't kept waiting, nor waited for."""
     if str(path) == STDOUT:
@@ -95,6 +97,7 @@ def open_optional(
             run=run,
             clock=clock,
             hmac_key=hmac_key,
+            hmac_keys_before=hmac_keys_before,
             lock_timeout=PATIENCE,
             writes=False,
         )

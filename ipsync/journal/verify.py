@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ipsync.errors import UsageError
 from ipsync.journal.files import all_files
-from ipsync.journal.record import GENESIS, Record, fault
+from ipsync.journal.keys import FORGED, Key, opened_with
+from ipsync.journal.record import GENESIS, Record
 
 SHORTEST = 8
 """Hexadecimal digits of a checkpoint's hash that are enough: as many as people write of a commit's."""
@@ -25,7 +26,9 @@ class Verification:
     problem: str | None = None
 
 
-def verify(path: Path, *, anchor: str | None = None, hmac_key: str | None = None) -> Verification:
+def verify(
+    path: Path, *, anchor: str | None = None, hmac_key: Key = None, hmac_keys_before: Sequence[Key] = ()
+) -> Verification:
     """Read the whole log, rotated files first, and check every record against the one before it.
 
     `anchor` is a checkpoint, SEQ:HASH, of whose hash the first 8 digits are enough. Raises UsageError where it is none.
@@ -33,20 +36,38 @@ def verify(path: Path, *, anchor: str | None = None, hmac_key: str | None = None
     wanted = _anchor(anchor) if anchor is not None else None
     if not all_files(path):
         return Verification(ok=False, records=0, head="", problem="there is no audit log here")
-    prev, seq, anchored = GENESIS, 0, ""
+    keys = [hmac_key, *hmac_keys_before]
+    prev, seq, anchored, key = GENESIS, 0, "", hmac_key
     for where, line in _lines(path):
-        record, why = fault(line.rstrip(b"\n"), key=hmac_key)
-        why = why or _misplaced(record, prev, seq)
+        record, held_with, why = opened_with(line.rstrip(b"\n"), [key, *keys])
+        why = why or _misplaced(record, prev, seq) or _rekeyed(record, seq, changed=held_with != key)
         if not line.endswith(b"\n"):
             why = "it is torn: the last line has no end (the next run cuts it off and records that)"
         if why:
             return Verification(ok=False, records=seq, head=f"{seq}:{prev}", problem=f"{where}: {why}")
-        prev, seq = record["hash"], record["seq"]
+        prev, seq, key = record["hash"], record["seq"], held_with
         anchored = prev if wanted and seq == wanted[0] else anchored
+    problem = _at_the_end(key, hmac_key)
     if wanted and not (anchored and anchored.startswith(wanted[1])):
-        text = f"the anchor {anchor} is no record of this log: {_unanchored(wanted[0], seq, anchored)}"
-        return Verification(ok=False, records=seq, head=f"{seq}:{prev}", problem=text)
-    return Verification(ok=True, records=seq, head=f"{seq}:{prev}")
+        problem = f"the anchor {anchor} is no record of this log: {_unanchored(wanted[0], seq, anchored)}"
+    return Verification(ok=not problem, records=seq, head=f"{seq}:{prev}", problem=problem)
+
+
+def _rekeyed(record: Record, seq: int, *, changed: bool) -> str:
+    """Say what is wrong where a record was sealed with another key than the one before it."""
+    if not changed or not seq or (record.get("event") == "rotated" and record.get("rekeyed") is True):
+        return ""
+    return f"{FORGED}: it was sealed with another key than the record before it, amid a file"
+
+
+def _at_the_end(key: Key, hmac_key: Key) -> str | None:
+    """A key that was replaced, perhaps because it leaked, must not be enough to write the whole log anew."""
+    if key == hmac_key:
+        return None
+    return (
+        "every record holds, but the last was sealed with one of audit.hmac_keys_before and none with audit.hmac_key: the next "
+        "run goes on with that; if one has run already, somebody who has the former key wrote this log anew"
+    )
 
 
 def _anchor(text: str) -> tuple[int, str]:

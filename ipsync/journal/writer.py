@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,7 +21,8 @@ from typing import Self
 
 from ipsync.errors import JournalError
 from ipsync.journal import history
-from ipsync.journal.files import lines_backwards, numbers, rotated, sync_folder
+from ipsync.journal.files import all_files, cut_torn_end, lines_backwards, numbers, rotated, sync_folder
+from ipsync.journal.keys import Key, doesnt_hold, opened_with
 from ipsync.journal.lock import Lock, released, taken
 from ipsync.journal.opening import open_log
 from ipsync.journal.record import GENESIS, Record, canonical, fault, seal
@@ -51,7 +52,8 @@ class Author:
     actor: str
     run: str
     clock: Callable[[], datetime]
-    key: str | None = None
+    key: Key = None
+    keys_before: tuple[Key, ...] = ()
 
 
 class Journal:
@@ -68,6 +70,8 @@ class Journal:
         self._broken = ""
         self._lines: list[bytes] = []
         self._open = history.Open()
+        self._key = author.key
+        """What the last record was sealed with."""
 
     @classmethod
     def open(  # noqa: PLR0913 - what stands in every record, by name
@@ -79,16 +83,18 @@ class Journal:
         run: str,
         clock: Callable[[], datetime],
         hmac_key: str | None = None,
+        hmac_keys_before: Sequence[Key] = (),
         max_bytes: int = MAX_BYTES,
         lock_timeout: float = LOCK_TIMEOUT,
         writes: bool = True,
     ) -> Journal:
         """Mend a torn end, check the last record, and be ready to append.
 
+        Where the last record was sealed with one of `hmac_keys_before`, the log goes on in a new file with this key.
         A run that `writes` to clouds also takes the lock that keeps other such runs out, until it is closed.
         Raises JournalError if the log is held, can't be written, or its last record doesn't hold.
         """
-        author = Author(owner, actor, run, clock, hmac_key)
+        author = Author(owner, actor, run, clock, hmac_key, tuple(hmac_keys_before))
         if str(path) == STDOUT:
             return cls(author, None, sys.stdout.fileno(), None, lock_timeout)
         where = Path(path)
@@ -143,7 +149,7 @@ class Journal:
             self._handle, self._size = fresh, None
 
     def _catch_up(self, path: Path) -> None:
-        known, torn = self._head, _cut_torn_end(self._handle)
+        known, torn = self._head, cut_torn_end(self._handle)
         size = os.fstat(self._handle).st_size
         if self._size is None:
             self._size = size
@@ -161,15 +167,23 @@ class Journal:
     def _take_up(self, path: Path) -> None:
         """Take up the chain where the last record, in this file or the one before it, left it."""
         last, older = next(lines_backwards(path), None), rotated(path)
-        self._head = Checkpoint(0, GENESIS)
+        self._head, self._key = Checkpoint(0, GENESIS), self._author.key
         if last is not None:
-            self._head = _head(path, last, self._author)
+            self._judge_last(path, path, last)
         elif older:
-            self._head = _head(older[-1], next(lines_backwards(older[-1]), b""), self._author)
+            self._judge_last(path, older[-1], next(lines_backwards(older[-1]), b""))
         self._open = history.open_intents([path, *reversed(older)])
         if older and last is None:
             first, seq = numbers(path, older[-1]) or (0, 0)
-            self._write("rotated", file=older[-1].name, records=seq - first + 1, head=self._head.hash)
+            said = {"rekeyed": True} if self._key != self._author.key else {}
+            self._write("rotated", file=older[-1].name, records=seq - first + 1, head=self._head.hash, **said)
+            self._key = self._author.key
+
+    def _judge_last(self, path: Path, file: Path, line: bytes) -> None:
+        record, self._key, why = opened_with(line, (self._author.key, *self._author.keys_before))
+        if why:
+            raise doesnt_hold(file, why, all_files(path), run=self._author.run)
+        self._head = Checkpoint(int(record["seq"]), str(record["hash"]))
 
     def _follow(self, path: Path, line: bytes) -> None:
         """Take up one record that another process appended."""
@@ -181,13 +195,19 @@ class Journal:
         self._head = Checkpoint(int(record["seq"]), str(record["hash"]))
 
     def _rotate(self, path: Path, max_bytes: int) -> None:
-        """Rename a file that has grown too large; the next one's first record then names it. Nothing is written over."""
-        if (self._size or 0) < max(max_bytes, 1):
+        """Rename a file that has grown too large, or has a key of before; nothing is written over.
+
+        The next file's first record names it.
+        """
+        rekeyed = self._key != self._author.key
+        if not self._size or (self._size < max_bytes and not rekeyed):
             return
         with path.open("rb") as file:
             first, _ = fault(file.readline(), key=None)  # for its number alone; `audit verify` judges it
         name = path.with_name(f"{path.name}.{first.get('seq', 0)}-{self._head.seq}")
         if os.path.lexists(name):
+            if rekeyed:
+                raise JournalError(f"{path} can't go on with another key: {name} is there already; move that file away")
             log.warning("%s is not rotated, and grows: %s is there already; move that file away", path, name)
             return
         path.rename(name)
@@ -278,32 +298,3 @@ def _same(handle: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _cut_torn_end(handle: int) -> bytes:
-    """Cut off what a crash left of a last line, and return it."""
-    size = os.fstat(handle).st_size
-    torn = b""
-    position = size
-    while position:
-        start = max(0, position - 65536)
-        block = os.pread(handle, position - start, start)
-        newline = block.rfind(b"\n")
-        torn = block[newline + 1 :] + torn
-        if newline >= 0:
-            break
-        position = start
-    if torn:
-        os.ftruncate(handle, size - len(torn))
-        os.fsync(handle)
-    return torn
-
-
-def _head(path: Path, line: bytes, author: Author) -> Checkpoint:
-    record, why = fault(line, key=author.key)
-    if why:
-        raise JournalError(
-            f"{path}: the last record doesn't hold: {why}. The log was changed, or the key is another one. "
-            f"See `ipsync audit verify`; move the file away to begin a new log"
-        )
-    return Checkpoint(int(record["seq"]), str(record["hash"]))

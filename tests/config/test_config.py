@@ -116,7 +116,7 @@ targets:
     ports: [443/tcp]
     target_tags: [web]
     priority: 900
-audit: {path: ./audit.jsonl, hmac_key: "${KEY}"}
+audit: {path: ./audit.jsonl, hmac_key: "${KEY}", hmac_keys_before: ["${KEY}2", null]}
 schedule: {every: 15m, jitter: 60s}
 aws: {endpoint_url: null}
 gcp: {endpoint: "http://127.0.0.1:1"}
@@ -135,6 +135,7 @@ gcp: {endpoint: "http://127.0.0.1:1"}
     assert made.targets[0].static == networks("198.51.100.7/32")
     assert made.targets[1].where.endpoint == "http://127.0.0.1:1"
     assert made.audit_hmac_key == "k"
+    assert made.audit_hmac_keys_before == ("k2", None)
 
 
 @pytest.mark.parametrize(
@@ -443,6 +444,7 @@ def test_the_same_rule_name_in_another_project_is_another_rule(tmp_path):
         ("audit: {path: ''}\n", "audit.path: is not a path"),
         ("audit: {path: ~/audit}\n", r"audit.path: is not a path; ~ is not expanded, write \$\{HOME\}"),
         ('audit: {hmac_key: ""}\n', "audit.hmac_key: must not be empty"),
+        ('audit: {hmac_keys_before: [a, ""]}\n', "must not be empty"),
         ('audit: {path: "a\\0"}\n', "audit.path: holds bytes that are not UTF-8 text"),
         ("audit: {object: 's3://b'}\n", "audit.object: unknown key; did you mean objects?"),
         ("audit: {objects: 'ftp://bucket'}\n", "audit.objects: 'ftp://bucket' is not a bucket; write it like s3://"),
@@ -766,7 +768,7 @@ def test_the_digest_covers_secrets_but_is_not_made_of_them(tmp_path, monkeypatch
     monkeypatch.setattr(
         config, "_canonical", lambda value, made=config._canonical: hashed.append(made(value)) or hashed[-1]
     )
-    text += "audit: {hmac_key: t0pKey}\n"
+    text += "audit: {hmac_key: t0pKey, hmac_keys_before: [t0pOld]}\n"
     first = loaded(tmp_path, text, {"T": "t0pA"}).digest
     assert "t0p" not in hashed[-1]
     assert loaded(tmp_path, text, {"T": "t0pB"}).digest != first

@@ -864,6 +864,76 @@ def test_lines_backwards_are_the_lines_backwards(tmp_path_factory, lines, block)
         files.BLOCK = before
 
 
+# ── another key ──────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("old", "new"), [("one", "two"), (None, "two"), ("one", None)])
+def test_a_log_goes_on_with_another_key_in_a_new_file_and_each_part_verifies(path, old, new):
+    filled(path, hmac_key=old)
+    keys = {"hmac_key": new, "hmac_keys_before": [old]}
+    found = verify(path, **keys)
+    assert not found.ok
+    assert found.problem.startswith("every record holds, but the last was sealed with one of audit.hmac_keys_before")
+    for run in ("r2", "r3"):
+        filled(path, run=run, **keys)
+    assert [p.name for p in rotated(path)] == ["audit.jsonl.1-4"]
+    first = json.loads(path.read_bytes().splitlines()[0])
+    assert (first["event"], first["rekeyed"], first["prev"]) == ("rotated", True, first["head"])
+    assert verify(path, **keys).records == 13
+    for lacking in ({"hmac_key": new}, {"hmac_key": old}, {"hmac_key": old, "hmac_keys_before": [new]}):
+        assert not verify(path, **lacking).ok
+
+
+def test_a_key_changes_again_and_again_and_in_the_middle_of_a_rotation(path):
+    filled(path, hmac_key="one")
+    filled(path, hmac_key="two", hmac_keys_before=["one"])
+    path.rename(path.with_name("audit.jsonl.5-9"))  # a crash before the new file's first record
+    filled(path, hmac_key="three", hmac_keys_before=["one", "two"])
+    filled(path, hmac_key="three", hmac_keys_before=["two"], max_bytes=1)
+    assert verify(path, hmac_key="three", hmac_keys_before=["one", "two"]).records == 19
+    assert [r.get("rekeyed") for r in show(path) if r["event"] == "rotated"] == [True, True, None]
+
+
+@pytest.mark.parametrize("rotate", [False, True])
+def test_the_remedy_that_is_told_when_the_key_has_changed_helps(path, rotate):
+    """It said to move the file away; the next run then failed at the rotated one."""
+    path = path.with_name("audit log [1].jsonl")
+    filled(path, hmac_key="one")
+    if rotate:
+        filled(path, hmac_key="one", max_bytes=1)
+    with pytest.raises(JournalError, match=r"add the former key to audit\.hmac_keys_before") as caught:
+        opened(path, hmac_key="two")
+    command = str(caught.value).rpartition("keep this one whole: ")[2]
+    subprocess.run(["sh", "-c", command], check=True)
+    filled(path, hmac_key="two")
+    assert verify(path, hmac_key="two").records == 4
+    aside = path.with_name("audit-log-until-r1") / path.name
+    assert verify(aside, hmac_key="one").records == (9 if rotate else 4)
+
+
+def test_a_key_of_before_takes_no_record_into_a_file_of_the_new_one(path):
+    filled(path, hmac_key="two")
+    last = json.loads(path.read_bytes().splitlines()[-1])
+    body = {k: v for k, v in last.items() if k != "hash"} | {"seq": 5, "prev": last["hash"], "rekeyed": True}
+    path.write_bytes(path.read_bytes() + canonical(seal(body, key="one")) + b"\n")
+    found = verify(path, hmac_key="two", hmac_keys_before=["one"])
+    assert (
+        "line 5: its hash is not that of its content: it was sealed with another key than the record" in found.problem
+    )
+
+
+def test_a_log_written_anew_with_a_key_of_before_doesnt_verify(path):
+    filled(path, hmac_key="one")
+    assert not verify(path, hmac_key="two", hmac_keys_before=["one"]).ok
+
+
+def test_a_key_can_t_change_where_the_rotated_file_s_name_is_taken(path):
+    filled(path, hmac_key="one")
+    path.with_name("audit.jsonl.1-4").mkdir()
+    with pytest.raises(JournalError, match=r"can't go on with another key: .*1-4 is there already"):
+        opened(path, hmac_key="two", hmac_keys_before=["one"])
+
+
 # ── what the system refuses is said in a sentence ────────────────────────────
 
 

@@ -166,6 +166,7 @@ class Config:
     every: float = 900.0  # seconds
     jitter: float = 60.0  # seconds
     digest: str = ""
+    source: str = field(default="", compare=False)  # the file's absolute path
 
 
 # ── what was seen ────────────────────────────────────────────────────────────

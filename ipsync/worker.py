@@ -13,9 +13,10 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
-from ipsync import engine, planfile, providers
+from ipsync import engine, places, planfile, providers
 from ipsync.contested import RUNS_BEFORE
 from ipsync.errors import JournalError, PlanFileError, UsageError
 from ipsync.journal import Journal, NullJournal, OptionalJournal, last_number, open_optional
@@ -126,10 +127,16 @@ def _identity(config: Config, run: str) -> dict[str, Any]:
 
 
 def _run(
-    config: Config, run: str, names: frozenset[str], journal: engine.Recorder, clock: Callable[[], datetime]
+    config: Config,
+    run: str,
+    names: frozenset[str],
+    journal: Journal | OptionalJournal | NullJournal,
+    clock: Callable[[], datetime],
 ) -> engine.Run:
     clouds = engine.Clouds(fetch=fetch_feed, reader=providers.open_reader, writer=providers.open_writer)
-    return engine.Run(run, config, clouds, journal, clock, names)
+    known = places.read(journal.places)
+    others = {p.config for p in known if p.config not in {"", config.source} and Path(p.config).exists()}
+    return engine.Run(run, config, clouds, journal, clock, names, places=known, others=frozenset(others))
 
 
 def fetch_feed(feed: Feed) -> Snapshot:

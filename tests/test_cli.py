@@ -390,6 +390,44 @@ def test_the_demo_keeps_its_promises(ipsync):
     assert "NOT as promised" not in out
 
 
+def test_what_a_changed_config_leaves_behind_is_told(ipsync, stage, tmp_path):
+    """A changed owner, or a project that left the config: the doors stayed open without a word."""
+    assert ipsync("sync")[0] == 0
+    path = tmp_path / "ipsync.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("owner: demo", "owner: umbrella"))
+    _, out, _ = ipsync("plan", "--output", "json")
+    (said,) = json.loads(out)["notices"]
+    assert said.startswith("the owner is umbrella now, but earlier runs of this config made what stands in aws/")
+    assert f"gcp/{demo.PROJECT}/allow-qatech as demo" in said
+    path.write_text(re.sub(r"  - name: staging-gcp.*?(?=\naudit:)", "", text, flags=re.DOTALL))
+    for command in ("check", "plan", "sync"):
+        _, out, _ = ipsync(command)
+        told = (
+            f"project {demo.PROJECT} is in the config no more, but earlier runs let addresses in at gcp/{demo.PROJECT}/"
+        )
+        assert (told in out) == (command != "check")
+    path.write_text(text)
+    assert "in the config no more" not in ipsync("plan")[1]
+
+
+def test_two_configs_on_one_log_tell_nothing_of_each_other(ipsync, stage, tmp_path):
+    assert ipsync("sync")[0] == 0
+    text = (
+        (tmp_path / "ipsync.yaml")
+        .read_text()
+        .replace("owner: demo", "owner: umbrella")
+        .replace("allow-qatech", "allow-b")
+    )
+    other = tmp_path / "other.yaml"
+    other.write_text(text)
+    _, out, _ = ipsync("sync", "-c", str(other), "--output", "json")
+    assert "notices" not in json.loads(out)
+    (tmp_path / "ipsync.yaml").unlink()
+    _, out, _ = ipsync("plan", "-c", str(other), "--output", "json")
+    assert "as demo" in json.loads(out)["notices"][0], "the other config's file is gone: it was moved"
+
+
 # ── processes of their own ───────────────────────────────────────────────────
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +49,8 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     if file is None or document.problems:
         problems = sorted(dict.fromkeys(document.problems), key=lambda p: p.line)
         raise ConfigError(*(f"{path}:{_said(p)}" for p in problems))
-    return build(file, digest=_digest(document))
+    source = os.path.abspath(path)  # noqa: PTH100 - links stay: each change of a ConfigMap aims them elsewhere
+    return replace(build(file, digest=_digest(document)), source=source)
 
 
 def schema() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ipsync import places
 from ipsync.contested import contested
 from ipsync.engine.observe import observe, plan_again, planned, survey_all, world_of
 from ipsync.engine.results import second_try, with_results
@@ -20,7 +21,7 @@ from ipsync.engine.settle import settle_open_intents
 from ipsync.engine.write import carry_out
 from ipsync.errors import PlanFileError
 from ipsync.model import Held, Verdict
-from ipsync.plan import Plan
+from ipsync.plan import Plan, World
 from ipsync.planfile import SavedPlan, moved
 from ipsync.report import Report
 
@@ -32,10 +33,10 @@ __all__ = ["Approvals", "Clouds", "Recorded", "Recorder", "Run", "apply", "plan"
 
 def plan(run: Run) -> Report:
     """Read feeds and clouds and say what a sync would change. Makes nothing that can write."""
-    run.record("run-started", mode="plan")
+    _started(run, "plan")
     now = run.clock()
-    made, _ = observe(run, now)
-    return _ended(run, Report(run.id, "plan", now, made, notices=tuple(contested(made, run.earlier).values())))
+    made, world = observe(run, now)
+    return _ended(run, world, Report(run.id, "plan", now, made, notices=tuple(contested(made, run.earlier).values())))
 
 
 def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
@@ -43,7 +44,7 @@ def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
 
     `approve` holds ids of plans and of changes that wait: each lets go what was looked at, and nothing else.
     """
-    run.record("run-started", mode="sync")
+    _started(run, "sync")
     now = run.clock()
     made, world = observe(run, now)
     undone = contested(made, run.earlier)
@@ -57,7 +58,7 @@ def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
         retried = carry_out(run, again, approved=approved, only=stale)
         done = second_try(done, with_results(again, retried, approved=approved), results)
     notices = (*_approval_notices(approve, made), *undone.values())
-    return _ended(run, Report(run.id, "sync", now, done, notices=notices))
+    return _ended(run, world, Report(run.id, "sync", now, done, notices=notices))
 
 
 def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Report:
@@ -66,7 +67,7 @@ def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Re
     The plan is a pure function of its inputs, so it is derived again from the saved feeds, the saved time and
     the clouds as they are now: the same id means the same writes, and the guards have looked at them again.
     """
-    run.record("run-started", mode="apply", plan=saved.id)
+    _started(run, "apply", plan=saved.id)
     world = world_of(run, saved.feeds, survey_all(run), saved.created_at)
     settle_open_intents(run, world)
     made, _ = planned(run, world)
@@ -76,7 +77,8 @@ def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Re
     approved = _approved(run, made, approve)
     results = carry_out(run, made, approved=approved)
     done = with_results(made, results, approved=approved)
-    return _ended(run, Report(run.id, "apply", saved.created_at, done, notices=_approval_notices(approve, made)))
+    notices = _approval_notices(approve, made)
+    return _ended(run, world, Report(run.id, "apply", saved.created_at, done, notices=notices))
 
 
 def _approved(run: Run, made: Plan, given: Approvals) -> frozenset[str]:
@@ -87,10 +89,18 @@ def _approved(run: Run, made: Plan, given: Approvals) -> frozenset[str]:
     return made.approvals(given)
 
 
-def _ended(run: Run, report: Report) -> Report:
+def _started(run: Run, mode: str, **fields: object) -> None:
+    source = {"config": run.config.source} if run.config.source else {}
+    run.record("run-started", mode=mode, **source, **fields)
+
+
+def _ended(run: Run, world: World, report: Report) -> Report:
     statuses = [{"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.elements]
-    notices = (*report.notices, *run.notices, *_stopped(run))
-    said = {"notices": list(notices)} if notices else {}
+    left = places.notices(run.places, run.config, world, selected=run.selected, others=run.others)
+    notices = (*report.notices, *run.notices, *left, *_stopped(run))
+    said: dict[str, object] = {"notices": list(notices)} if notices else {}
+    if (held := places.after(run.places, run.config, world, report.plan)) or run.places:
+        said["places"] = places.written(held)
     head = run.record("run-ended", mode=report.mode, targets=statuses, interrupted=run.stopping(), **said)
     return replace(report, notices=notices, checkpoint=f"{head.seq}:{head.hash}" if head.seq else "")
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from ipsync.errors import JournalError
 from ipsync.model import Config, Feed, Snapshot, Target
+from ipsync.places import Place
 from ipsync.providers.base import Reader, Writer
 
 THREADS = 8
@@ -62,6 +63,10 @@ class Run:
     open_intents: Sequence[Mapping[str, object]] = ()
     earlier: Sequence[Sequence[Mapping[str, object]]] = ()
     """The audit log's records of the last runs, newest first."""
+    places: Sequence[Place] = ()
+    """Where the audit log's earlier runs held something."""
+    others: frozenset[str] = frozenset()
+    """The config files of those places that live beside this run's."""
     stopping: Callable[[], bool] = lambda: False
     announcing: Callable[[], None] = lambda: None
     """Called before each intent is recorded: from then on a write may be under way."""

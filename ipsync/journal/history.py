@@ -24,6 +24,8 @@ class Open:
 
     intents: dict[int, Record] = field(default_factory=dict)
     positions: dict[int, int] = field(default_factory=dict)
+    places: list[Record] = field(default_factory=list)
+    """What the last `run-ended` says of the places that hold something; each hands it on to the next."""
 
     def take(self, record: Record, position: int) -> None:
         """Follow one more record of the log."""
@@ -32,12 +34,15 @@ class Open:
             self.positions[int(record["seq"])] = position
         elif settles(record):
             self.intents.pop(int(record.get("intent", 0)), None)
+        elif record.get("event") == "run-ended":
+            self.places = record.get("places", [])
 
-    def fields(self) -> dict[str, list[int]]:
+    def fields(self) -> dict[str, list[int] | list[Record]]:
         """Return what a `run-ended` says of them: their numbers, and the bytes in their files at which they begin."""
         seqs = sorted(self.intents)
         places = [self.positions[seq] for seq in seqs if seq in self.positions]
-        return {"open": seqs, **({"open_at": places} if seqs and len(places) == len(seqs) else {})}
+        handed_on = {"places": self.places} if self.places else {}
+        return {"open": seqs, **({"open_at": places} if seqs and len(places) == len(seqs) else {}), **handed_on}
 
 
 def settles(record: Record) -> bool:
@@ -62,13 +67,15 @@ def open_intents(newest_first: Sequence[Path]) -> Open:
             (wanted or set()).discard(seq)
         elif record.get("event") == "run-ended" and wanted is None:
             wanted = set(record.get("open", ())) - settled
+            found.places = record.get("places", [])
             for older, where in _told(record, wanted, newest_first):
                 found.take(older, where)
                 wanted.discard(int(older["seq"]))
         if wanted is not None and not wanted - settled:
             break
     left = sorted(seq for seq in found.intents if seq not in settled)
-    return Open({seq: found.intents[seq] for seq in left}, {seq: found.positions[seq] for seq in left})
+    intents, positions = ({seq: each[seq] for seq in left} for each in (found.intents, found.positions))
+    return Open(intents, positions, found.places)  # type: ignore[arg-type]
 
 
 def _told(ended: Record, wanted: Iterable[int], files: Sequence[Path]) -> Iterator[tuple[Record, int]]:

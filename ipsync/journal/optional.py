@@ -24,6 +24,7 @@ class NullJournal:
     """Records nothing: for a plan where the log can't be written."""
 
     pending: Mapping[int, Record] = {}
+    places: Sequence[Record] = ()
 
     def record(self, event: str, **fields: object) -> Checkpoint:
         """Do nothing."""
@@ -64,6 +65,11 @@ class OptionalJournal:
     def pending(self) -> Mapping[int, Record]:
         """The intents of which nobody knows yet what became of them."""
         return self._journal.pending
+
+    @property
+    def places(self) -> Sequence[Record]:
+        """What the last run that ended knew of the places where something is held."""
+        return self._journal.places
 
     def runs_before(self, count: int) -> list[list[Record]]:
         """Return the records of the last runs that could write, newest first."""

@@ -122,6 +122,11 @@ class Journal:
         """The intents, of any run and any config, of which nobody knows yet what became of them."""
         return self._open.intents
 
+    @property
+    def places(self) -> list[Record]:
+        """What the last run that ended knew of the places where something is held (places.py)."""
+        return self._open.places
+
     # ── one append at a time ─────────────────────────────────────────────────
 
     @contextmanager
@@ -228,7 +233,7 @@ class Journal:
 
     def _write(self, event: str, **fields: object) -> Checkpoint:
         if event == "run-ended":
-            fields |= self._open.fields()
+            fields = {**self._open.fields(), **fields}
         body = {
             "v": 1,
             "seq": self._head.seq + 1,

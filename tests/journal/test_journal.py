@@ -1071,6 +1071,28 @@ def test_who_owns_what_can_t_be_written_is_said(service_log):
     assert f"run it as {me} (sudo -u {me} …), or give it back (chown {service})" in said
 
 
+# ── places, which each run hands on ──────────────────────────────────────────
+
+PLACES = [{"owner": "acme", "config": "/c", "seen": "2026-01-31", "resources": ["r"]}]
+
+
+def test_what_a_run_knew_of_places_is_handed_on_by_runs_that_say_nothing_of_them(path):
+    with opened(path) as journal:
+        assert journal.places == []
+        journal.record("run-ended", mode="sync", places=PLACES)
+    with open_optional(path, **PLAN) as check:
+        assert check.places == PLACES
+        check.record("run-ended", mode="check")
+    with opened(path, max_bytes=1) as journal:
+        assert journal.places == PLACES
+        with open_optional(path, **PLAN) as plan:
+            plan.record("run-ended", mode="plan", places=[])
+        journal.record("run-ended", mode="apply", refused="it has moved")
+    with opened(path) as journal:
+        assert journal.places == []
+    assert [r.get("places") for r in show(path) if r["event"] == "run-ended"] == [PLACES, PLACES, [], None]
+
+
 # ── a long log costs no more than a short one ────────────────────────────────
 
 

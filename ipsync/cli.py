@@ -294,7 +294,8 @@ def audit() -> None:
 def _log_path(config_path: Path, path: Path | None) -> tuple[Path, tuple[str | None, ...]]:
     """Return where the log is, and its keys: the one in force, then those before it."""
     if path is not None:
-        return path, (os.environ.get("IPSYNC_AUDIT_KEY"),)
+        before = os.environ.get("IPSYNC_AUDIT_KEYS_BEFORE")
+        return path, (os.environ.get("IPSYNC_AUDIT_KEY"), *(key or None for key in (before or "").split(",") if before))
     config = _load(config_path)
     return Path(config.audit_path), (config.audit_hmac_key, *config.audit_hmac_keys_before)
 

@@ -16,7 +16,7 @@ import pytest
 
 from ipsync import cli, demo
 from ipsync.journal import verify
-from ipsync.sandbox.feed import Raw
+from ipsync.sandbox.feed import FeedServer, Raw
 
 CODES = {"ok": 0, "failed": 1, "pending": 2, "refused": 3, "partial": 4}
 
@@ -411,6 +411,35 @@ def test_what_a_changed_config_leaves_behind_is_told(ipsync, stage, tmp_path):
     assert "in the config no more" not in ipsync("plan")[1]
 
 
+def test_an_operator_replaces_the_log_s_key(ipsync, stage, tmp_path, monkeypatch):
+    """A changed key ended every run, and what was told to do about it ended in the same error."""
+    path, log = tmp_path / "ipsync.yaml", tmp_path / "audit.jsonl"
+    text = path.read_text()
+
+    def with_keys(keys: str) -> None:
+        path.write_text(text.replace(f"path: {log}", f"path: {log}\n  {keys}"))
+
+    with_keys("hmac_key: one")
+    assert ipsync("sync")[0] == 0
+    with_keys("hmac_key: two")
+    code, _, err = ipsync("sync")
+    assert (code, "add the former key to audit.hmac_keys_before" in err) == (1, True)
+    assert ipsync("plan")[0] == 0
+    with_keys("hmac_key: two\n  hmac_keys_before: [one]")
+    assert ipsync("audit", "verify")[0] == 1
+    assert ipsync("sync")[0] == 0
+    assert ipsync("audit", "verify")[0] == 0
+    with_keys("hmac_key: three")
+    _, _, err = ipsync("sync")
+    subprocess.run(["sh", "-c", err.strip().rpartition("keep this one whole: ")[2]], check=True)
+    assert ipsync("sync")[0] == ipsync("audit", "verify")[0] == 0
+    (aside,) = tmp_path.glob("audit-log-until-*/audit.jsonl")
+    monkeypatch.setenv("IPSYNC_AUDIT_KEY", "two")
+    assert ipsync("audit", "verify", "--path", str(aside))[0] == 1
+    monkeypatch.setenv("IPSYNC_AUDIT_KEYS_BEFORE", "zero,one")
+    assert ipsync("audit", "verify", "--path", str(aside))[0] == 0
+
+
 def test_two_configs_on_one_log_tell_nothing_of_each_other(ipsync, stage, tmp_path):
     assert ipsync("sync")[0] == 0
     text = (
@@ -513,6 +542,27 @@ def test_sigterm_while_a_feed_hangs_is_1_since_nothing_was_begun(stage, tmp_path
     assert b"nothing was written, and nothing was begun" in err
     assert writes(stage) == 0
     assert b'"intent"' not in log.read_bytes()
+
+
+@pytest.mark.parametrize("command", ["plan", "check"])
+def test_a_sync_goes_on_while_a_plan_waits_for_a_feed(ipsync, stage, tmp_path, command):
+    """They held the audit log while they read: a sync that was scheduled meanwhile failed after ten seconds."""
+    log, text = tmp_path / "audit.jsonl", (tmp_path / "ipsync.yaml").read_text()
+    other = tmp_path / "slow.yaml"
+    with FeedServer() as slow:
+        slow.raw = Raw(b"HTTP/1.1 200 OK", size=1, delay=60)
+        other.write_text(text.replace(stage.feed.url, slow.url))
+        waiting = started(command, "-c", str(other))
+        try:
+            deadline = time.monotonic() + 30
+            while not (log.exists() and b'"run-started"' in log.read_bytes()) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert ipsync("sync")[0] == 0
+            assert waiting.poll() is None
+        finally:
+            waiting.kill()
+            waiting.communicate()
+    assert verify(log).ok
 
 
 def _ended(folder: Path) -> bool:

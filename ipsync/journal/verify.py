@@ -15,6 +15,12 @@ from ipsync.journal.record import GENESIS, Record
 SHORTEST = 8
 """Hexadecimal digits of a checkpoint's hash that are enough: as many as people write of a commit's."""
 
+_FIRST = ", line 1"
+_OTHER_KEY = (
+    ". It was changed, or sealed with another key than audit.hmac_key and audit.hmac_keys_before "
+    "(with --path: $IPSYNC_AUDIT_KEY and, with commas between them, $IPSYNC_AUDIT_KEYS_BEFORE)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
@@ -44,7 +50,8 @@ def verify(
         if not line.endswith(b"\n"):
             why = "it is torn: the last line has no end (the next run cuts it off and records that)"
         if why:
-            return Verification(ok=False, records=seq, head=f"{seq}:{prev}", problem=f"{where}: {why}")
+            hint = _OTHER_KEY if why == FORGED and where.endswith(_FIRST) else ""
+            return Verification(ok=False, records=seq, head=f"{seq}:{prev}", problem=f"{where}: {why}{hint}")
         prev, seq, key = record["hash"], record["seq"], held_with
         anchored = prev if wanted and seq == wanted[0] else anchored
     problem = _at_the_end(key, hmac_key)

@@ -880,6 +880,9 @@ def test_a_log_goes_on_with_another_key_in_a_new_file_and_each_part_verifies(pat
     first = json.loads(path.read_bytes().splitlines()[0])
     assert (first["event"], first["rekeyed"], first["prev"]) == ("rotated", True, first["head"])
     assert verify(path, **keys).records == 13
+    assert (
+        "sealed with another key than audit.hmac_key and audit.hmac_keys_before" in verify(path, hmac_key=new).problem
+    )
     for lacking in ({"hmac_key": new}, {"hmac_key": old}, {"hmac_key": old, "hmac_keys_before": [new]}):
         assert not verify(path, **lacking).ok
 

@@ -37,7 +37,7 @@ def plan_once(config: Config, *, only: Iterable[str] = (), clock: Callable[[], d
     names, run = selection(config, only), _run_id()
     with log_if_writable(config, run=run, clock=clock) as journal:
         made = _run(config, run, names, journal, clock)
-        made.earlier = journal.runs_before(RUNS_BEFORE)
+        made.earlier = journal.runs_before(RUNS_BEFORE, config=config.source)
         return engine.plan(made)
 
 
@@ -55,7 +55,7 @@ def sync_once(
     with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
         made = _run(config, run, names, journal, clock)
         made.open_intents, made.stopping, made.announcing = tuple(journal.pending.values()), stopping, announcing
-        made.earlier = journal.runs_before(RUNS_BEFORE)
+        made.earlier = journal.runs_before(RUNS_BEFORE, config=config.source)
         return _copied(config, journal, engine.sync(made, approve=frozenset(approve)))
 
 

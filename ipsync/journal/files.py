@@ -112,3 +112,11 @@ def cut_torn_end(handle: int) -> bytes:
         os.ftruncate(handle, size - len(torn))
         os.fsync(handle)
     return torn
+
+
+def has_name(handle: int, path: Path) -> bool:
+    """Tell whether an open file still is the one of that name."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False

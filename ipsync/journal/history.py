@@ -88,10 +88,10 @@ def _told(ended: Record, wanted: Iterable[int], files: Sequence[Path]) -> Iterat
             yield record, int(places[seq])
 
 
-def runs_before(newest_first: Sequence[Path], count: int) -> list[list[Record]]:
+def runs_before(newest_first: Sequence[Path], count: int, *, by: tuple[str, str] | None = None) -> list[list[Record]]:
     """Return the records of the last runs that could write, newest first, each in order.
 
-    A plan may stand amid a sync's records, so they are told apart by their run. No more than LOOK_BACK bytes are read.
+    With `by`, an owner and a config file, those of others on the same log are left out. A plan may stand amid a sync's records, so they are told apart by their run. No more than LOOK_BACK bytes are read.
     """
     found: list[list[Record]] = []
     runs: dict[object, list[Record]] = {}
@@ -100,7 +100,8 @@ def runs_before(newest_first: Sequence[Path], count: int) -> list[list[Record]]:
         runs.setdefault(run, []).append(record)
         if record.get("event") == "run-started":
             records = runs.pop(run)[::-1]
-            found += [records] if record.get("mode") not in READ_ONLY else []
+            ours = by is None or (record.get("owner"), record.get("config", by[1])) == by
+            found += [records] if ours and record.get("mode") not in READ_ONLY else []
         if len(found) == count:
             break
     return found

@@ -31,9 +31,9 @@ class NullJournal:
         del event, fields
         return NOWHERE
 
-    def runs_before(self, count: int) -> list[list[Record]]:
+    def runs_before(self, count: int, *, config: str | None = None) -> list[list[Record]]:
         """Know of no run."""
-        del count
+        del count, config
         return []
 
     def __enter__(self) -> Self:
@@ -71,9 +71,9 @@ class OptionalJournal:
         """What the last run that ended knew of the places where something is held."""
         return self._journal.places
 
-    def runs_before(self, count: int) -> list[list[Record]]:
+    def runs_before(self, count: int, *, config: str | None = None) -> list[list[Record]]:
         """Return the records of the last runs that could write, newest first."""
-        return self._journal.runs_before(count)
+        return self._journal.runs_before(count, config=config)
 
     def __enter__(self) -> Self:
         return self

@@ -21,7 +21,7 @@ from typing import Self
 
 from ipsync.errors import JournalError
 from ipsync.journal import history
-from ipsync.journal.files import all_files, cut_torn_end, lines_backwards, numbers, rotated, sync_folder
+from ipsync.journal.files import all_files, cut_torn_end, has_name, lines_backwards, numbers, rotated, sync_folder
 from ipsync.journal.keys import Key, doesnt_hold, opened_with
 from ipsync.journal.lock import Lock, released, taken
 from ipsync.journal.opening import open_log
@@ -147,7 +147,7 @@ class Journal:
         while True:
             if not taken(self._handle, path, timeout=self._patience):
                 raise JournalError(f"{path} is being written by another process for more than {self._patience:g} s")
-            if _same(self._handle, path):
+            if has_name(self._handle, path):
                 return
             fresh = open_log(path)
             os.close(self._handle)
@@ -269,9 +269,13 @@ class Journal:
 
     # ── what was written before ──────────────────────────────────────────────
 
-    def runs_before(self, count: int) -> list[list[Record]]:
-        """Return the records of the last runs that could write, newest first, each in order; none on standard output."""
-        return history.runs_before(self._files(), count)
+    def runs_before(self, count: int, *, config: str | None = None) -> list[list[Record]]:
+        """Return the records of the last runs that could write, newest first, each in order.
+
+        With a `config` file's path, only this owner's with that file: several may share a log.
+        """
+        by = None if config is None else (self._author.owner, config)
+        return history.runs_before(self._files(), count, by=by)
 
     def uncopied(self) -> bytes:
         """Return the records that no copy holds yet: those after the one that the last `copied` record names."""
@@ -296,10 +300,3 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _same(handle: int, path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(handle), path.stat())
-    except FileNotFoundError:
-        return False

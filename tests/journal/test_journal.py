@@ -418,6 +418,15 @@ def test_the_runs_before_are_those_that_could_write_across_files(path):
         assert [run[0]["number"] for run in journal.runs_before(9)] == [3, 2, 0]
 
 
+def test_the_runs_before_are_those_of_the_same_owner_and_config(path):
+    """Another config on the same log ran in between, and what somebody undid each time was never called contested."""
+    for number, (owner, config) in enumerate([("acme", "/a"), ("umbrella", "/a"), ("acme", "/b"), ("acme", "/a")]):
+        with Journal.open(path, owner=owner, actor="b", run=f"r{number}", clock=lambda: AT) as journal:
+            journal.record("run-started", mode="sync", config=config)
+    with opened(path) as journal:
+        assert [run[0]["run"] for run in journal.runs_before(9, config="/a")] == ["r3", "r0"]
+
+
 def test_a_second_writer_is_told_who_holds_it(path):
     with opened(path, run="first"), pytest.raises(JournalError, match=f"held by run first, process {os.getpid()}"):
         opened(path, run="second", lock_timeout=0.1)
@@ -691,7 +700,7 @@ def test_a_plan_whose_record_can_t_be_written_goes_on_without(path, caplog, monk
             patch.setattr(os, "fsync", full)
             assert plan.record("plan").seq == 0
         assert plan.record("run-ended").seq == 0
-        assert plan.runs_before(1) == []
+        assert plan.runs_before(1) == []  # it was a plan
     (said,) = caplog.messages
     assert said.startswith(f"the rest of this run is not recorded, and needn't be: {path}: can't be written: No space")
 

@@ -26,7 +26,7 @@ targets:
   - {name: edge, kind: gcp-firewall, feed: [qatech, cdn], project: acme-staging, rule: allow-qatech, ports: [443/tcp]}
 """
 VALIDATOR = jsonschema.Draft202012Validator(config.schema())
-GONE = object()
+GONE = ...  # stands for a key that is taken out; its name is the same in every process
 
 
 def changed(path: str, value: object, *, read: bool = True) -> dict:

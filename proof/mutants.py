@@ -19,8 +19,8 @@ from proof.table import Row
 TO_REACH = 95
 AREAS = {
     "addresses": ("addresses",),
-    "plan": ("plan", "diff", "steps", "layout", "planfile"),
-    "guards": ("guards",),
+    "plan": ("plan", "planner", "diff", "steps", "layout", "planfile", "shown", "sharing"),
+    "guards": ("guards", "judgement", "hindrance"),
     "ownership": ("ownership",),
     "journal": ("journal",),
 }

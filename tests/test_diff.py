@@ -26,13 +26,18 @@ def ranges(marks) -> tuple[Entry, ...]:
     return tuple(Entry(n, None, note) for n in marks)
 
 
-def decided(entries, *targets, lists=None, listed=False, grace: timedelta | None = GRACE, frozen=()) -> Diff:
-    """Return the diff of one resource that all targets name; a feed that no test mentions lists nothing."""
+def decided(entries, *targets, lists=None, listed=False, grace: timedelta | None = GRACE, frozen=(), gone=()) -> Diff:
+    """Return the diff of one resource that all targets name; a feed that no test mentions lists nothing.
+
+    `gone` are feeds that the config still has, for a target elsewhere, and targets that it has elsewhere.
+    """
     kind, resource = ("gcp-firewall", RULE) if listed else ("aws-security-group", GROUP)
     state = State(kind, resource, tuple(t.name for t in targets), tuple(entries), listed=listed)
     healthy = [t for t in targets if t.name not in frozen]
     feeds = {f: () for t in healthy for f in t.feeds} | (lists or {})
-    policy = Policy("acme", NOW, grace, targets, frozenset(frozen))
+    names = frozenset({t.name for t in targets} | set(gone))
+    known = frozenset({f for t in targets for f in t.feeds} | set(gone))
+    policy = Policy("acme", NOW, grace, targets, frozenset(frozen), feeds=known, names=names)
     return diff(state, wants(healthy, feeds, listed=listed), policy)
 
 
@@ -66,11 +71,28 @@ def test_a_mark_keeps_the_target_and_the_origin_that_still_want_it(target, origi
     assert bool(change.keep) == (named == (target, origin))
 
 
-def test_a_rule_s_range_that_named_two_targets_names_the_first_that_wants_it():
-    zeta, alpha = gcp_target("zeta"), gcp_target("alpha")
-    held = ranges({A: Mark("acme", ("alpha", "zeta"), "qatech")})
-    change = decided(held, zeta, alpha, lists={"qatech": [A]}, listed=True)
-    assert [m.mark.targets for m in change.remark] == [("zeta",)]
+@pytest.mark.parametrize(
+    ("named", "origin", "stays"),
+    [
+        (("alpha", "zeta"), "cdn,qatech", True),
+        (("zeta",), "cdn,qatech", False),
+        (("alpha", "zeta"), "qatech", False),
+        (("alpha", "old", "zeta"), "cdn,qatech", False),
+        (("alpha", "zeta"), STATIC, False),
+    ],
+)
+def test_a_rule_s_range_names_all_who_share_the_rule_and_their_feeds(named, origin, stays):
+    """A description says one thing for all ranges: two targets must not write each other's names over."""
+    zeta, alpha = gcp_target("zeta", feeds=("cdn",)), gcp_target("alpha")
+    change = decided(ranges({A: Mark("acme", named, origin)}), zeta, alpha, lists={"qatech": [A]}, listed=True)
+    assert [m.mark for m in (*change.keep, *change.remark)] == [Mark("acme", ("alpha", "zeta"), "cdn,qatech")]
+    assert bool(change.keep) is stays
+
+
+def test_a_rule_s_range_that_only_static_addresses_want_says_so():
+    one, two = gcp_target("one", static=(A,)), gcp_target("two", static=(A, B))
+    change = decided([], one, two, lists={"qatech": [B]}, listed=True)
+    assert {m.entry.network: m.mark.origin for m in change.add} == {A: STATIC, B: "qatech"}
 
 
 def test_an_address_that_is_wanted_again_loses_its_leaving_mark():
@@ -131,13 +153,16 @@ def test_a_rule_with_a_frozen_target_keeps_every_range():
         (ours(), {"mark": [A]}),
         (ours(origin=""), {"mark": [A]}),  # its tag is lost: nobody's word that it may go
         (ours(origin="gone"), {"remove": [A]}),
+        (ours(origin="renamed"), {"mark": [A]}),  # the config has no feed of that name: nobody's word that it may go
         (ours(origin=STATIC), {"remove": [A]}),
         (ours(service=HTTP), {"remove": [A]}),
         (ours(origin="", service=HTTP), {"remove": [A]}),
     ],
 )
 def test_what_the_operator_took_out_goes_at_once_and_what_a_feed_dropped_has_its_grace(held, becomes):
-    assert fates(decided([held], aws_target())) == becomes
+    change = decided([held], aws_target(), gone=["gone"])
+    assert fates(change) == becomes
+    assert change.word == ({held} if "remove" in becomes else frozenset())
 
 
 @pytest.mark.parametrize(
@@ -146,13 +171,14 @@ def test_what_the_operator_took_out_goes_at_once_and_what_a_feed_dropped_has_its
         ("qatech", {"mark": [A]}),
         ("gone,qatech", {"mark": [A]}),
         ("gone,lost", {"remove": [A]}),
+        ("gone,renamed", {"mark": [A]}),
         ("", {"mark": [A]}),
         (STATIC, {"remove": [A]}),
     ],
 )
 def test_a_range_goes_at_once_when_none_of_its_rule_s_feeds_is_left(origin, becomes):
     held = ranges({A: Mark("acme", ("edge",), origin)})
-    assert fates(decided(held, gcp_target(), listed=True)) == becomes
+    assert fates(decided(held, gcp_target(), listed=True, gone=["gone", "lost"])) == becomes
 
 
 @pytest.mark.parametrize(

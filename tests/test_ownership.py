@@ -126,7 +126,7 @@ def test_a_time_is_written_as_utc_wherever_the_machine_stands(monkeypatch):
 
 def test_an_entry_without_its_other_tags_is_still_ours():
     mark = mark_of(Entry(A, note=((OWNER, "acme"),)), owner="acme", listed=False)
-    assert mark == Mark("acme", ("",), "")
+    assert mark == Mark("acme", (), "")
 
 
 @pytest.mark.parametrize(

@@ -165,6 +165,8 @@ def test_an_element_shows_everything_that_happens_to_its_entries():
             starts_leaving=(Entry(E, HTTPS),),
             returns=(Entry(C, HTTPS),),
             satisfied=(Entry(D, HTTPS),),
+            marks=("8.8.8.8/32 443/tcp",),
+            sources=tuple((Entry(n, HTTPS), "qatech") for n in (A, F, E, G)),
             held=5,
         ),
     )
@@ -220,9 +222,11 @@ def test_a_neighbour_s_entry_that_begins_to_leave_is_no_change_of_mine():
     assert shown(planned(config(one, two), state, qatech=[A], cdn=[A])) == [("one", "change"), ("two", "in-sync")]
 
 
-def test_a_range_that_begins_to_leave_is_a_change_of_the_whole_rule():
-    state = rule(part(A, B, target="one"), targets=("one", "two"))
+def test_a_range_that_begins_to_leave_is_shown_once_under_the_first_target_that_its_rule_names():
+    state = rule(part(A, B, target="two"), targets=("one", "two"))
     plan = planned(config(gcp_target("one"), gcp_target("two")), state, qatech=[A])
+    assert [[x.entry.network for x in e.leaving] for e in plan.elements] == [[], [B]]
+    assert [e.marks for e in plan.elements] == [("allow-qatech",), ()], "the description gets both names"
     assert shown(plan) == [("one", "change"), ("two", "change")]
 
 
@@ -247,11 +251,16 @@ def test_a_setting_that_changes_is_named_with_what_it_was_under_the_first_target
     assert shown(plan) == [("one", "change"), ("two", "in-sync")]
 
 
-def test_a_new_rule_and_a_deleted_one_change_no_setting():
+def test_a_new_rule_says_all_it_opens_with_and_a_deleted_one_that_it_goes():
     gone = part(V6, since=NOW - GRACE, name="allow-qatech-v6", settings=(("ports", "80/tcp"),))
     plan = planned(config(gcp_target(limits=LOOSE)), rule(gone), qatech=[A])
     assert [s.kind for s in plan.work[0].steps] == ["create", "delete"]
-    assert plan.elements[0].settings == ()
+    assert plan.elements[0].settings == (
+        ("allow-qatech", "network", "", "default"),
+        ("allow-qatech", "ports", "", "443/tcp"),
+    )
+    assert plan.elements[0].deletes == ("allow-qatech-v6",)
+    assert plan.elements[0].marks == ()
 
 
 # ── orphans ──────────────────────────────────────────────────────────────────
@@ -301,7 +310,7 @@ def test_a_warning_about_what_leaves_stays_while_nothing_is_written():
 def test_the_worst_verdict_is_that_of_the_work():
     made = config(aws_target(), grace=timedelta(0))
     plan = planned(made, group(*(ours(n) for n in (A, B, C)), Entry(D, HTTPS)), qatech=[D])
-    assert guards(plan.elements[0]) == ["empty", "max-removals"]
+    assert guards(plan.elements[0]) == ["empty"], "what is refused whole isn't offered for an approval as well"
     assert plan.work[0].verdict is Verdict.REFUSE
 
 
@@ -311,14 +320,23 @@ def test_a_target_s_own_limits_judge_its_moves_and_one_without_has_the_defaults(
     assert planned(made, group(ours(A)), qatech=[A, *hosts(30)]).elements[0].status is status
 
 
-@pytest.mark.parametrize("held_too", [True, False])
-def test_an_address_that_stays_on_another_port_is_not_leaving(held_too):
-    one, two = aws_target("one"), aws_target("two", services=(HTTP,), feeds=("cdn",))
+@pytest.mark.parametrize(
+    ("other", "held_too", "warned"),
+    [
+        (HTTP, True, ["max-removals"]),  # no longer let in to 443, whatever else it is let in to
+        (HTTP, False, ["max-removals"]),
+        (Service("tcp", 1, 65535), True, []),
+        (Service("tcp", 1, 65535), False, []),
+        (Service("all"), True, []),
+    ],
+)
+def test_an_address_that_stays_on_a_wider_port_is_not_lost(other, held_too, warned):
+    one, two = aws_target("one"), aws_target("two", services=(other,), feeds=("cdn",))
     held = [ours(n, target="one") for n in (A, B, C, D)]
-    more = [ours(n, target="two", origin="cdn", service=HTTP) for n in (A, B, C, D)] if held_too else []
+    more = [ours(n, target="two", origin="cdn", service=other) for n in (A, B, C, D)] if held_too else []
     plan = planned(config(one, two), group(*held, *more, targets=("one", "two")), qatech=[C, D], cdn=[A, B, C, D])
     assert len(plan.elements[0].leaving) == 2
-    assert guards(plan.elements[0]) == []
+    assert guards(plan.elements[0]) == warned
 
 
 @pytest.mark.parametrize(

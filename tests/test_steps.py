@@ -148,8 +148,12 @@ def test_what_a_write_to_a_group_opens_and_closes():
 def test_what_a_write_to_a_list_opens_and_closes():
     state = rule(listed(A, B), listed(C, name="allow-2"))
     d = networks("8.8.8.4")[0]
-    made = {s.kind: (opens(s), closes(s)) for s in steps(state, whole(A, d), owner="acme")}
-    assert made == {"replace": ({Entry(d)}, {Entry(B)}), "delete": (set(), {Entry(C)})}
+    made = [(s.kind, opens(s), closes(s)) for s in steps(state, whole(A, d), owner="acme")]
+    assert made == [
+        ("replace", {Entry(d)}, set()),
+        ("replace", set(), {Entry(B)}),
+        ("delete", set(), {Entry(C)}),
+    ]
     (step,) = steps(rule(), whole(A), owner="acme")
     assert (step.kind, opens(step), closes(step)) == ("create", {Entry(A)}, set())
 

@@ -6,18 +6,22 @@ came a day late), and an exception in a job stops it from being scheduled again.
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from threading import Event, Timer
 from types import FrameType
+from typing import TypeVar
 
 import schedule
 
+from ipsync.errors import IpsyncError
+
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 LONGEST_WAIT = 60.0
 """Seconds between two looks at the schedule, so that a suspended machine catches up soon."""
@@ -38,38 +42,55 @@ class SteadyJob(schedule.Job):
         return time.monotonic() >= self.due
 
     def _schedule_next_run(self) -> None:
-        asked = dt.datetime.now()  # noqa: DTZ005 - the same naive clock that schedule itself reads
+        asked = datetime.now()  # noqa: DTZ005 - the same naive clock that schedule itself reads
         super()._schedule_next_run()
         if self.next_run is not None:  # for the type checker: super() has just set it
             self.due = time.monotonic() + (self.next_run - asked).total_seconds()
 
 
-def serve(one_pass: Callable[[], object], *, every: float, jitter: float, stop: Event) -> None:
+def serve(
+    one_pass: Callable[[], T],
+    *,
+    every: float,
+    jitter: float,
+    stop: Event,
+    tell: Callable[[T | None, datetime | None], object] = lambda _made, _next: None,
+) -> None:
     """Call `one_pass` at once and then every `every` to `every + jitter` seconds, until `stop` is set.
 
-    A pass that raises is logged and doesn't end the loop.
+    After each pass `tell` gets what it returned and when the next one comes, if one does. A pass that raises is
+    logged, tells None, and doesn't end the loop.
     """
+    made: list[T | None] = []
     scheduler = schedule.Scheduler()
     job = SteadyJob(interval=round(every), scheduler=scheduler)
     if round(jitter):
         job.to(round(every + jitter))
-    job.seconds.do(_guarded, one_pass)
+    job.seconds.do(lambda: made.append(_guarded(one_pass)))
     job.due = time.monotonic()
     while not stop.is_set():
         scheduler.run_pending()
+        while made:
+            tell(
+                made.pop(), None if stop.is_set() else datetime.now(UTC) + timedelta(seconds=job.due - time.monotonic())
+            )
         stop.wait(min(LONGEST_WAIT, max(0.0, job.due - time.monotonic())))
 
 
-def _guarded(one_pass: Callable[[], object]) -> None:
+def _guarded(one_pass: Callable[[], T]) -> T | None:
     try:
-        one_pass()
+        return one_pass()
+    except IpsyncError as error:
+        log.error("this pass failed; the next one comes as scheduled: %s", error)  # noqa: TRY400 - it says all
     except Exception:
         log.exception("this pass failed; the next one comes as scheduled")
+    return None
 
 
 def stop_on_signals(stop: Event) -> None:
-    """Let SIGTERM and SIGINT ask for an end after the write in flight; a second one changes nothing.
+    """Let SIGTERM, SIGINT and SIGHUP ask for an end after the write in flight; a second one changes nothing.
 
+    SIGHUP comes when a terminal is closed; where it is ignored (`nohup`), it stays so.
     Where a cloud doesn't answer, the process ends without it after `PATIENCE` seconds, with the exit code for
     "unknown": the intent is in the audit log, and the next run settles it as it does after a kill.
     """
@@ -87,6 +108,8 @@ def stop_on_signals(stop: Event) -> None:
 
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, ask)
 
 
 def _give_up() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -124,6 +125,108 @@ def test_approve(ipsync, stage, tmp_path):
     assert "look at it again" in out
     assert ipsync("sync", "--approve", plan_id)[0] == 0
     assert len(stage.gcp.firewalls(demo.PROJECT)["allow-qatech"]["sourceRanges"]) == 2
+
+
+def held(ipsync, stage) -> None:
+    """Let the feed drop more than `max-removals` lets go."""
+    config = stage.config_path
+    config.write_text(config.read_text().replace("grace: 72h", "grace: 0s"))
+    ipsync("sync")
+    stage.feed.addresses = demo.LISTED[:2]
+
+
+def copied(text: str) -> list[str]:
+    """Return the command that was printed, as a shell would read it."""
+    (line,) = (line for line in text.splitlines() if "--approve" in line)
+    program, *words = shlex.split(line[line.index("ipsync ") :].rstrip("`"))
+    assert program == "ipsync"
+    return words
+
+
+@pytest.mark.parametrize("output", ["text", "markdown"])
+@pytest.mark.parametrize("given", ["option", "environment", "default"])
+def test_the_command_that_approves_works_as_copied(ipsync, stage, tmp_path, monkeypatch, given, output):
+    held(ipsync, stage)
+    folder = tmp_path / "it's a $(folder)"
+    folder.mkdir()
+    moved = stage.config_path.rename(folder / "ipsync.yaml")
+    monkeypatch.setenv("IPSYNC_CONFIG", str(moved))
+    monkeypatch.chdir(folder)
+    if given != "environment":
+        monkeypatch.delenv("IPSYNC_CONFIG")
+    config = ["-c", str(moved)] if given == "option" else []
+    code, out, _ = ipsync("plan", *config, "--target", "staging-gcp", "--output", output)
+    assert code == CODES["refused"]
+    words = copied(out)
+    monkeypatch.delenv("IPSYNC_CONFIG", raising=False)  # another shell, the same folder
+    assert ipsync(*words)[0] == 0
+    assert len(stage.gcp.firewalls(demo.PROJECT)["allow-qatech"]["sourceRanges"]) == 2
+    assert len([r for r in stage.aws.rules(stage.group) if "13.50" in r.get("CidrIpv4", "")]) == 1, "it isn't selected"
+
+
+@pytest.mark.parametrize("name", ["plan file.json", "-plan.json", "pl\x1ban.json", "pl\u00e4n's.json"])
+@pytest.mark.parametrize("output", ["text", "markdown"])
+def test_a_saved_plan_is_approved_by_the_command_that_is_printed(ipsync, stage, tmp_path, monkeypatch, name, output):
+    held(ipsync, stage)
+    monkeypatch.chdir(tmp_path)
+    _, out, _ = ipsync("plan", "--out", name, "--output", output)
+    (line,) = (line for line in out.splitlines() if "--approve" in line)
+    asked = line[line.index("ipsync ") :].replace("ipsync", f"{sys.executable} -m ipsync", 1)
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(stage.gcp.firewalls(demo.PROJECT)["allow-qatech"]["sourceRanges"]) == 2
+
+
+def test_several_approvals_may_be_given(ipsync, stage):
+    held(ipsync, stage)
+    plan_id = json.loads(ipsync("plan", "--output", "json")[1])["id"]
+    code, out, _ = ipsync("sync", "--approve", "sha256:0", "--approve", plan_id)
+    assert (code, "look at it again" in out) == (0, False)
+    approvals = json.loads(ipsync("audit", "show", "--event", "approval", "--output", "json")[1])
+    assert sorted(a["holds"] for a in approvals) == [False, True]
+
+
+# ── lines for collectors ─────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("command", ["plan", "sync"])
+def test_with_json_logs_a_pass_is_one_line_of_json(ipsync, stage, command):
+    code, out, err = ipsync(command, "--log-format", "json")
+    (line,) = out.splitlines()
+    body = json.loads(line)
+    assert (code, err) == (0, "")
+    assert (body["mode"], body["level"], body["exit_code"], body["feeds"][0]["count"]) == (command, "info", 0, 5)
+    assert body["message"].startswith("Plan: 9 to add" if command == "plan" else "Sync: 9 added")
+    assert {t["status"] for t in body["targets"]} == {"change" if command == "plan" else "applied"}
+    assert datetime.fromisoformat(body["at"]).tzinfo
+
+
+def test_a_line_says_how_to_approve_and_how_bad_it_is(ipsync, stage):
+    held(ipsync, stage)
+    body = json.loads(ipsync("sync", "--log-format", "json")[1])
+    assert (body["level"], body["exit_code"]) == ("warning", 3)
+    assert body["approve"].endswith(f"sync -c {stage.config_path} --approve {body['id']}")
+    stage.feed.respond(status="500 Oops")
+    body = json.loads(ipsync("sync", "--log-format", "json")[1])
+    assert (body["level"], body["exit_code"]) == ("error", 1)
+
+
+def test_an_output_that_was_asked_for_is_given_whatever_the_logs_are(ipsync, stage):
+    assert "Nothing to change" not in ipsync("plan", "--log-format", "json", "--output", "text")[1].splitlines()[0]
+    assert ipsync("plan", "--log-format", "json", "--output", "markdown")[1].startswith("### ipsync plan")
+    assert "addresses" in json.loads(ipsync("plan", "--log-format", "json", "--output", "json")[1])["feeds"][0]
+
+
+def test_with_json_logs_an_error_is_a_line_of_json_too(ipsync, stage, tmp_path):
+    config = tmp_path / "ipsync.yaml"
+    config.write_text(config.read_text().replace("/audit.jsonl", "/missing/audit.jsonl"))
+    code, out, err = ipsync("sync", "--log-format", "json")
+    (line,) = err.splitlines()
+    assert (code, out, json.loads(line)["level"]) == (1, "", "error")
+    assert json.loads(line)["message"].startswith("audit log: ")
+    config.write_text("version: 1\nnope: 1\n")
+    (line,) = ipsync("sync", "--log-format", "json")[2].splitlines()
+    assert json.loads(line)["message"].count("\n") >= 1, "each problem of a config is told"
 
 
 def test_a_saved_plan_is_applied_once(ipsync, stage, tmp_path):
@@ -438,22 +541,42 @@ def test_a_reader_that_goes_away_changes_no_exit_code(stage, words, code):
     assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
 
 
-def test_the_worker_runs_until_sigterm(stage, tmp_path):
-    worker = started("run", "--log-format", "json")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_the_worker_runs_until_a_signal(stage, tmp_path, number, log_format):
+    worker = started("run", "--log-format", log_format)
     try:
         deadline = time.monotonic() + 30
-        while "allow-qatech" not in stage.gcp.firewalls(demo.PROJECT) and time.monotonic() < deadline:
-            time.sleep(0.1)
         while not _ended(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.1)
-        worker.send_signal(signal.SIGTERM)
-        out, err = worker.communicate(timeout=20)
+        told = [worker.stdout.readline()]
+        while log_format == "text" and told[-1] and b"Next pass" not in told[-1]:
+            told.append(worker.stdout.readline())
+        worker.send_signal(number)
+        worker.wait(timeout=20)
+        out, err = b"".join([*told, worker.stdout.read()]), worker.stderr.read()
     finally:
         worker.kill()
+        worker.communicate()
     assert worker.returncode == 0
-    assert b"Sync: 9 added" in out
-    assert "SIGTERM" in json.loads(err.splitlines()[-1])["message"]
+    assert "allow-qatech" in stage.gcp.firewalls(demo.PROJECT)
+    _check_pass(out.decode(), log_format)
+    assert number.name in (json.loads(err.splitlines()[-1])["message"] if log_format == "json" else err.decode())
     assert verify(tmp_path / "audit.jsonl").ok
+
+
+def _check_pass(out: str, log_format: str) -> None:
+    """One pass: it says when it was, what was done, and when the next one comes."""
+    if log_format == "text":
+        first, *_, last = out.splitlines()
+        assert re.fullmatch(r"── [0-9]{4}(-[0-9]{2}){2} [0-9:]{8} UTC", first)
+        assert re.fullmatch(r"Next pass: [0-9]{4}(-[0-9]{2}){2} [0-9:]{8} UTC|No further pass: ending", last)
+        assert "Sync: 9 added" in out
+        return
+    (line,) = out.splitlines()
+    body = json.loads(line)
+    assert body["message"].startswith("Sync: 9 added")
+    assert timedelta(minutes=14) < datetime.fromisoformat(body["next_at"]) - datetime.fromisoformat(body["at"])
 
 
 def _ended(folder: Path) -> bool:

@@ -14,6 +14,7 @@ import pytest
 import time_machine
 
 from ipsync import daemon
+from ipsync.errors import JournalError
 
 
 def serve_briefly(one_pass, *, every: float, stop: threading.Event, seconds: float = 5.0) -> None:
@@ -85,6 +86,7 @@ def test_jitter_spreads_the_runs():
 WORKER = """
 import threading, time
 from ipsync import daemon
+from ipsync.errors import JournalError
 daemon.PATIENCE = 0.5
 stop = threading.Event()
 daemon.stop_on_signals(stop)
@@ -94,7 +96,7 @@ time.sleep({busy})
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize(("busy", "code"), [(0, 0), (60, daemon.UNKNOWN)], ids=["at once", "a cloud hangs"])
 def test_a_signal_ends_the_worker_soon_whatever_a_cloud_does(number, busy, code):
     command = [sys.executable, "-c", WORKER.format(busy=busy)]
@@ -104,3 +106,42 @@ def test_a_signal_ends_the_worker_soon_whatever_a_cloud_does(number, busy, code)
         _, said = worker.communicate(timeout=20)
     assert worker.returncode == code
     assert ("hasn't answered" in said) == (code != 0)
+
+
+def test_a_hangup_that_is_ignored_stays_so():
+    """As `nohup ipsync run` asks."""
+    command = ["sh", "-c", 'trap "" HUP; exec "$0" -c "$1"', sys.executable, WORKER.format(busy=0)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout.readline() == "ready\n"
+        worker.send_signal(signal.SIGHUP)
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=20)
+    assert worker.returncode == 0
+    assert "SIGHUP" not in said
+
+
+def test_each_pass_is_told_with_the_time_of_the_next():
+    stop, told = threading.Event(), []
+    passes = iter([lambda: "one", lambda: 1 / 0, lambda: stop.set() or "three"])
+
+    def one_pass():
+        return next(passes)()
+
+    def tell(made, next_at):
+        told.append((made, next_at and round((next_at - datetime.now(UTC)).total_seconds())))
+
+    threading.Timer(20, stop.set).start()
+    daemon.serve(one_pass, every=1, jitter=0, stop=stop, tell=tell)
+    assert told == [("one", 1), (None, 1), ("three", None)]
+
+
+def test_what_was_expected_to_fail_is_told_in_a_sentence(caplog):
+    stop = threading.Event()
+
+    def one_pass() -> None:
+        stop.set()
+        raise JournalError("held by pid 7")
+
+    serve_briefly(one_pass, every=1, stop=stop)
+    assert "the next one comes as scheduled: held by pid 7" in caplog.text
+    assert "Traceback" not in caplog.text

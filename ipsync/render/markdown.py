@@ -13,15 +13,15 @@ from collections.abc import Iterator
 from ipsync.addresses import canonical
 from ipsync.model import Entry
 from ipsync.plan import Element, FeedResult, Orphan
-from ipsync.report import Report, summarize
+from ipsync.report import Report, approvable, summarize
 
 
-def render_markdown(report: Report) -> str:
-    """Render a report as GitHub-flavoured markdown."""
-    return "\n".join(_lines(report)) + "\n"
+def render_markdown(report: Report, *, again: str) -> str:
+    """Render a report as GitHub-flavoured markdown; `again` is the command that an approval is added to."""
+    return "\n".join(_lines(report, again)) + "\n"
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report, again: str) -> Iterator[str]:
     total = summarize(report.plan.elements)
     yield f"### ipsync {report.mode} · {_code(report.plan.owner)}"
     yield ""
@@ -41,6 +41,9 @@ def _lines(report: Report) -> Iterator[str]:
     for notice in report.notices:
         yield from (f"> {_code(notice)}", "")
     yield f"Plan id: {_code(report.plan.id)}"
+    if approvable(report):
+        yield from ("", "After looking at it, approve this plan, and only this one:", "")
+        yield from ("```sh", f"{again} --approve {report.plan.id}", "```")
 
 
 def _feed(feed: FeedResult) -> str:

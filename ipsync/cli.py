@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import io
+import logging
 import os
 import sys
 import warnings
@@ -55,6 +56,9 @@ def _code_of(command: Callable[[], Any]) -> int:
         return 0 if error.gone else _complain(error, FAILED)
     except (IpsyncError, OSError) as error:
         return _complain(error, _failed_with(error))
+    except Exception:
+        logging.getLogger("ipsync").exception("a fault in ipsync; please report it with these lines")
+        return FAILED
     return code if isinstance(code, int) else 0
 
 

@@ -20,6 +20,7 @@ from ipsync.contested import RUNS_BEFORE
 from ipsync.errors import JournalError, PlanFileError, UsageError
 from ipsync.journal import Journal, NullJournal, OptionalJournal, last_number, open_optional
 from ipsync.model import Config, Feed, Snapshot
+from ipsync.printable import printable
 from ipsync.render.json import document
 from ipsync.report import Report
 
@@ -139,7 +140,7 @@ def fetch_feed(feed: Feed) -> Snapshot:
 def actor() -> str:
     """Return who acts, for the audit log: $IPSYNC_ACTOR, else user@host."""
     named = os.environ.get("IPSYNC_ACTOR")
-    return named or f"{_user()}@{socket.gethostname()}"
+    return printable(named or f"{_user()}@{socket.gethostname()}")
 
 
 def _user() -> str:

@@ -291,6 +291,9 @@ def test_a_plan_that_can_not_be_recorded_says_so(ipsync, stage, tmp_path):
 def test_check(ipsync, stage):
     code, out, _ = ipsync("check")
     assert code == 0, out
+    assert "can't be tried before the first sync" in out
+    passed, whole = re.search(r"([0-9]+) of ([0-9]+) checks passed, 1 skipped$", out.rstrip()).groups()
+    assert int(passed) == int(whole) - 1
     stage.gcp.deny("compute.firewalls.update")
     code, out, _ = ipsync("check", "--output", "json")
     assert code == 1
@@ -405,6 +408,17 @@ def test_each_problem_of_a_config_is_a_line_of_its_own(ipsync, tmp_path):
     assert code == 1
     assert {line.split(":")[1] for line in err.splitlines()} >= {"2", "3"}
     assert all(line.startswith(str(bad)) for line in err.splitlines())
+
+
+def test_a_fault_of_ours_is_told_without_obeying_what_stands_in_it(ipsync, stage, monkeypatch):
+    def broken(*_args, **_more):
+        raise RuntimeError("\x1b[2J\n2026-01-31 09:00:00,000 INFO ipsync: all is well")
+
+    monkeypatch.setattr("ipsync.worker.plan_once", broken)
+    code, out, err = ipsync("plan")
+    assert (code, out) == (1, "")
+    assert "\x1b" not in err
+    assert [line for line in err.splitlines() if not line.startswith("  | ")] == [err.splitlines()[0]]
 
 
 @pytest.mark.parametrize(

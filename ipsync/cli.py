@@ -192,15 +192,15 @@ def apply(config_path: Path, log_format: str, verbose: int, file: Path, output: 
     from ipsync import daemon, reporting, worker
 
     streams.start_logging(log_format, verbose)
-    stop = Event()
-    daemon.stop_on_signals(stop)
+    stop, wrote = Event(), Event()
+    daemon.stop_on_signals(stop, wrote=wrote)
     try:
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
     config = _load(config_path)
     aside = _log_on_stdout(config, output)
-    report = worker.apply_once(config, data, approve=frozenset(approve), stopping=stop.is_set)
+    report = worker.apply_once(config, data, approve=frozenset(approve), stopping=stop.is_set, writing=wrote.set)
     return reporting.show(report, output, command("apply", file=file), detailed=False, aside=aside)
 
 
@@ -223,9 +223,9 @@ def sync(config_path: Path, log_format: str, verbose: int, targets: tuple[str, .
         return reporting.show(worker.plan_once(config, only=targets), output, again, detailed=detailed_exitcode)
     aside = _log_on_stdout(config, output)
 
-    stop = Event()
-    daemon.stop_on_signals(stop)
-    report = worker.sync_once(config, only=targets, approve=frozenset(approve), stopping=stop.is_set)
+    stop, wrote = Event(), Event()
+    daemon.stop_on_signals(stop, wrote=wrote)
+    report = worker.sync_once(config, only=targets, approve=frozenset(approve), stopping=stop.is_set, writing=wrote.set)
     return reporting.show(report, output, again, detailed=detailed_exitcode, aside=aside)
 
 
@@ -239,15 +239,16 @@ def run(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ..
     from ipsync import daemon, reporting, worker
 
     streams.start_logging(log_format, verbose)
-    config, stop = _load(config_path), Event()
+    config, stop, wrote = _load(config_path), Event(), Event()
     worker.selection(config, targets)
-    daemon.stop_on_signals(stop)
+    daemon.stop_on_signals(stop, wrote=wrote, untouched=0)
     aside, again = _log_on_stdout(config, "text"), command("sync", targets=targets)
 
     tell = reporting.teller(again, aside=aside)
 
     def one_pass() -> Report:
-        return worker.sync_once(config, only=targets, stopping=stop.is_set)
+        wrote.clear()
+        return worker.sync_once(config, only=targets, stopping=stop.is_set, writing=wrote.set)
 
     daemon.serve(one_pass, every=config.every, jitter=config.jitter, stop=stop, tell=tell)
     return 0

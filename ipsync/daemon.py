@@ -27,8 +27,8 @@ LONGEST_WAIT = 60.0
 """Seconds between two looks at the schedule, so that a suspended machine catches up soon."""
 PATIENCE = 25.0
 """Seconds from the signal to the end at the latest: Kubernetes kills after 30 (terminationGracePeriodSeconds)."""
-UNKNOWN = 4
-"""The exit code where something may be half done (the contract's section 1)."""
+FAILED, UNKNOWN = 1, 4
+"""The exit codes where nothing was touched, and where something may be half done (the contract's section 1)."""
 
 
 class SteadyJob(schedule.Job):
@@ -87,13 +87,19 @@ def _guarded(one_pass: Callable[[], T]) -> T | None:
     return None
 
 
-def stop_on_signals(stop: Event) -> None:
+def stop_on_signals(stop: Event, *, wrote: Event | None = None, untouched: int = FAILED) -> None:
     """Let SIGTERM, SIGINT and SIGHUP ask for an end after the write in flight; a second one changes nothing.
 
     SIGHUP comes when a terminal is closed; where it is ignored (`nohup`), it stays so.
     Where a cloud doesn't answer, the process ends without it after `PATIENCE` seconds, with the exit code for
-    "unknown": the intent is in the audit log, and the next run settles it as it does after a kill.
+    "unknown": the intent is in the audit log, and the next run settles it as it does after a kill. Where nothing was
+    intended yet (`wrote` isn't set), nothing is in doubt, and the exit code is `untouched`.
     """
+
+    def give_up() -> None:
+        doubtful = wrote is None or wrote.is_set()
+        _give_up("the next run reads back what became of it" if doubtful else "nothing was written")
+        os._exit(UNKNOWN if doubtful else untouched)
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
@@ -102,7 +108,7 @@ def stop_on_signals(stop: Event) -> None:
             "%s: ending after the write in flight, in %g s at the latest", signal.Signals(number).name, PATIENCE
         )
         stop.set()
-        watchdog = Timer(PATIENCE, _give_up)
+        watchdog = Timer(PATIENCE, give_up)
         watchdog.daemon = True
         watchdog.start()
 
@@ -112,7 +118,6 @@ def stop_on_signals(stop: Event) -> None:
         signal.signal(signal.SIGHUP, ask)
 
 
-def _give_up() -> None:
-    log.error("a cloud hasn't answered in %g s: ending without it; the next run reads back what became of it", PATIENCE)
+def _give_up(rest: str) -> None:
+    log.error("a feed or a cloud hasn't answered in %g s: ending without it; %s", PATIENCE, rest)
     logging.shutdown()
-    os._exit(UNKNOWN)

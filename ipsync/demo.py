@@ -229,7 +229,7 @@ def keep_up(say: Say, *, folder: Path | None) -> int:
     made = folder or Path(tempfile.mkdtemp(prefix="ipsync-sandbox-"))
     made.mkdir(parents=True, exist_ok=True)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     with stage(made) as clouds:
         say(f"# The feed is at {clouds.feed.url}; it lists {', '.join(LISTED)}.")

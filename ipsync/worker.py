@@ -47,12 +47,16 @@ def sync_once(
     only: Iterable[str] = (),
     approve: Iterable[str] = (),
     stopping: Callable[[], bool] = lambda: False,
+    writing: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
 ) -> Report:
-    """Make one pass that may write. Raises JournalError, before any write, when it can't be recorded."""
+    """Make one pass that may write. Raises JournalError, before any write, when it can't be recorded.
+
+    `stopping` is asked before each write, `writing` is called before each intent.
+    """
     names, run = selection(config, only), _run_id()
     with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
-        made = _run(config, run, names, journal, clock)
+        made = _run(config, run, names, _Watched(journal, writing), clock)
         made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
         made.earlier = journal.runs_before(RUNS_BEFORE)
         return _copied(config, journal, engine.sync(made, approve=frozenset(approve)))
@@ -64,6 +68,7 @@ def apply_once(
     *,
     approve: Iterable[str] = (),
     stopping: Callable[[], bool] = lambda: False,
+    writing: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
 ) -> Report:
     """Apply a saved plan's bytes. Raises PlanFileError, with nothing written to a cloud, when it may not be applied."""
@@ -75,9 +80,21 @@ def apply_once(
             journal.record("run-started", mode="apply")
             journal.record("run-ended", mode="apply", targets=[], refused=str(error))
             raise
-        made = _run(config, run, saved.selected, journal, clock)
+        made = _run(config, run, saved.selected, _Watched(journal, writing), clock)
         made.open_intents, made.stopping = tuple(journal.pending.values()), stopping
         return _copied(config, journal, engine.apply(made, saved, approve=frozenset(approve)))
+
+
+class _Watched:
+    """The audit log, and somebody who is told before an intent is recorded."""
+
+    def __init__(self, journal: Journal, writing: Callable[[], object]) -> None:
+        self._journal, self._writing = journal, writing
+
+    def record(self, event: str, **fields: object) -> engine.Recorded:
+        if event == "intent":
+            self._writing()
+        return self._journal.record(event, **fields)
 
 
 def log_if_writable(

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -591,6 +592,23 @@ def _check_pass(out: str, log_format: str) -> None:
     body = json.loads(line)
     assert body["message"].startswith("Sync: 9 added")
     assert timedelta(minutes=14) < datetime.fromisoformat(body["next_at"]) - datetime.fromisoformat(body["at"])
+
+
+def test_sigterm_while_only_a_feed_hangs_leaves_nothing_unknown(stage, tmp_path):
+    code = "import sys; from ipsync import daemon; daemon.PATIENCE = 0.5; sys.argv = ['ipsync', 'sync']\nfrom ipsync.cli import main; main()"
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        url = f"http://127.0.0.1:{hung.getsockname()[1]}/"
+        config = tmp_path / "ipsync.yaml"
+        config.write_text(re.sub(r"url: .*", f"url: {url}", config.read_text(), count=1))
+        pass_ = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        hung.settimeout(30)
+        connection, _ = hung.accept()
+        with connection:
+            pass_.send_signal(signal.SIGTERM)
+            _, err = pass_.communicate(timeout=20)
+    assert pass_.returncode == 1, err
+    assert b"nothing was written" in err
+    assert writes(stage) == 0
 
 
 def _ended(folder: Path) -> bool:

@@ -89,7 +89,8 @@ from ipsync import daemon
 from ipsync.errors import JournalError
 daemon.PATIENCE = 0.5
 stop = threading.Event()
-daemon.stop_on_signals(stop)
+wrote = threading.Event()
+daemon.stop_on_signals(stop{more})
 print("ready", flush=True)
 stop.wait()
 time.sleep({busy})
@@ -99,7 +100,7 @@ time.sleep({busy})
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize(("busy", "code"), [(0, 0), (60, daemon.UNKNOWN)], ids=["at once", "a cloud hangs"])
 def test_a_signal_ends_the_worker_soon_whatever_a_cloud_does(number, busy, code):
-    command = [sys.executable, "-c", WORKER.format(busy=busy)]
+    command = [sys.executable, "-c", WORKER.format(busy=busy, more="")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
         assert worker.stdout.readline() == "ready\n"
         worker.send_signal(number)
@@ -108,9 +109,25 @@ def test_a_signal_ends_the_worker_soon_whatever_a_cloud_does(number, busy, code)
     assert ("hasn't answered" in said) == (code != 0)
 
 
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [(", wrote=wrote", 1), (", wrote=wrote, untouched=0", 0), (", wrote=(wrote.set(), wrote)[1]", daemon.UNKNOWN)],
+    ids=["sync", "run", "after an intent"],
+)
+def test_where_nothing_was_intended_nothing_is_unknown(more, code):
+    """A feed that hangs while SIGTERM comes: no target is in doubt."""
+    command = [sys.executable, "-c", WORKER.format(busy=60, more=more)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout.readline() == "ready\n"
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=20)
+    assert worker.returncode == code
+    assert ("nothing was written" in said) == (code != daemon.UNKNOWN)
+
+
 def test_a_hangup_that_is_ignored_stays_so():
     """As `nohup ipsync run` asks."""
-    command = ["sh", "-c", 'trap "" HUP; exec "$0" -c "$1"', sys.executable, WORKER.format(busy=0)]
+    command = ["sh", "-c", 'trap "" HUP; exec "$0" -c "$1"', sys.executable, WORKER.format(busy=0, more="")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
         assert worker.stdout.readline() == "ready\n"
         worker.send_signal(signal.SIGHUP)

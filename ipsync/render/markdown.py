@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from ipsync.addresses import canonical
 from ipsync.model import Entry
 from ipsync.plan import Element, FeedResult, Orphan
+from ipsync.render.rules import told
 from ipsync.report import Report, approvable, summarize
 
 
@@ -77,7 +78,7 @@ def _changes(element: Element) -> Iterator[str]:
         )
     yield from (f"! {_entry(e)} is listed again and stays" for e in element.returns)
     yield from (f"# {_entry(e)} is already allowed by a rule that isn't ours" for e in element.satisfied)
-    yield from (f"! {rule}: {key} {old} -> {new}" for rule, key, old, new in element.settings)
+    yield from (f"{sign.replace('~', '!')} {text}" for sign, text in told(element.settings))
 
 
 def _orphans(orphans: tuple[Orphan, ...]) -> Iterator[str]:

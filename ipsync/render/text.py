@@ -9,6 +9,7 @@ import click
 from ipsync.addresses import canonical
 from ipsync.model import Entry, Leaving, Status, Verdict, Violation
 from ipsync.plan import Element, FeedResult, Orphan
+from ipsync.render.rules import told
 from ipsync.report import Report, approvable, summarize
 
 COLOURS = {
@@ -76,8 +77,7 @@ def _element(element: Element, ink: _Ink) -> Iterator[str]:
     yield from _entries("~", element.returns, ink, note="listed again: stays")
     for entry in element.satisfied:
         yield f"    = {_padded(entry)}already allowed by a rule that isn't ours; left alone"
-    for rule, key, old, new in element.settings:
-        yield ink("~", f"    ~ {rule}: {key} {old or '(none)'} -> {new or '(none)'}")
+    yield from (ink(sign, f"    {sign} {text}") for sign, text in told(element.settings))
     if element.error:
         yield ink("-", f"    error: {element.error}")
     yield from (_violation(v, ink) for v in element.violations if v.guard != "feed")

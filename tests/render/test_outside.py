@@ -53,7 +53,7 @@ def made() -> Report:
         starts_leaving=(entry,),
         returns=(Entry(C),),
         satisfied=(entry,),
-        settings=(("t7", "t8", "t9", "t10"),),
+        settings=(("t7", "t8", "t9", "t10"), ("t32", "ports", "", "t33"), ("t34", "ports", "t35", "")),
         violations=(Violation("t11", Verdict.NEEDS_APPROVAL, "t12"), Violation("t13", Verdict.REFUSE, "t14")),
         held=2,
         error="t15",

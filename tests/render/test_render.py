@@ -119,3 +119,27 @@ def test_a_saved_plan_is_approved_where_it_is_applied():
     stage.lists["qatech"] = [A, B]
     report = replace(stage.plan(), mode="apply")
     assert f"ipsync apply FILE --approve {report.plan.id}" in render(report, output="text", colour=False)
+
+
+def test_a_rule_that_is_made_or_deleted_is_shown_with_every_setting():
+    made = [("allow-qatech", "ports", "", "443/tcp"), ("allow-qatech", "network", "", "default")]
+    more = [("allow-qatech", "target_tags", "", "web"), ("allow-qatech", "target_service_accounts", "", "")]
+    gone = [("allow-qatech-2", "ports", "443/tcp", ""), ("allow-qatech-2", "priority", "1000", "")]
+    changed = [("allow-qatech-v6", "ports", "443/tcp", "1-65535/tcp"), ("allow-qatech-v6", "target_tags", "", "web")]
+    stage = Stage(config(gcp_target()), lists={"qatech": [A]})
+    report = stage.plan()
+    (element,) = report.plan.elements
+    shown = replace(element, settings=(*made, *more, *gone, *changed))
+    report = replace(report, plan=replace(report.plan, elements=(shown,)))
+    text, page = (render(report, output=output, colour=False) for output in ("text", "markdown"))
+    for line in (
+        "+ rule allow-qatech is made: ports 443/tcp, network default, target_tags web",
+        "- rule allow-qatech-2 is deleted; it had: ports 443/tcp, priority 1000",
+    ):
+        assert f"    {line}\n" in text
+        assert f"\n{line}\n" in page
+    assert (
+        "    ~ allow-qatech-v6: ports 443/tcp -> 1-65535/tcp\n    ~ allow-qatech-v6: target_tags (none) -> web\n"
+        in text
+    )
+    assert "\n! allow-qatech-v6: ports 443/tcp -> 1-65535/tcp\n" in page

@@ -616,6 +616,22 @@ def _ended(folder: Path) -> bool:
     return log.exists() and b'"run-ended"' in log.read_bytes()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_sandbox_leaves_no_folder_behind(tmp_path, monkeypatch, number):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    box = started("sandbox")
+    try:
+        while b"Ctrl-C" not in box.stdout.readline():
+            assert box.poll() is None
+        assert list(tmp_path.glob("ipsync-sandbox-*"))
+        box.send_signal(number)
+        box.wait(timeout=20)
+    finally:
+        box.kill()
+        box.communicate()
+    assert (box.returncode, list(tmp_path.glob("ipsync-sandbox-*"))) == (0, [])
+
+
 def test_a_run_for_one_cloud_imports_nothing_of_the_other(stage):
     code = (
         "import sys\nfrom ipsync.cli import main\nsys.argv = ['ipsync', 'plan', '--target', sys.argv[1]]\n"

@@ -49,9 +49,10 @@ def objects(element: Element) -> bool:
 
 def approvable(report: Report) -> bool:
     """Tell whether an approval would let something through."""
-    return any(
+    elements = report.plan.elements
+    return any(h.verdict is Verdict.NEEDS_APPROVAL for e in elements for h in e.waiting) or any(
         e.status is Status.BLOCKED and {v.verdict for v in e.violations} <= {Verdict.NEEDS_APPROVAL, Verdict.ALLOW}
-        for e in report.plan.elements
+        for e in elements
     )
 
 

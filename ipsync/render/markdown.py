@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 
 from ipsync.addresses import canonical
-from ipsync.model import Entry
+from ipsync.model import Entry, Verdict
 from ipsync.plan import Element, FeedResult, Orphan
-from ipsync.render.rules import told
+from ipsync.render.rules import reasons, told, waits
 from ipsync.report import Report, approvable, summarize
 
 
@@ -35,7 +35,7 @@ def _lines(report: Report, again: str) -> Iterator[str]:
     yield "|---|---|---|"
     yield from (_feed(feed) for feed in report.plan.feeds)
     for element in report.plan.elements:
-        yield from _element(element)
+        yield from _element(element, again)
     if report.plan.orphaned:
         yield from _orphans(report.plan.orphaned)
     yield ""
@@ -53,7 +53,7 @@ def _feed(feed: FeedResult) -> str:
     return f"| {_cell(feed.name)} | {count} | {_cell(feed.error or feed.url)}{insecure} |"
 
 
-def _element(element: Element) -> Iterator[str]:
+def _element(element: Element, again: str) -> Iterator[str]:
     yield ""
     yield f"#### {_code(element.target)} · {_code(element.resource)} · {element.status.value}"
     yield ""
@@ -62,14 +62,19 @@ def _element(element: Element) -> Iterator[str]:
         yield from ("```diff", *changes, "```")
     if element.error:
         yield f"- **error**: {_code(element.error)}"
+    for held in element.waiting:
+        yield f"- {_code(waits(held))}"
+        if held.verdict is Verdict.NEEDS_APPROVAL:
+            yield f"  - approve this change, and only this one: {_code(f'{again} --approve {held.id}')}"
     for violation in element.violations:
         yield f"- **{_code(violation.guard)}** ({violation.verdict.value}): {_code(violation.detail)}"
 
 
 def _changes(element: Element) -> Iterator[str]:
     """Yield the lines of the diff block; each begins with its sign, so that none can end the block."""
-    yield from (f"+ {_entry(e)}" for e in element.add)
-    yield from (f"- {_entry(e)}" for e in element.remove)
+    why = reasons(element)
+    yield from (f"+ {_entry(e)} {why.get(e, '')}".rstrip() for e in element.add)
+    yield from (f"- {_entry(e)} {why.get(e, '')}".rstrip() for e in element.remove)
     for item in element.leaving:
         yield (
             f"! {_entry(item.entry)} leaves after {item.until:%Y-%m-%d %H:%M} UTC"
@@ -79,6 +84,8 @@ def _changes(element: Element) -> Iterator[str]:
     yield from (f"! {_entry(e)} is listed again and stays" for e in element.returns)
     yield from (f"# {_entry(e)} is already allowed by a rule that isn't ours" for e in element.satisfied)
     yield from (f"{sign.replace('~', '!')} {text}" for sign, text in told(element.settings))
+    yield from (f"- rule {name} is deleted" for name in element.deletes)
+    yield from (f"! {name}: only its marks change, nothing that is let in" for name in element.marks)
 
 
 def _orphans(orphans: tuple[Orphan, ...]) -> Iterator[str]:

@@ -1,8 +1,12 @@
-"""What happens to rules as a whole (a GCP rule): made with these settings, given other ones, deleted."""
+"""What a report says of rules as a whole (a GCP rule), of changes that wait, and of why an address is there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+
+from ipsync.addresses import canonical
+from ipsync.model import Entry, Held, Verdict
+from ipsync.plan import Element
 
 Setting = tuple[str, str, str, str]
 """Rule, setting, from, to."""
@@ -30,3 +34,17 @@ def _rule(rule: str, rows: Sequence[Setting]) -> Iterator[tuple[str, str]]:
 
 def _listed(pairs: Iterable[tuple[str, str]]) -> str:
     return ", ".join(f"{key} {value}" for key, value in pairs if value)
+
+
+def waits(held: Held) -> str:
+    """Return a sentence on a change that a guard holds back; what stands beside it goes on."""
+    entries = ", ".join(f"{canonical(e.network)} {e.service or ''}".rstrip() for e in held.entries)
+    action = {"add": "adding", "remove": "removing"}[held.action]
+    word = "waits for an approval" if held.verdict is Verdict.NEEDS_APPROVAL else "is refused"
+    return f"{action} {entries} {word}"
+
+
+def reasons(element: Element) -> dict[Entry, str]:
+    """Return where each entry comes from, as `from FEED`; nothing where all of them come from one feed."""
+    feeds = {why for _, why in element.sources}
+    return {entry: f"from {why}" for entry, why in element.sources} if len(feeds) > 1 or "static" in feeds else {}

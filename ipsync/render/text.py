@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
 from ipsync.addresses import canonical
 from ipsync.model import Entry, Leaving, Status, Verdict, Violation
 from ipsync.plan import Element, FeedResult, Orphan
-from ipsync.render.rules import told
+from ipsync.render.rules import reasons, told, waits
 from ipsync.report import Report, approvable, summarize
 
 COLOURS = {
@@ -52,7 +52,7 @@ def _lines(report: Report, ink: _Ink, again: str) -> Iterator[str]:
         yield _feed(feed, ink)
     for element in plan.elements:
         yield ""
-        yield from _element(element, ink)
+        yield from _element(element, ink, again)
     if plan.orphaned:
         yield ""
         yield from _orphans(plan.orphaned)
@@ -67,25 +67,34 @@ def _feed(feed: FeedResult, ink: _Ink) -> str:
     return f"feed {feed.name}  {_count(len(feed.snapshot.networks), 'address')}  {feed.url}{insecure}"
 
 
-def _element(element: Element, ink: _Ink) -> Iterator[str]:
+def _element(element: Element, ink: _Ink, again: str) -> Iterator[str]:
     status = ink(element.status, element.status.value)
     held = f"  ({_count(element.held, 'entry')} kept)" if element.held else ""
     yield f"{ink.strong(element.target)}  {element.resource}  {status}{held}"
-    yield from _entries("+", element.add, ink)
-    yield from _entries("-", element.remove, ink)
+    why = reasons(element)
+    yield from _entries("+", element.add, ink, why=why)
+    yield from _entries("-", element.remove, ink, why=why)
     yield from (_leaving(item, element, ink) for item in element.leaving)
     yield from _entries("~", element.returns, ink, note="listed again: stays")
     for entry in element.satisfied:
         yield f"    = {_padded(entry)}already allowed by a rule that isn't ours; left alone"
     yield from (ink(sign, f"    {sign} {text}") for sign, text in told(element.settings))
+    yield from (ink("-", f"    - rule {name} is deleted") for name in element.deletes)
+    yield from (ink("~", f"    ~ {name}: only its marks change, nothing that is let in") for name in element.marks)
+    for change in element.waiting:
+        yield ink("!", f"    ! {waits(change)}")
+        if change.verdict is Verdict.NEEDS_APPROVAL:
+            yield f"      approve this change, and only this one: {again} --approve {change.id}"
     if element.error:
         yield ink("-", f"    error: {element.error}")
     yield from (_violation(v, ink) for v in element.violations if v.guard != "feed")
 
 
-def _entries(sign: str, entries: Iterable[Entry], ink: _Ink, *, note: str = "") -> Iterator[str]:
+def _entries(
+    sign: str, entries: Iterable[Entry], ink: _Ink, *, note: str = "", why: Mapping[Entry, str] | None = None
+) -> Iterator[str]:
     for entry in entries:
-        yield ink(sign, f"    {sign} {_padded(entry)}{note}".rstrip())
+        yield ink(sign, f"    {sign} {_padded(entry)}{(why or {}).get(entry, note)}".rstrip())
 
 
 def _padded(entry: Entry) -> str:

@@ -25,8 +25,9 @@ def run(config: Config, *, only: Iterable[str] = ()) -> list[Finding]:
     with log_if_writable(config) as journal:
         journal.record("run-started", mode="check")
         found = _tried(config, names)
-        missing = [f.subject for f in found if not f.ok]
-        journal.record("run-ended", mode="check", targets=[], passed=len(found) - len(missing), missing=missing)
+        missing, skipped = ([f.subject for f in found if is_so(f)] for is_so in (_missing, _skipped))
+        passed = len(found) - len(missing) - len(skipped)
+        journal.record("run-ended", mode="check", targets=[], passed=passed, missing=missing, skipped=skipped)
     return found
 
 
@@ -50,6 +51,8 @@ def _feed(feed: Feed, targets: Sequence[Target]) -> list[Finding]:
         snapshot = fetch_feed(feed)
     except IpsyncError as error:
         return [Finding(subject, ok=False, detail=str(error), remedy="mend the feed or its entry in the config")]
+    except Exception as error:  # noqa: BLE001 - whatever one check raises is that check's row
+        return [_fault(subject, error)]
     limits = [dict(t.limits).get(feed.name, Limits()) for t in targets if feed.name in t.feeds]
     violations = {v for limit in limits for v in guards.check_snapshot(snapshot, limit)}
     if violations:
@@ -58,14 +61,28 @@ def _feed(feed: Feed, targets: Sequence[Target]) -> list[Finding]:
 
 
 def _scope(targets: Sequence[Target], owner: str) -> list[Finding]:
+    subject = f"targets {', '.join(t.name for t in targets)}"
     try:
         return providers.open_reader(targets[0]).check(targets, owner=owner)
     except IpsyncError as error:
-        why = str(error)
-    except Exception as error:
-        log.exception("checking %s: a fault in ipsync", targets[0].name)
-        why = f"a fault in ipsync: {error!r}"
-    return [Finding(f"targets {', '.join(t.name for t in targets)}", ok=False, detail=why)]
+        return [Finding(subject, ok=False, detail=str(error))]
+    except Exception as error:  # noqa: BLE001 - as above
+        return [_fault(subject, error)]
+
+
+def _fault(subject: str, error: Exception) -> Finding:
+    log.debug("checking %s: a fault in ipsync", subject, exc_info=error)
+    return Finding(
+        subject, ok=False, detail=f"a fault in ipsync: {error!r}", remedy="`ipsync check -v` says where; report it"
+    )
+
+
+def _missing(finding: Finding) -> bool:
+    return not finding.ok
+
+
+def _skipped(finding: Finding) -> bool:
+    return finding.ok and finding.skipped
 
 
 def render(findings: Sequence[Finding], *, output: str, colour: bool) -> str:
@@ -77,12 +94,15 @@ def render(findings: Sequence[Finding], *, output: str, colour: bool) -> str:
 
 def _lines(findings: Sequence[Finding], colour: bool) -> Iterator[str]:  # noqa: FBT001 - one switch, passed on
     for finding in findings:
-        word = "ok     " if finding.ok else "MISSING"
-        yield f"{click.style(word, fg='green' if finding.ok else 'red') if colour else word}  {_said(finding)}"
+        word, ink = (
+            ("MISSING", "red") if _missing(finding) else ("skipped", "yellow") if _skipped(finding) else ("ok", "green")
+        )
+        yield f"{click.style(f'{word:<7}', fg=ink) if colour else f'{word:<7}'}  {_said(finding)}"
         if not finding.ok and finding.remedy:
             yield from (f"         {line}" for line in finding.remedy.split("\n"))
-    bad = sum(not f.ok for f in findings)
-    yield f"{len(findings) - bad} of {len(findings)} checks passed" + (f", {bad} to mend" if bad else "")
+    bad, skipped = (sum(map(is_so, findings)) for is_so in (_missing, _skipped))
+    rest = (f", {skipped} skipped" if skipped else "") + (f", {bad} to mend" if bad else "")
+    yield f"{len(findings) - bad - skipped} of {len(findings)} checks passed{rest}"
 
 
 def _shown(finding: Finding) -> Finding:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import io
+import logging
 import os
 import sys
 import warnings
@@ -19,6 +20,7 @@ import click
 
 from ipsync import __version__, streams
 from ipsync.errors import IpsyncError, JournalError, PlanFileError, UsageError
+from ipsync.invocation import command
 from ipsync.printable import json_text, printable
 
 if TYPE_CHECKING:
@@ -54,6 +56,9 @@ def _code_of(command: Callable[[], Any]) -> int:
         return 0 if error.gone else _complain(error, FAILED)
     except (IpsyncError, OSError) as error:
         return _complain(error, _failed_with(error))
+    except Exception:
+        logging.getLogger("ipsync").exception("a fault in ipsync; please report it with these lines")
+        return FAILED
     return code if isinstance(code, int) else 0
 
 
@@ -75,7 +80,7 @@ def _complain(error: Exception, code: int) -> int:
 # ── shared options ───────────────────────────────────────────────────────────
 
 
-def common(command: Callable[..., Any]) -> Callable[..., Any]:
+def common(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that every command takes."""
     options = [
         click.option("-c", "--config", "config_path", type=click.Path(path_type=Path), envvar="IPSYNC_CONFIG",
@@ -84,11 +89,11 @@ def common(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("-v", "--verbose", count=True, help="Log more."),
     ]  # fmt: skip
     for option in reversed(options):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
-def reporting(command: Callable[..., Any]) -> Callable[..., Any]:
+def planning(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of commands that print a plan."""
     options = [
         click.option("--target", "targets", multiple=True, metavar="NAME", help="Only this target (repeatable)."),
@@ -96,31 +101,14 @@ def reporting(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when changes are pending."),
     ]
     for option in reversed(options):
-        command = option(command)
-    return command
+        function = option(function)
+    return function
 
 
 def _load(config_path: Path) -> Config:
     from ipsync import config
 
     return config.load(config_path, os.environ)
-
-
-def _show(report: Report, output: str, *, detailed: bool, aside: bool = False) -> int:
-    """Print the report, on stderr where stdout is the audit log's, and return the exit code."""
-    from ipsync.render import render
-    from ipsync.report import exit_code
-
-    code = exit_code(report, detailed=detailed)
-    colour = streams.coloured(sys.stderr if aside else sys.stdout)
-    try:
-        streams.say(render(report, output=output, colour=colour), aside=aside)
-    except streams.UnwritableError as error:
-        if report.mode == "plan" and not error.gone:
-            raise
-        if not error.gone:
-            _complain(error, code)
-    return code
 
 
 def _log_on_stdout(config: Config, output: str) -> bool:
@@ -159,7 +147,7 @@ def _lifetime(_context: click.Context, _option: click.Parameter, text: str) -> t
 
 @cli.command()
 @common
-@reporting
+@planning
 @click.option("--out", type=click.Path(path_type=Path), help="Save the plan for `ipsync apply`.")
 @click.option(
     "--valid-for",
@@ -173,14 +161,15 @@ def _lifetime(_context: click.Context, _option: click.Parameter, text: str) -> t
 def plan(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ...], output: str,
          out: Path | None, lifetime: timedelta, *, detailed_exitcode: bool) -> int:  # fmt: skip
     """Show what a sync would change; write to no cloud."""
-    from ipsync import worker
+    from ipsync import reporting, worker
 
     streams.start_logging(log_format, verbose)
     config = _load(config_path)
     report = worker.plan_once(config, only=targets)
     if out is not None:
         _write(out, worker.save(report, config, only=targets, lifetime=lifetime))
-    return _show(report, output, detailed=detailed_exitcode)
+    again = command("apply", file=out) if out else command("sync", targets=targets)
+    return reporting.show(report, output, again, detailed=detailed_exitcode)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -200,24 +189,24 @@ def apply(config_path: Path, log_format: str, verbose: int, file: Path, output: 
     """Apply a saved plan, and only that; refused if anything it rests on has moved."""
     from threading import Event
 
-    from ipsync import daemon, worker
+    from ipsync import daemon, reporting, worker
 
     streams.start_logging(log_format, verbose)
-    stop, begun = Event(), Event()
-    daemon.stop_on_signals(stop, begun=begun.is_set)
+    stop, wrote = Event(), Event()
+    daemon.stop_on_signals(stop, wrote=wrote)
     try:
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
     config = _load(config_path)
     aside = _log_on_stdout(config, output)
-    report = worker.apply_once(config, data, approve=approve, stopping=stop.is_set, announcing=begun.set)
-    return _show(report, output, detailed=False, aside=aside)
+    report = worker.apply_once(config, data, approve=frozenset(approve), stopping=stop.is_set, writing=wrote.set)
+    return reporting.show(report, output, command("apply", file=file), detailed=False, aside=aside)
 
 
 @cli.command()
 @common
-@reporting
+@planning
 @click.option("--dry-run", is_flag=True, help="The same as `ipsync plan`.")
 @click.option("--approve", metavar="ID", multiple=True, help="Allow the plan, or the waiting change, of this id.")
 def sync(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ...], output: str,
@@ -225,18 +214,19 @@ def sync(config_path: Path, log_format: str, verbose: int, targets: tuple[str, .
     """Make one pass: plan, then apply what the guards allow."""
     from threading import Event
 
-    from ipsync import daemon, worker
+    from ipsync import daemon, reporting, worker
 
     streams.start_logging(log_format, verbose)
     config = _load(config_path)
+    again = command("sync", targets=targets)
     if dry_run:
-        return _show(worker.plan_once(config, only=targets), output, detailed=detailed_exitcode)
+        return reporting.show(worker.plan_once(config, only=targets), output, again, detailed=detailed_exitcode)
     aside = _log_on_stdout(config, output)
 
-    stop, begun = Event(), Event()
-    daemon.stop_on_signals(stop, begun=begun.is_set)
-    report = worker.sync_once(config, only=targets, approve=approve, stopping=stop.is_set, announcing=begun.set)
-    return _show(report, output, detailed=detailed_exitcode, aside=aside)
+    stop, wrote = Event(), Event()
+    daemon.stop_on_signals(stop, wrote=wrote)
+    report = worker.sync_once(config, only=targets, approve=frozenset(approve), stopping=stop.is_set, writing=wrote.set)
+    return reporting.show(report, output, again, detailed=detailed_exitcode, aside=aside)
 
 
 @cli.command()
@@ -246,21 +236,21 @@ def run(config_path: Path, log_format: str, verbose: int, targets: tuple[str, ..
     """Work until SIGTERM: a sync at once, then one every `schedule.every`."""
     from threading import Event
 
-    from ipsync import daemon, worker
+    from ipsync import daemon, reporting, worker
 
     streams.start_logging(log_format, verbose)
-    config, stop, begun = _load(config_path), Event(), Event()
+    config, stop, wrote = _load(config_path), Event(), Event()
     worker.selection(config, targets)
-    daemon.stop_on_signals(stop, begun=begun.is_set)
-    aside = _log_on_stdout(config, "text")
+    daemon.stop_on_signals(stop, wrote=wrote, untouched=0)
+    aside, again = _log_on_stdout(config, "text"), command("sync", targets=targets)
 
-    def one_pass() -> None:
-        begun.clear()
-        report = worker.sync_once(config, only=targets, stopping=stop.is_set, announcing=begun.set)
-        _show(report, "text", detailed=False, aside=aside)
-        sys.stdout.flush()
+    tell = reporting.teller(again, aside=aside)
 
-    daemon.serve(one_pass, every=config.every, jitter=config.jitter, stop=stop)
+    def one_pass() -> Report:
+        wrote.clear()
+        return worker.sync_once(config, only=targets, stopping=stop.is_set, writing=wrote.set)
+
+    daemon.serve(one_pass, every=config.every, jitter=config.jitter, stop=stop, tell=tell)
     return 0
 
 

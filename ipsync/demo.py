@@ -6,6 +6,7 @@ Everything runs through the real commands' code paths: only the endpoints differ
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import tempfile
@@ -229,17 +230,23 @@ def keep_up(say: Say, *, folder: Path | None) -> int:
     made = folder or Path(tempfile.mkdtemp(prefix="ipsync-sandbox-"))
     made.mkdir(parents=True, exist_ok=True)
     stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    with stage(made) as clouds:
-        say(f"# The feed is at {clouds.feed.url}; it lists {', '.join(LISTED)}.")
-        say("# In another terminal:")
-        env = {k: v for k, v in clouds.aws.environment().items() if k != "AWS_ENDPOINT_URL"}
-        for name, value in sorted({**env, "IPSYNC_CONFIG": str(clouds.config_path)}.items()):
-            say(f"export {name}={value}")
-        say("ipsync plan")
-        say("# Ctrl-C ends the sandbox.")
-        stop.wait()
-    if folder is None:
-        shutil.rmtree(made, ignore_errors=True)
+    try:
+        with stage(made) as clouds:
+            _how_to_use(clouds, say)
+            stop.wait()
+    finally:
+        if folder is None:
+            shutil.rmtree(made, ignore_errors=True)
     return 0
+
+
+def _how_to_use(clouds: Stage, say: Say) -> None:
+    say(f"# The feed is at {clouds.feed.url}; it lists {', '.join(LISTED)}.")
+    say("# In another terminal:")
+    env = {k: v for k, v in clouds.aws.environment().items() if k != "AWS_ENDPOINT_URL"}
+    for name, value in sorted({**env, "IPSYNC_CONFIG": str(clouds.config_path)}.items()):
+        say(f"export {name}={shlex.quote(value)}")
+    say("ipsync plan")
+    say("# Ctrl-C ends the sandbox.")

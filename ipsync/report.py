@@ -47,6 +47,15 @@ def objects(element: Element) -> bool:
     return bool(element.waiting) or (whole and element.status is not Status.APPLIED)
 
 
+def approvable(report: Report) -> bool:
+    """Tell whether an approval would let something through."""
+    elements = report.plan.elements
+    return any(h.verdict is Verdict.NEEDS_APPROVAL for e in elements for h in e.waiting) or any(
+        e.status is Status.BLOCKED and {v.verdict for v in e.violations} <= {Verdict.NEEDS_APPROVAL, Verdict.ALLOW}
+        for e in elements
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """The plan's totals: entries to add, remove and leaving; elements in sync, blocked and failed."""

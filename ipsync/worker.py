@@ -21,6 +21,7 @@ from ipsync.contested import RUNS_BEFORE
 from ipsync.errors import JournalError, PlanFileError, UsageError
 from ipsync.journal import Journal, NullJournal, OptionalJournal, last_number, open_optional
 from ipsync.model import Config, Feed, Snapshot
+from ipsync.printable import printable
 from ipsync.render.json import document
 from ipsync.report import Report
 
@@ -47,14 +48,17 @@ def sync_once(
     only: Iterable[str] = (),
     approve: Iterable[str] = (),
     stopping: Callable[[], bool] = lambda: False,
-    announcing: Callable[[], None] = lambda: None,
+    writing: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
 ) -> Report:
-    """Make one pass that may write. Raises JournalError, before any write, when it can't be recorded."""
+    """Make one pass that may write. Raises JournalError, before any write, when it can't be recorded.
+
+    `stopping` is asked before each write, `writing` is called before each intent.
+    """
     names, run = selection(config, only), _run_id()
     with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
         made = _run(config, run, names, journal, clock)
-        made.open_intents, made.stopping, made.announcing = tuple(journal.pending.values()), stopping, announcing
+        made.open_intents, made.stopping, made.announcing = tuple(journal.pending.values()), stopping, writing
         made.earlier = journal.runs_before(RUNS_BEFORE, config=config.source)
         return _copied(config, journal, engine.sync(made, approve=frozenset(approve)))
 
@@ -65,7 +69,7 @@ def apply_once(
     *,
     approve: Iterable[str] = (),
     stopping: Callable[[], bool] = lambda: False,
-    announcing: Callable[[], None] = lambda: None,
+    writing: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
 ) -> Report:
     """Apply a saved plan's bytes. Raises PlanFileError, with nothing written to a cloud, when it may not be applied."""
@@ -78,7 +82,7 @@ def apply_once(
             journal.record("run-ended", mode="apply", targets=[], refused=str(error))
             raise
         made = _run(config, run, saved.selected, journal, clock)
-        made.open_intents, made.stopping, made.announcing = tuple(journal.pending.values()), stopping, announcing
+        made.open_intents, made.stopping, made.announcing = tuple(journal.pending.values()), stopping, writing
         return _copied(config, journal, engine.apply(made, saved, approve=frozenset(approve)))
 
 
@@ -149,7 +153,7 @@ def fetch_feed(feed: Feed) -> Snapshot:
 def actor() -> str:
     """Return who acts, for the audit log: $IPSYNC_ACTOR, else user@host."""
     named = os.environ.get("IPSYNC_ACTOR")
-    return named or f"{_user()}@{socket.gethostname()}"
+    return printable(named or f"{_user()}@{socket.gethostname()}")
 
 
 def _user() -> str:

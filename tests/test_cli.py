@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -127,6 +129,108 @@ def test_approve(ipsync, stage, tmp_path):
     assert len(stage.gcp.firewalls(demo.PROJECT)["allow-qatech"]["sourceRanges"]) == 2
 
 
+def held(ipsync, stage) -> None:
+    """Let the feed drop more than `max-removals` lets go."""
+    config = stage.config_path
+    config.write_text(config.read_text().replace("grace: 72h", "grace: 0s"))
+    ipsync("sync")
+    stage.feed.addresses = demo.LISTED[:2]
+
+
+def copied(text: str) -> list[str]:
+    """Return the command that was printed, as a shell would read it."""
+    *_, line = (line for line in text.splitlines() if "--approve" in line)  # the whole plan's comes last
+    program, *words = shlex.split(line[line.index("ipsync ") :].rstrip("`"))
+    assert program == "ipsync"
+    return words
+
+
+@pytest.mark.parametrize("output", ["text", "markdown"])
+@pytest.mark.parametrize("given", ["option", "environment", "default"])
+def test_the_command_that_approves_works_as_copied(ipsync, stage, tmp_path, monkeypatch, given, output):
+    held(ipsync, stage)
+    folder = tmp_path / "it's a $(folder)"
+    folder.mkdir()
+    moved = stage.config_path.rename(folder / "ipsync.yaml")
+    monkeypatch.setenv("IPSYNC_CONFIG", str(moved))
+    monkeypatch.chdir(folder)
+    if given != "environment":
+        monkeypatch.delenv("IPSYNC_CONFIG")
+    config = ["-c", str(moved)] if given == "option" else []
+    code, out, _ = ipsync("plan", *config, "--target", "staging-gcp", "--output", output)
+    assert code == CODES["refused"]
+    words = copied(out)
+    monkeypatch.delenv("IPSYNC_CONFIG", raising=False)  # another shell, the same folder
+    assert ipsync(*words)[0] == 0
+    assert len(stage.gcp.firewalls(demo.PROJECT)["allow-qatech"]["sourceRanges"]) == 2
+    assert len([r for r in stage.aws.rules(stage.group) if "13.50" in r.get("CidrIpv4", "")]) == 1, "it isn't selected"
+
+
+@pytest.mark.parametrize("name", ["plan file.json", "-plan.json", "pl\x1ban.json", "pl\u00e4n's.json"])
+@pytest.mark.parametrize("output", ["text", "markdown"])
+def test_a_saved_plan_is_approved_by_the_command_that_is_printed(ipsync, stage, tmp_path, monkeypatch, name, output):
+    held(ipsync, stage)
+    monkeypatch.chdir(tmp_path)
+    _, out, _ = ipsync("plan", "--out", name, "--output", output)
+    *_, line = (line for line in out.splitlines() if "--approve" in line)
+    asked = line[line.index("ipsync ") :].replace("ipsync", f"{sys.executable} -m ipsync", 1)
+    done = subprocess.run(["bash", "-c", asked], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(stage.gcp.firewalls(demo.PROJECT)["allow-qatech"]["sourceRanges"]) == 2
+
+
+def test_several_approvals_may_be_given(ipsync, stage):
+    held(ipsync, stage)
+    plan_id = json.loads(ipsync("plan", "--output", "json")[1])["id"]
+    code, out, _ = ipsync("sync", "--approve", "sha256:0", "--approve", plan_id)
+    assert (code, "sha256:0" in out) == (0, True), "what approves nothing is said"
+    approvals = json.loads(ipsync("audit", "show", "--event", "approval", "--output", "json")[1])
+    assert sorted(a["holds"] for a in approvals) == [False, True]
+
+
+# ── lines for collectors ─────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("command", ["plan", "sync"])
+def test_with_json_logs_a_pass_is_one_line_of_json(ipsync, stage, command):
+    code, out, err = ipsync(command, "--log-format", "json")
+    (line,) = out.splitlines()
+    body = json.loads(line)
+    assert (code, err) == (0, "")
+    assert (body["mode"], body["level"], body["exit_code"], body["feeds"][0]["count"]) == (command, "info", 0, 5)
+    assert body["message"].startswith("Plan: 9 to add" if command == "plan" else "Sync: 9 added")
+    assert {t["status"] for t in body["targets"]} == {"change" if command == "plan" else "applied"}
+    assert datetime.fromisoformat(body["at"]).tzinfo
+
+
+def test_a_line_says_how_to_approve_and_how_bad_it_is(ipsync, stage):
+    held(ipsync, stage)
+    body = json.loads(ipsync("sync", "--log-format", "json")[1])
+    assert (body["level"], body["exit_code"]) == ("warning", 3)
+    assert body["approve"].endswith(f"sync -c {stage.config_path} --approve {body['id']}")
+    stage.feed.respond(status="500 Oops")
+    body = json.loads(ipsync("sync", "--log-format", "json")[1])
+    assert (body["level"], body["exit_code"]) == ("error", 1)
+
+
+def test_an_output_that_was_asked_for_is_given_whatever_the_logs_are(ipsync, stage):
+    assert "Nothing to change" not in ipsync("plan", "--log-format", "json", "--output", "text")[1].splitlines()[0]
+    assert ipsync("plan", "--log-format", "json", "--output", "markdown")[1].startswith("### ipsync plan")
+    assert "addresses" in json.loads(ipsync("plan", "--log-format", "json", "--output", "json")[1])["feeds"][0]
+
+
+def test_with_json_logs_an_error_is_a_line_of_json_too(ipsync, stage, tmp_path):
+    config = tmp_path / "ipsync.yaml"
+    config.write_text(config.read_text().replace("/audit.jsonl", "/missing/audit.jsonl"))
+    code, out, err = ipsync("sync", "--log-format", "json")
+    (line,) = err.splitlines()
+    assert (code, out, json.loads(line)["level"]) == (1, "", "error")
+    assert json.loads(line)["message"].startswith("audit log: ")
+    config.write_text("version: 1\nnope: 1\n")
+    (line,) = ipsync("sync", "--log-format", "json")[2].splitlines()
+    assert json.loads(line)["message"].count("\n") >= 1, "each problem of a config is told"
+
+
 def test_a_saved_plan_is_applied_once(ipsync, stage, tmp_path):
     file = tmp_path / "plan.json"
     assert ipsync("plan", "--out", str(file))[0] == 0
@@ -189,6 +293,9 @@ def test_a_plan_that_can_not_be_recorded_says_so(ipsync, stage, tmp_path):
 def test_check(ipsync, stage):
     code, out, _ = ipsync("check")
     assert code == 0, out
+    assert "can't be tried before the first sync" in out
+    passed, whole = re.search(r"([0-9]+) of ([0-9]+) checks passed, 1 skipped$", out.rstrip()).groups()
+    assert int(passed) == int(whole) - 1
     stage.gcp.deny("compute.firewalls.update")
     code, out, _ = ipsync("check", "--output", "json")
     assert code == 1
@@ -303,6 +410,17 @@ def test_each_problem_of_a_config_is_a_line_of_its_own(ipsync, tmp_path):
     assert code == 1
     assert {line.split(":")[1] for line in err.splitlines()} >= {"2", "3"}
     assert all(line.startswith(str(bad)) for line in err.splitlines())
+
+
+def test_a_fault_of_ours_is_told_without_obeying_what_stands_in_it(ipsync, stage, monkeypatch):
+    def broken(*_args, **_more):
+        raise RuntimeError("\x1b[2J\n2026-01-31 09:00:00,000 INFO ipsync: all is well")
+
+    monkeypatch.setattr("ipsync.worker.plan_once", broken)
+    code, out, err = ipsync("plan")
+    assert (code, out) == (1, "")
+    assert "\x1b" not in err
+    assert [line for line in err.splitlines() if not line.startswith("  | ")] == [err.splitlines()[0]]
 
 
 @pytest.mark.parametrize(
@@ -506,42 +624,28 @@ def test_a_reader_that_goes_away_changes_no_exit_code(stage, words, code):
     assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
 
 
-def test_the_worker_runs_until_sigterm(stage, tmp_path):
-    worker = started("run", "--log-format", "json")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_the_worker_runs_until_a_signal(stage, tmp_path, number, log_format):
+    worker = started("run", "--log-format", log_format)
     try:
         deadline = time.monotonic() + 30
-        while "allow-qatech" not in stage.gcp.firewalls(demo.PROJECT) and time.monotonic() < deadline:
-            time.sleep(0.1)
         while not _ended(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.1)
-        worker.send_signal(signal.SIGTERM)
-        out, err = worker.communicate(timeout=20)
+        told = [worker.stdout.readline()]
+        while log_format == "text" and told[-1] and b"Next pass" not in told[-1]:
+            told.append(worker.stdout.readline())
+        worker.send_signal(number)
+        worker.wait(timeout=20)
+        out, err = b"".join([*told, worker.stdout.read()]), worker.stderr.read()
     finally:
         worker.kill()
+        worker.communicate()
     assert worker.returncode == 0
-    assert b"Sync: 9 added" in out
-    assert "SIGTERM" in json.loads(err.splitlines()[-1])["message"]
+    assert "allow-qatech" in stage.gcp.firewalls(demo.PROJECT)
+    _check_pass(out.decode(), log_format)
+    assert number.name in (json.loads(err.splitlines()[-1])["message"] if log_format == "json" else err.decode())
     assert verify(tmp_path / "audit.jsonl").ok
-
-
-IMPATIENT = "from ipsync import cli, daemon; daemon.PATIENCE = 0.3; cli.main()"
-
-
-@pytest.mark.parametrize("command", ["sync", "run"])
-def test_sigterm_while_a_feed_hangs_is_1_since_nothing_was_begun(stage, tmp_path, command):
-    """It was 4, "half done or unknown", though no write had been announced."""
-    stage.feed.raw = Raw(b"HTTP/1.1 200 OK", size=1, delay=60)
-    words = [sys.executable, "-c", IMPATIENT, command]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as worker:
-        log, deadline = tmp_path / "audit.jsonl", time.monotonic() + 30
-        while not (log.exists() and b'"run-started"' in log.read_bytes()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        worker.send_signal(signal.SIGTERM)
-        _, err = worker.communicate(timeout=20)
-    assert worker.returncode == CODES["failed"]
-    assert b"nothing was written, and nothing was begun" in err
-    assert writes(stage) == 0
-    assert b'"intent"' not in log.read_bytes()
 
 
 @pytest.mark.parametrize("command", ["plan", "check"])
@@ -565,9 +669,56 @@ def test_a_sync_goes_on_while_a_plan_waits_for_a_feed(ipsync, stage, tmp_path, c
     assert verify(log).ok
 
 
+def _check_pass(out: str, log_format: str) -> None:
+    """One pass: it says when it was, what was done, and when the next one comes."""
+    if log_format == "text":
+        first, *_, last = out.splitlines()
+        assert re.fullmatch(r"── [0-9]{4}(-[0-9]{2}){2} [0-9:]{8} UTC", first)
+        assert re.fullmatch(r"Next pass: [0-9]{4}(-[0-9]{2}){2} [0-9:]{8} UTC|No further pass: ending", last)
+        assert "Sync: 9 added" in out
+        return
+    (line,) = out.splitlines()
+    body = json.loads(line)
+    assert body["message"].startswith("Sync: 9 added")
+    assert timedelta(minutes=14) < datetime.fromisoformat(body["next_at"]) - datetime.fromisoformat(body["at"])
+
+
+def test_sigterm_while_only_a_feed_hangs_leaves_nothing_unknown(stage, tmp_path):
+    code = "import sys; from ipsync import daemon; daemon.PATIENCE = 0.5; sys.argv = ['ipsync', 'sync']\nfrom ipsync.cli import main; main()"
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        url = f"http://127.0.0.1:{hung.getsockname()[1]}/"
+        config = tmp_path / "ipsync.yaml"
+        config.write_text(re.sub(r"url: .*", f"url: {url}", config.read_text(), count=1))
+        pass_ = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        hung.settimeout(30)
+        connection, _ = hung.accept()
+        with connection:
+            pass_.send_signal(signal.SIGTERM)
+            _, err = pass_.communicate(timeout=20)
+    assert pass_.returncode == 1, err
+    assert b"nothing was written" in err
+    assert writes(stage) == 0
+
+
 def _ended(folder: Path) -> bool:
     log = folder / "audit.jsonl"
     return log.exists() and b'"run-ended"' in log.read_bytes()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_sandbox_leaves_no_folder_behind(tmp_path, monkeypatch, number):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    box = started("sandbox")
+    try:
+        while b"Ctrl-C" not in box.stdout.readline():
+            assert box.poll() is None
+        assert list(tmp_path.glob("ipsync-sandbox-*"))
+        box.send_signal(number)
+        box.wait(timeout=20)
+    finally:
+        box.kill()
+        box.communicate()
+    assert (box.returncode, list(tmp_path.glob("ipsync-sandbox-*"))) == (0, [])
 
 
 def test_a_run_for_one_cloud_imports_nothing_of_the_other(stage):

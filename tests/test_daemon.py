@@ -14,6 +14,7 @@ import pytest
 import time_machine
 
 from ipsync import daemon
+from ipsync.errors import JournalError
 
 
 def serve_briefly(one_pass, *, every: float, stop: threading.Event, seconds: float = 5.0) -> None:
@@ -85,31 +86,79 @@ def test_jitter_spreads_the_runs():
 WORKER = """
 import threading, time
 from ipsync import daemon
+from ipsync.errors import JournalError
 daemon.PATIENCE = 0.5
 stop = threading.Event()
-daemon.stop_on_signals(stop{begun})
+wrote = threading.Event()
+daemon.stop_on_signals(stop{more})
 print("ready", flush=True)
 stop.wait()
 time.sleep({busy})
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize(
-    ("busy", "begun", "code"),
-    [
-        (0, "", 0),
-        (60, "", daemon.UNKNOWN),
-        (60, ", begun=lambda: True", daemon.UNKNOWN),
-        (60, ", begun=lambda: False", daemon.UNTOUCHED),
-    ],
-    ids=["at once", "a cloud hangs", "a cloud hangs after a write", "a feed hangs before any write"],
-)
-def test_a_signal_ends_the_worker_soon_whatever_a_cloud_does(number, busy, begun, code):
-    command = [sys.executable, "-c", WORKER.format(busy=busy, begun=begun)]
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(("busy", "code"), [(0, 0), (60, daemon.UNKNOWN)], ids=["at once", "a cloud hangs"])
+def test_a_signal_ends_the_worker_soon_whatever_a_cloud_does(number, busy, code):
+    command = [sys.executable, "-c", WORKER.format(busy=busy, more="")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
         assert worker.stdout.readline() == "ready\n"
         worker.send_signal(number)
         _, said = worker.communicate(timeout=20)
     assert worker.returncode == code
     assert ("hasn't answered" in said) == (code != 0)
+
+
+@pytest.mark.parametrize(
+    ("more", "code"),
+    [(", wrote=wrote", 1), (", wrote=wrote, untouched=0", 0), (", wrote=(wrote.set(), wrote)[1]", daemon.UNKNOWN)],
+    ids=["sync", "run", "after an intent"],
+)
+def test_where_nothing_was_intended_nothing_is_unknown(more, code):
+    """A feed that hangs while SIGTERM comes: no target is in doubt."""
+    command = [sys.executable, "-c", WORKER.format(busy=60, more=more)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout.readline() == "ready\n"
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=20)
+    assert worker.returncode == code
+    assert ("nothing was written" in said) == (code != daemon.UNKNOWN)
+
+
+def test_a_hangup_that_is_ignored_stays_so():
+    """As `nohup ipsync run` asks."""
+    command = ["sh", "-c", 'trap "" HUP; exec "$0" -c "$1"', sys.executable, WORKER.format(busy=0, more="")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout.readline() == "ready\n"
+        worker.send_signal(signal.SIGHUP)
+        worker.send_signal(signal.SIGTERM)
+        _, said = worker.communicate(timeout=20)
+    assert worker.returncode == 0
+    assert "SIGHUP" not in said
+
+
+def test_each_pass_is_told_with_the_time_of_the_next():
+    stop, told = threading.Event(), []
+    passes = iter([lambda: "one", lambda: 1 / 0, lambda: stop.set() or "three"])
+
+    def one_pass():
+        return next(passes)()
+
+    def tell(made, next_at):
+        told.append((made, next_at and round((next_at - datetime.now(UTC)).total_seconds())))
+
+    threading.Timer(20, stop.set).start()
+    daemon.serve(one_pass, every=1, jitter=0, stop=stop, tell=tell)
+    assert told == [("one", 1), (None, 1), ("three", None)]
+
+
+def test_what_was_expected_to_fail_is_told_in_a_sentence(caplog):
+    stop = threading.Event()
+
+    def one_pass() -> None:
+        stop.set()
+        raise JournalError("held by pid 7")
+
+    serve_briefly(one_pass, every=1, stop=stop)
+    assert "the next one comes as scheduled: held by pid 7" in caplog.text
+    assert "Traceback" not in caplog.text

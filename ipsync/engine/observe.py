@@ -45,9 +45,7 @@ def planned(run: Run, world: World) -> tuple[Plan, World]:
         world = _completed(run, world, vague)
         draft = make_plan(run.config, world, selected=run.selected)
     unsure = {
-        w.state.resource: w.leader
-        for w in draft.work
-        if guards.hangs_on_assumption(w.state.capacity, _added(w.steps))
+        w.state.resource: w.leader for w in draft.work if guards.hangs_on_assumption(w.state.capacity, _added(w.steps))
     }
     if unsure:
         blank = [replace(s, capacity=()) if s.resource in unsure else s for s in world.states]
@@ -125,7 +123,9 @@ def _completed(run: Run, world: World, vague: Mapping[str, str]) -> World:
     for state in world.states:
         if state.resource in vague:
             target = targets[vague[state.resource]]
-            by_scope.setdefault(target.scope, (target, []))[1].append(replace(state, complete=state.complete and not state.listed))
+            by_scope.setdefault(target.scope, (target, []))[1].append(
+                replace(state, complete=state.complete and not state.listed)
+            )
     with pool() as threads:
         jobs = [threads.submit(complete, run, target, states) for target, states in by_scope.values()]
         found += [item for job in jobs for item in job.result()]

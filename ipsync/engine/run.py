@@ -68,7 +68,7 @@ class Run:
     others: frozenset[str] = frozenset()
     """The config files of those places that live beside this run's."""
     stopping: Callable[[], bool] = lambda: False
-    announcing: Callable[[], None] = lambda: None
+    announcing: Callable[[], object] = lambda: None
     """Called before each intent is recorded: from then on a write may be under way."""
     readers: dict[tuple[object, ...], Reader] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)

@@ -122,7 +122,8 @@ def _without_targets(record: Mapping[str, Any]) -> str:
         return f"refused, {record['refused']}"
     if "missing" in record:
         missed = f", missing: {', '.join(record['missing'])}" if record["missing"] else ""
-        return f"{record.get('passed')} checks passed{missed}"
+        skipped = f", {len(record['skipped'])} skipped" if record.get("skipped") else ""
+        return f"{record.get('passed')} checks passed{skipped}{missed}"
     return ""
 
 

@@ -27,7 +27,7 @@ def probe(reads: Reads, state: State, owner: str) -> Iterator[Finding]:
     )  # fmt: skip
     if rule is None:
         text = "can't be tried before the first sync has made a rule"
-        yield Finding(f"{state.resource}: revoke and tag", ok=True, detail=text)
+        yield Finding(f"{state.resource}: revoke and tag", ok=True, detail=text, skipped=True)
         return
     revoke = ec2.revoke_security_group_ingress
     yield _try(reads, group, "revoke", owner, revoke, GroupId=group, SecurityGroupRuleIds=[rule])

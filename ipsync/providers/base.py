@@ -15,12 +15,16 @@ from ipsync.model import ReadFailure, Receipt, State, Step, Target
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of `ipsync check`: a permission that is there or missing, and what would give it."""
+    """One line of `ipsync check`: a permission that is there or missing, and what would give it.
+
+    `skipped` tells that it couldn't be tried: nothing is known of it, so it neither passed nor is it missing.
+    """
 
     subject: str
     ok: bool
     detail: str = ""
     remedy: str = ""
+    skipped: bool = False
 
 
 class Reader(Protocol):

@@ -6,20 +6,26 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from ipsync.printable import plain
-from ipsync.render.json import render_json
+from ipsync.render.json import render_json, render_line
 from ipsync.render.markdown import render_markdown
 from ipsync.render.text import render_text
 from ipsync.report import Report
 
+__all__ = ["FORMATS", "render", "render_line"]
+
 FORMATS = ("text", "json", "markdown")
 
 
-def render(report: Report, *, output: str, colour: bool) -> str:
-    """Render a report in one of FORMATS, ending in a newline. Colour concerns text only."""
+def render(report: Report, *, output: str, colour: bool, again: str = "") -> str:
+    """Render a report in one of FORMATS, ending in a newline. Colour concerns text only.
+
+    `again` is the command that carries the report's plan out, as a shell takes it; an approval is added to it.
+    """
+    command = again or ("ipsync apply FILE" if report.mode == "apply" else "ipsync sync")
     formats: dict[str, Callable[[Report], str]] = {
-        "text": lambda r: render_text(_shown(r), colour=colour),
+        "text": lambda r: render_text(_shown(r), colour=colour, again=command),
         "json": render_json,
-        "markdown": lambda r: render_markdown(_shown(r)),
+        "markdown": lambda r: render_markdown(_shown(r), again=command),
     }
     return formats[output](report)
 

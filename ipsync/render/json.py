@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime
 
 from ipsync.addresses import canonical
 from ipsync.model import Entry, Leaving
 from ipsync.ownership import format_time
 from ipsync.plan import Element, FeedResult, Orphan
 from ipsync.printable import json_text
-from ipsync.report import Report, summarize
+from ipsync.render.text import headline
+from ipsync.report import Report, approvable, summarize
 
 
 def document(report: Report) -> dict[str, object]:
@@ -31,9 +33,28 @@ def document(report: Report) -> dict[str, object]:
 
 def render_json(report: Report) -> str:
     """Render the document with an indent of two, ending in a newline."""
-    extra = {"checkpoint": report.checkpoint} if report.checkpoint else {}
-    notices = {"notices": list(report.notices)} if report.notices else {}
-    return json_text({**document(report), **extra, **notices}, indent=2) + "\n"
+    return json_text({**document(report), **_extra(report)}, indent=2) + "\n"
+
+
+def render_line(report: Report, *, at: datetime, code: int, approve: str, next_at: datetime | None) -> str:
+    """Render the document as one line of a log, for collectors: with a time, a level and a message as logs have them.
+
+    A feed's addresses are left out (collectors cut long lines): `count` says how many they are. `code` is the exit
+    code, `approve` the command that lets through what is held, `next_at` when the worker's next pass comes.
+    """
+    levels = {0: "info", 2: "info", 3: "warning"}
+    head = {"at": format_time(at), "level": levels.get(code, "error"), "logger": "ipsync", "message": headline(report)}
+    held = {"approve": approve} if approvable(report) else {}
+    later = {"next_at": format_time(next_at)} if next_at else {}
+    feeds = [{**_feed(f), "count": len(f.snapshot.networks) if f.snapshot else None} for f in report.plan.feeds]
+    for feed in feeds:
+        del feed["addresses"]
+    return json_text({**head, "exit_code": code, **held, **later, **document(report), **_extra(report), "feeds": feeds})
+
+
+def _extra(report: Report) -> dict[str, object]:
+    checkpoint = {"checkpoint": report.checkpoint} if report.checkpoint else {}
+    return checkpoint | ({"notices": list(report.notices)} if report.notices else {})
 
 
 def _feed(feed: FeedResult) -> dict[str, object]:

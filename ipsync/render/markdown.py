@@ -11,17 +11,18 @@ import re
 from collections.abc import Iterator
 
 from ipsync.addresses import canonical
-from ipsync.model import Entry
+from ipsync.model import Entry, Verdict
 from ipsync.plan import Element, FeedResult, Orphan
-from ipsync.report import Report, summarize
+from ipsync.render.rules import reasons, told, waits
+from ipsync.report import Report, approvable, summarize
 
 
-def render_markdown(report: Report) -> str:
-    """Render a report as GitHub-flavoured markdown."""
-    return "\n".join(_lines(report)) + "\n"
+def render_markdown(report: Report, *, again: str) -> str:
+    """Render a report as GitHub-flavoured markdown; `again` is the command that an approval is added to."""
+    return "\n".join(_lines(report, again)) + "\n"
 
 
-def _lines(report: Report) -> Iterator[str]:
+def _lines(report: Report, again: str) -> Iterator[str]:
     total = summarize(report.plan.elements)
     yield f"### ipsync {report.mode} · {_code(report.plan.owner)}"
     yield ""
@@ -34,13 +35,16 @@ def _lines(report: Report) -> Iterator[str]:
     yield "|---|---|---|"
     yield from (_feed(feed) for feed in report.plan.feeds)
     for element in report.plan.elements:
-        yield from _element(element)
+        yield from _element(element, again)
     if report.plan.orphaned:
         yield from _orphans(report.plan.orphaned)
     yield ""
     for notice in report.notices:
         yield from (f"> {_code(notice)}", "")
     yield f"Plan id: {_code(report.plan.id)}"
+    if approvable(report):
+        yield from ("", "After looking at it, approve this plan, and only this one:", "")
+        yield from ("```sh", f"{again} --approve {report.plan.id}", "```")
 
 
 def _feed(feed: FeedResult) -> str:
@@ -49,7 +53,7 @@ def _feed(feed: FeedResult) -> str:
     return f"| {_cell(feed.name)} | {count} | {_cell(feed.error or feed.url)}{insecure} |"
 
 
-def _element(element: Element) -> Iterator[str]:
+def _element(element: Element, again: str) -> Iterator[str]:
     yield ""
     yield f"#### {_code(element.target)} · {_code(element.resource)} · {element.status.value}"
     yield ""
@@ -58,14 +62,19 @@ def _element(element: Element) -> Iterator[str]:
         yield from ("```diff", *changes, "```")
     if element.error:
         yield f"- **error**: {_code(element.error)}"
+    for held in element.waiting:
+        yield f"- {_code(waits(held))}"
+        if held.verdict is Verdict.NEEDS_APPROVAL:
+            yield f"  - approve this change, and only this one: {_code(f'{again} --approve {held.id}')}"
     for violation in element.violations:
         yield f"- **{_code(violation.guard)}** ({violation.verdict.value}): {_code(violation.detail)}"
 
 
 def _changes(element: Element) -> Iterator[str]:
     """Yield the lines of the diff block; each begins with its sign, so that none can end the block."""
-    yield from (f"+ {_entry(e)}" for e in element.add)
-    yield from (f"- {_entry(e)}" for e in element.remove)
+    why = reasons(element)
+    yield from (f"+ {_entry(e)} {why.get(e, '')}".rstrip() for e in element.add)
+    yield from (f"- {_entry(e)} {why.get(e, '')}".rstrip() for e in element.remove)
     for item in element.leaving:
         yield (
             f"! {_entry(item.entry)} leaves after {item.until:%Y-%m-%d %H:%M} UTC"
@@ -74,7 +83,9 @@ def _changes(element: Element) -> Iterator[str]:
         )
     yield from (f"! {_entry(e)} is listed again and stays" for e in element.returns)
     yield from (f"# {_entry(e)} is already allowed by a rule that isn't ours" for e in element.satisfied)
-    yield from (f"! {rule}: {key} {old} -> {new}" for rule, key, old, new in element.settings)
+    yield from (f"{sign.replace('~', '!')} {text}" for sign, text in told(element.settings))
+    yield from (f"- rule {name} is deleted" for name in element.deletes)
+    yield from (f"! {name}: only its marks change, nothing that is let in" for name in element.marks)
 
 
 def _orphans(orphans: tuple[Orphan, ...]) -> Iterator[str]:

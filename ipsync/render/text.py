@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
 from ipsync.addresses import canonical
 from ipsync.model import Entry, Leaving, Status, Verdict, Violation
 from ipsync.plan import Element, FeedResult, Orphan
-from ipsync.report import Report, summarize
+from ipsync.render.rules import reasons, told, waits
+from ipsync.report import Report, approvable, summarize
 
 COLOURS = {
     "+": "green",
@@ -27,9 +28,9 @@ COLOURS = {
 DONE = {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN}
 
 
-def render_text(report: Report, *, colour: bool) -> str:
-    """Render a report for a terminal or a log."""
-    return "\n".join(_lines(report, _Ink(colour))) + "\n"
+def render_text(report: Report, *, colour: bool, again: str) -> str:
+    """Render a report for a terminal or a log; `again` is the command that an approval is added to."""
+    return "\n".join(_lines(report, _Ink(colour), again)) + "\n"
 
 
 class _Ink:
@@ -43,7 +44,7 @@ class _Ink:
         return click.style(text, bold=True) if self._colour else text
 
 
-def _lines(report: Report, ink: _Ink) -> Iterator[str]:
+def _lines(report: Report, ink: _Ink, again: str) -> Iterator[str]:
     plan = report.plan
     yield f"{ink.strong('ipsync ' + report.mode)}  owner {plan.owner}"
     yield ""
@@ -51,12 +52,12 @@ def _lines(report: Report, ink: _Ink) -> Iterator[str]:
         yield _feed(feed, ink)
     for element in plan.elements:
         yield ""
-        yield from _element(element, ink)
+        yield from _element(element, ink, again)
     if plan.orphaned:
         yield ""
         yield from _orphans(plan.orphaned)
     yield ""
-    yield from _summary(report, ink)
+    yield from _summary(report, ink, again)
 
 
 def _feed(feed: FeedResult, ink: _Ink) -> str:
@@ -66,26 +67,34 @@ def _feed(feed: FeedResult, ink: _Ink) -> str:
     return f"feed {feed.name}  {_count(len(feed.snapshot.networks), 'address')}  {feed.url}{insecure}"
 
 
-def _element(element: Element, ink: _Ink) -> Iterator[str]:
+def _element(element: Element, ink: _Ink, again: str) -> Iterator[str]:
     status = ink(element.status, element.status.value)
     held = f"  ({_count(element.held, 'entry')} kept)" if element.held else ""
     yield f"{ink.strong(element.target)}  {element.resource}  {status}{held}"
-    yield from _entries("+", element.add, ink)
-    yield from _entries("-", element.remove, ink)
+    why = reasons(element)
+    yield from _entries("+", element.add, ink, why=why)
+    yield from _entries("-", element.remove, ink, why=why)
     yield from (_leaving(item, element, ink) for item in element.leaving)
     yield from _entries("~", element.returns, ink, note="listed again: stays")
     for entry in element.satisfied:
         yield f"    = {_padded(entry)}already allowed by a rule that isn't ours; left alone"
-    for rule, key, old, new in element.settings:
-        yield ink("~", f"    ~ {rule}: {key} {old or '(none)'} -> {new or '(none)'}")
+    yield from (ink(sign, f"    {sign} {text}") for sign, text in told(element.settings))
+    yield from (ink("-", f"    - rule {name} is deleted") for name in element.deletes)
+    yield from (ink("~", f"    ~ {name}: only its marks change, nothing that is let in") for name in element.marks)
+    for change in element.waiting:
+        yield ink("!", f"    ! {waits(change)}")
+        if change.verdict is Verdict.NEEDS_APPROVAL:
+            yield f"      approve this change, and only this one: {again} --approve {change.id}"
     if element.error:
         yield ink("-", f"    error: {element.error}")
     yield from (_violation(v, ink) for v in element.violations if v.guard != "feed")
 
 
-def _entries(sign: str, entries: Iterable[Entry], ink: _Ink, *, note: str = "") -> Iterator[str]:
+def _entries(
+    sign: str, entries: Iterable[Entry], ink: _Ink, *, note: str = "", why: Mapping[Entry, str] | None = None
+) -> Iterator[str]:
     for entry in entries:
-        yield ink(sign, f"    {sign} {_padded(entry)}{note}".rstrip())
+        yield ink(sign, f"    {sign} {_padded(entry)}{(why or {}).get(entry, note)}".rstrip())
 
 
 def _padded(entry: Entry) -> str:
@@ -114,21 +123,25 @@ def _orphans(orphans: Iterable[Orphan]) -> Iterator[str]:
         yield f"    ? {_padded(orphan.entry)}{orphan.resource}  made for target {orphan.target or '(none)'}"
 
 
-def _summary(report: Report, ink: _Ink) -> Iterator[str]:
+def headline(report: Report) -> str:
+    """Return the totals in one sentence: what would be done, or what was."""
     total = summarize(report.plan.elements)
     done = any(e.status in DONE for e in report.plan.elements)
     changes = _done(report.plan.elements) if done else f"Plan: {total.add} to add, {total.remove} to remove"
-    yield ink.strong(
+    return (
         f"{changes}, {total.leaving} leaving; "
         f"{_count(total.in_sync, 'target')} in sync, {total.blocked} blocked, {total.failed} failed."
     )
-    if not done and not total.blocked and not total.failed and _nothing(report):
+
+
+def _summary(report: Report, ink: _Ink, again: str) -> Iterator[str]:
+    yield ink.strong(headline(report))
+    if all(e.status is Status.IN_SYNC for e in report.plan.elements):
         yield "Nothing to change."
     yield from report.notices
     yield f"Plan id: {report.plan.id}"
-    if _approvable(report):
-        command = "apply FILE" if report.mode == "apply" else "sync"
-        yield f"After looking at it, approve this plan, and only this one: ipsync {command} --approve {report.plan.id}"
+    if approvable(report):
+        yield f"After looking at it, approve this plan, and only this one: {again} --approve {report.plan.id}"
     if report.checkpoint and report.mode != "plan":
         yield f"Audit log checkpoint: {report.checkpoint}"
 
@@ -139,17 +152,6 @@ def _done(elements: Sequence[Element]) -> str:
     rest = summarize(tuple(e for e in elements if e.status is not Status.APPLIED))
     unsure = f", {rest.add + rest.remove} not done or not sure" if rest.add + rest.remove else ""
     return f"Sync: {sure.add} added, {sure.remove} removed{unsure}"
-
-
-def _nothing(report: Report) -> bool:
-    return all(e.status is Status.IN_SYNC for e in report.plan.elements)
-
-
-def _approvable(report: Report) -> bool:
-    return any(
-        e.status is Status.BLOCKED and {v.verdict for v in e.violations} <= {Verdict.NEEDS_APPROVAL, Verdict.ALLOW}
-        for e in report.plan.elements
-    )
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,7 +1,9 @@
 """The crontab line runs as it stands, and the systemd units say what the contract's exit codes need."""
 
 import configparser
+import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -46,9 +48,37 @@ def test_the_crontab_line_logs_what_was_said_and_the_exit_code(tmp_path, code):
     path = f"{tmp_path}:{os.environ['PATH']}"
     done = subprocess.run(["/bin/sh", "-c", command], env={"PATH": path}, capture_output=True, check=False, text=True)
     assert (done.stdout, done.stderr) == ("", ""), "cron mails whatever is printed"
-    assert (tmp_path / "log").read_text().splitlines() == [
-        "args: sync --log-format json", "on stderr", f"ipsync ended with exit code {code}",
-    ]  # fmt: skip
+    *said, last = (tmp_path / "log").read_text().splitlines()
+    assert said == ["args: sync --log-format json", "on stderr"]
+    assert json.loads(last) == {"message": "ipsync ended", "exit_code": code}, "collectors parse every line"
+
+
+def test_the_crontab_line_loads_the_environment_file(tmp_path):
+    script(tmp_path / "ipsync", 'echo "token: $QATECH_TOKEN"')
+    script(tmp_path / "logger", f'cat > "{tmp_path}/log"')
+    (tmp_path / "environment").write_text("QATECH_TOKEN='a b'\n")
+    command = crontab_line()[2].replace("/etc/ipsync/environment", str(tmp_path / "environment"))
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    subprocess.run(["/bin/sh", "-c", command], env={"PATH": path}, check=True)
+    assert (tmp_path / "log").read_text().startswith("token: a b\n")
+
+
+def test_by_hand_it_is_the_service_s_user_with_its_environment_and_config(tmp_path):
+    """The function of README.md: root's own plan would lock the service out of its log."""
+    (tmp_path / "environment").write_text("QATECH_TOKEN='a b'\n")
+    script(tmp_path / "ipsync", 'echo "$*|$QATECH_TOKEN|$IPSYNC_CONFIG|$(pwd)"')
+    script(tmp_path / "sudo", '[ "$1 $2" = "-u ipsync" ] && shift 2 && exec env "$@"')
+    [block] = re.findall(r"```sh\n(ipsync\(\) \{\n.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+    for there, here in (
+        ("/etc/ipsync/environment", "environment"),
+        ("/opt/ipsync/bin/ipsync", "ipsync"),
+        ("/var/lib/ipsync", ""),
+    ):
+        block = block.replace(there, str(tmp_path / here))
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    asked = f"{block}\nipsync sync --approve 'sha256:4 be'"
+    done = subprocess.run(["sh", "-c", asked], env={"PATH": path}, capture_output=True, text=True, check=True)
+    assert done.stdout == f"sync --approve sha256:4 be|a b|/etc/ipsync/ipsync.yaml|{tmp_path}\n"
 
 
 def test_the_service_is_one_bounded_hardened_pass():

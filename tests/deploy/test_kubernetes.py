@@ -1,6 +1,9 @@
 """The manifests, raw and as kustomize builds them: valid to the letter, and hardened as we say they are."""
 
 import ipaddress
+import json
+import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -99,6 +102,57 @@ def test_passes_neither_overlap_nor_pile_up(cronjob):
     assert job["backoffLimit"] == 0
     assert 0 < job["activeDeadlineSeconds"] < 15 * 60, "ends before the next pass is due"
     assert job["template"]["spec"]["restartPolicy"] == "Never"
+
+
+def test_nothing_runs_before_somebody_has_looked(cronjob):
+    assert cronjob["spec"]["suspend"] is True
+    text = (ROOT / "README.md").read_text()
+    assert text.index("kubectl apply") < text.index("once plan") < text.index("`suspend: false`")
+
+
+CODE = re.compile(r"^ *```(?:console|sh)\n(.*?)^ *```", flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", sorted(ROOT.parent.glob("*/README.md")), ids=lambda page: page.parent.name)
+def test_a_command_of_a_recipe_is_whole_when_copied(page):
+    """A line that begins with `|` ends the command before it; a command in running text is broken where the text is."""
+    prose = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+    assert not [span for span in re.findall(r"`([^`]+)`", prose) if "\n" in span and "|" in span]
+    for block in CODE.findall(page.read_text()):
+        commands = [re.sub(r"^ *[$#] ", "", line) for line in block.splitlines() if line.strip()]
+        assert not [line for line in commands if line.lstrip().startswith(("|", "&&"))]
+        done = subprocess.run(["bash", "-n"], input="\n".join(commands), capture_output=True, check=False, text=True)
+        assert not done.stderr, block
+
+
+STUB = """#!/bin/sh
+echo "$*" >> "{folder}/calls"
+case "$*" in
+  *"create job"*) cat "{folder}/job.json" ;;
+  *"create --filename -"*) cat > "{folder}/created.json" ;;
+  *"get job "*) echo Failed ;;
+  *"get pods"*) printf 3 ;;
+  *logs*) echo "what it said" ;;
+esac
+"""
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="jq isn't installed")
+def test_once_starts_one_job_with_other_arguments_and_ends_as_it_did(cronjob, tmp_path):
+    job = {"kind": "Job", "metadata": {"name": "x"}, "spec": cronjob["spec"]["jobTemplate"]["spec"]}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    (tmp_path / "kubectl").write_text(STUB.format(folder=tmp_path))
+    (tmp_path / "kubectl").chmod(0o755)
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "IPSYNC_ACTOR": "ops@desk"}
+    words = ["sync", "--approve", "sha256:4 be", "-v"]
+    done = subprocess.run([ROOT / "once", *words], env=environ, capture_output=True, check=False, text=True)
+    assert (done.returncode, done.stdout) == (3, "what it said\n"), done.stderr
+    created = json.loads((tmp_path / "created.json").read_text())
+    [container] = created["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == words
+    assert {"name": "IPSYNC_ACTOR", "value": "ops@desk"} in container["env"]
+    kubernetes_validate.validate({**created, "apiVersion": "batch/v1"}, "1.30", strict=True)
+    assert "suspend" not in created["spec"], "the CronJob's own switch doesn't hold back a job by hand"
 
 
 def test_the_pod_meets_the_restricted_standard(pod):

@@ -15,7 +15,7 @@ from factory import GROUP, NOW, Stage, aws_target, config, gcp_target, networks
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ipsync.model import Entry, Leaving, Service, Snapshot, Status, Verdict, Violation
+from ipsync.model import Entry, Held, Leaving, Service, Snapshot, Status, Verdict, Violation
 from ipsync.plan import Element, FeedResult, Orphan, Plan
 from ipsync.render import render
 from ipsync.report import Report
@@ -53,8 +53,12 @@ def made() -> Report:
         starts_leaving=(entry,),
         returns=(Entry(C),),
         satisfied=(entry,),
-        settings=(("t7", "t8", "t9", "t10"),),
+        settings=(("t7", "t8", "t9", "t10"), ("t32", "ports", "", "t33"), ("t34", "ports", "t35", "")),
         violations=(Violation("t11", Verdict.NEEDS_APPROVAL, "t12"), Violation("t13", Verdict.REFUSE, "t14")),
+        deletes=("t36",),
+        marks=("t37",),
+        waiting=(Held("t38", "remove", (entry,), Verdict.NEEDS_APPROVAL), Held("t39", "add", (entry,), Verdict.REFUSE)),
+        sources=((entry, "t40"), (loose, "static")),
         held=2,
         error="t15",
     )

@@ -11,7 +11,7 @@ import pytest
 from factory import GROUP, Stage, aws_target, config, gcp_target, networks
 
 from ipsync.errors import Denied
-from ipsync.model import Entry, Service
+from ipsync.model import Entry, Limits, Service
 from ipsync.render import render
 
 A, B, C, D = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32"
@@ -119,3 +119,47 @@ def test_a_saved_plan_is_approved_where_it_is_applied():
     stage.lists["qatech"] = [A, B]
     report = replace(stage.plan(), mode="apply")
     assert f"ipsync apply FILE --approve {report.plan.id}" in render(report, output="text", colour=False)
+
+
+def test_a_rule_that_is_made_or_deleted_is_shown_with_every_setting():
+    made = [("allow-qatech", "ports", "", "443/tcp"), ("allow-qatech", "network", "", "default")]
+    more = [("allow-qatech", "target_tags", "", "web"), ("allow-qatech", "target_service_accounts", "", "")]
+    gone = [("allow-qatech-2", "ports", "443/tcp", ""), ("allow-qatech-2", "priority", "1000", "")]
+    changed = [("allow-qatech-v6", "ports", "443/tcp", "1-65535/tcp"), ("allow-qatech-v6", "target_tags", "", "web")]
+    stage = Stage(config(gcp_target()), lists={"qatech": [A]})
+    report = stage.plan()
+    (element,) = report.plan.elements
+    shown = replace(element, settings=(*made, *more, *gone, *changed))
+    report = replace(report, plan=replace(report.plan, elements=(shown,)))
+    text, page = (render(report, output=output, colour=False) for output in ("text", "markdown"))
+    for line in (
+        "+ rule allow-qatech is made: ports 443/tcp, network default, target_tags web",
+        "- rule allow-qatech-2 is deleted; it had: ports 443/tcp, priority 1000",
+    ):
+        assert f"    {line}\n" in text
+        assert f"\n{line}\n" in page
+    assert (
+        "    ~ allow-qatech-v6: ports 443/tcp -> 1-65535/tcp\n    ~ allow-qatech-v6: target_tags (none) -> web\n"
+        in text
+    )
+    assert "\n! allow-qatech-v6: ports 443/tcp -> 1-65535/tcp\n" in page
+
+
+def test_each_change_that_waits_has_its_own_command_and_an_address_says_its_feed():
+    target = aws_target(feeds=("qatech", "cdn"), limits=(("qatech", Limits()), ("cdn", Limits())))
+    stage = Stage(config(target, grace=timedelta(0)), lists={"qatech": [A, B, C, D], "cdn": ["8.0.0.1"]})
+    stage.sync()
+    stage.lists["qatech"] = [A, B, "1.0.0.1"]
+    stage.lists["cdn"] = ["8.0.0.1", "8.0.0.2"]
+    report = stage.plan()
+    (held,) = report.plan.elements[0].waiting
+    again = "ipsync sync -c x.yaml"
+    text, page = (render(report, output=output, colour=False, again=again) for output in ("text", "markdown"))
+    for shown in (text, page):
+        assert f"{again} --approve {held.id}" in shown
+        assert f"{again} --approve {report.plan.id}" in shown
+        assert "removing 1.1.1.1/32 443/tcp, 9.9.9.9/32 443/tcp waits for an approval" in shown
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "+ 1.0.0.1/32 443/tcp from qatech" in lines
+    assert "+ 8.0.0.2/32 443/tcp from cdn" in lines
+    assert "+ 8.0.0.2/32 443/tcp from cdn" in page

@@ -41,8 +41,11 @@ def judge(
     capacity = _capacity(state, change, targets) if state.complete else []
     if not (change.add or change.remove or change.leaving):
         return Judgement()
-    judged = _Judged(state, change, targets, movement(change, now=now, grace=grace))
-    found = [*judged.removals(), *judged.additions()]
+    additions = _Judged(state, change, targets, movement(change, now=now, grace=grace)).additions()
+    # What waits itself covers nothing yet: what it would cover is lost until it is let in.
+    sure = change.without(frozenset(e for _, held in additions for e in held.entries))
+    removals = _Judged(state, sure, targets, movement(sure, now=now, grace=grace)).removals()
+    found = [*removals, *additions]
     violations = (*capacity, *(v for v, _ in found))
     return Judgement(violations, tuple({h.id: h for _, h in found if h}.values()), stops=bool(capacity))
 
@@ -126,8 +129,7 @@ class _Judged:
         return [*self._dropped(due, leaving), *self._taken(word)]
 
     def _emptied(self) -> bool:
-        left = {m.entry.network for m in (*self.change.keep, *self.change.remark, *self.change.add)}
-        return bool(self.change.remove) and not left
+        return bool(self.change.remove) and not (self.change.keep or self.change.remark or self.change.add)
 
     def _all_of_them(self) -> str:
         number = len({m.entry.network for m in self.change.remove})
@@ -155,7 +157,7 @@ class _Judged:
             )
         ]
 
-    def additions(self) -> list[tuple[Violation, Held | None]]:
+    def additions(self) -> list[tuple[Violation, Held]]:
         """Judge what is let in, in entries and in addresses covered."""
         new = [m for m in self.change.add if m.entry.network in self.move.new]
         reasons = guards.too_many_come(self.move, self._limits(new)) if new else []

@@ -40,10 +40,10 @@ def replacements(state: State, after: Mapping[Network, Mark], *, owner: str) -> 
 
 def without_service(state: State) -> frozenset[int]:
     """Return the IP versions (4, 6) that none of the wanted services goes with: no list is made for them."""
-    return frozenset(v for v in (4, 6) if dict(_settings(state, v)).get("ports") == "")
+    return frozenset(v for v in (4, 6) if dict(settings_of(state, v)).get("ports") == "")
 
 
-def _settings(state: State, version: int) -> tuple[tuple[str, str], ...]:
+def settings_of(state: State, version: int) -> tuple[tuple[str, str], ...]:
     """Return what the config asks of a list of this family: Google refuses a whole IPv6 rule for the `icmp` in it."""
     return tuple((key, _ports(text, version) if key == "ports" else text) for key, text in state.wanted_settings)
 
@@ -103,7 +103,7 @@ def _part(state: State, name: str, marks: Mapping[Network, Mark], *, owner: str)
     if not marks:
         return None
     networks = tuple(sorted(marks, key=sort_key))
-    return Part(name, networks, note=rule_note(owner, marks), settings=_settings(state, networks[0].version))
+    return Part(name, networks, note=rule_note(owner, marks), settings=settings_of(state, networks[0].version))
 
 
 def _number(name: str) -> tuple[int, str]:

@@ -6,6 +6,7 @@ see, of a target that is selected and whose feeds can be believed; `_accounted` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,12 +14,16 @@ from ipsync import guards
 from ipsync.diff import Diff, Marked, Policy, diff, wants
 from ipsync.hindrance import Hindrance, hindrances, obstacles, unfit
 from ipsync.judgement import Judgement, judge
+from ipsync.layout import settings_of
 from ipsync.model import Config, Network, ReadFailure, State, Status, Step, Target, Verdict, Violation
 from ipsync.ownership import mark_of, rule_marks
 from ipsync.plan import Element, FeedResult, Orphan, Plan, Work, World, digest
 from ipsync.sharing import may_name
-from ipsync.shown import Mine, accounted, list_changes, shown_element
+from ipsync.shown import ListChanges, Mine, accounted, list_changes, shown_element
 from ipsync.steps import MARKED, entry_text, observed
+
+OVERFLOW = re.compile(r"(.+?)(?:-v6)?-[0-9]+")
+"""How further lists of one are named (layout.py)."""
 
 
 def make_plan(config: Config, world: World, *, selected: Iterable[str] | None = None) -> Plan:
@@ -79,6 +84,9 @@ class _Planner:
         state, strays = _without_strays(state, self.config)
         targets = self._sharing(state)
         healthy = [t for t in targets if t.name not in self.frozen]
+        if len(healthy) < len(targets):
+            state = _as_it_is(state)
+        state = self._another_configs(state)
         change = self._diff(state, targets, healthy)
         judgement = self._judge(state, change, targets, healthy)
         work = self._work(state, change, targets, healthy, judgement)
@@ -94,6 +102,22 @@ class _Planner:
         words = _words(work.steps if work else (), judgement.violations)
         identity = [state.resource, _seen_digest(state, seen), _changes(change), words]
         return _Resource(elements, tuple(orphans), work, identity)
+
+    def _another_configs(self, state: State) -> State:
+        """Refuse a list that is the overflow of one that another config of this owner keeps."""
+        stem = OVERFLOW.fullmatch(state.resource.rpartition("/")[2])
+        own = {t for p in state.parts for t in rule_marks(p.note, owner=self.config.owner) or ()}
+        if not state.listed or not stem or not own or own & {t.name for t in self.config.targets}:
+            return state
+        folder = state.resource.rpartition("/")[0]
+        others = {p.name: p for s in self.world.states if s.resource == f"{folder}/{stem[1]}" for p in s.parts}
+        if not any(own & set(rule_marks(p.note, owner=self.config.owner) or ()) for p in others.values()):
+            return state
+        text = (
+            f"rule {state.resource.rpartition('/')[2]} is the overflow of rule {stem[1]}, which another config of this owner "
+            f"keeps for {', '.join(sorted(own))}; choose another `rule:`"
+        )
+        return replace(state, obstacle=text)
 
     def _shown(self, state: State) -> list[Target]:
         """Return the selected targets that name the resource."""
@@ -182,21 +206,32 @@ class _Planner:
         if target.name in self.frozen:
             return replace(blank, status=Status.ERROR, error="what this target names could not be read")
         waits = _waits(state, target, self._sharing(state), self.frozen)
-        lists = list_changes(work) if work and work.leader == target.name else None
+        lists = list_changes(work) if work else ListChanges()
+        if work and work.leader != target.name:  # all who share a list see what becomes of it; its marks, one of them
+            lists = replace(lists, marks=())
         return shown_element(blank, mine, judgement, work, lists, waits)
 
 
 def _waits(state: State, target: Target, sharing: Sequence[Target], frozen: frozenset[str]) -> list[Violation]:
     """Say that a shared list's settings wait for a target that can't be asked now."""
     others = [t.name for t in sharing if t.name in frozen]
-    differing = {p.name for p in state.parts if p.settings != state.wanted_settings} if state.listed else set()
+    parts = [p for p in state.parts if p.networks] if state.listed else []
+    differing = {p.name for p in parts if p.settings != settings_of(state, p.networks[0].version)}
     if not others or not differing:
         return []
     text = (
-        f"settings of {', '.join(sorted(differing))} may differ from the config's; they stay as they are while "
+        f"settings of {', '.join(sorted(differing))} differ from the config's; they stay as they are while "
         f"{', '.join(others)}, which shares the rule with {target.name}, is not selected or can't be asked"
     )
     return [Violation("settings", Verdict.ALLOW, text)]
+
+
+def _as_it_is(state: State) -> State:
+    """Let nothing new into lists whose settings differ from the config's while somebody shares them who can't be asked."""
+    if not state.listed:
+        return state
+    differing = {p.name for p in state.parts if p.networks and p.settings != settings_of(state, p.networks[0].version)}
+    return replace(state, taken=tuple(sorted({*state.taken, *differing})))
 
 
 def _without_strays(state: State, config: Config) -> tuple[State, list[Orphan]]:

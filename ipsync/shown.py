@@ -69,14 +69,15 @@ def list_changes(work: Work) -> ListChanges:
     """Return the settings of each list that is made or changed, the lists that go, and those that are only marked."""
     listed = [s for s in work.steps if s.part]
     return ListChanges(
-        settings=tuple(item for s in listed if s.kind != "delete" for item in _settings(s)),
+        settings=tuple(item for s in listed for item in step_settings(s)),
         deletes=tuple(s.part.name for s in listed if s.part and s.kind == "delete"),
         marks=tuple(s.part.name for s in listed if s.part and _only_marked(s)),
     )
 
 
-def _settings(step: Step) -> list[tuple[str, str, str, str]]:
-    if not step.part:
+def step_settings(step: Step) -> list[tuple[str, str, str, str]]:
+    """Return (rule, setting, from, to) of a list that is made or set anew."""
+    if not step.part or step.kind == "delete":
         return []
     old, new = dict(step.was.settings) if step.was else {}, dict(step.part.settings)
     keys = sorted(k for k in {*old, *new} if old.get(k, "") != new.get(k, ""))
@@ -84,7 +85,7 @@ def _settings(step: Step) -> list[tuple[str, str, str, str]]:
 
 
 def _only_marked(step: Step) -> bool:
-    return step.kind == "replace" and not opens(step) and not closes(step) and not _settings(step)
+    return step.kind == "replace" and not opens(step) and not closes(step) and not step_settings(step)
 
 
 def shown_element(

@@ -159,7 +159,8 @@ def _batches(items: Sequence[Marked], size: int) -> Iterator[Sequence[Marked]]:
 def _list_steps(state: State, change: Diff, *, owner: str, keep_settings: bool) -> Iterator[Step]:
     """Make and widen all lists first, then change settings, then narrow and delete: the union is open in between.
 
-    A list that gains and loses is written twice, so that nothing closes before everything that can open is open.
+    A list that gains and loses is written twice, so that nothing closes before everything that can open is open. What is
+    let in is let in with the settings that are asked for now, never with those of before.
     """
     widened: list[Replacement] = []
     changed: list[Replacement] = []
@@ -169,15 +170,12 @@ def _list_steps(state: State, change: Diff, *, owner: str, keep_settings: bool) 
         if not was or not want:
             (widened if want else narrowed).append(item)
             continue
-        if wider := _wider(was, want, owner=owner):
-            widened.append(Replacement(was, wider))
-            was = wider
-        if want.settings != was.settings:
-            union = replace(was, settings=want.settings) if set(was.networks) != set(want.networks) else want
-            changed.append(Replacement(was, union))
-            was = union
-        if want != was:
-            narrowed.append(Replacement(was, want))
+        union = _union(was, want, owner=owner)
+        if union != was:
+            (widened if set(union.networks) > set(was.networks) else changed).append(Replacement(was, union))
+        if want != union:
+            narrowed.append(Replacement(union, want))
+    widened.sort(key=lambda i: i.was is not None and i.want is not None and i.was.settings != i.want.settings)
     for item in (*widened, *changed, *sorted(narrowed, key=lambda i: i.want is None)):
         yield _list_step(state, item, owner=owner)
 
@@ -215,15 +213,15 @@ def _differing(state: State, change: Diff, *, owner: str, keep_settings: bool) -
     return [i for i in kept if i.was != i.want]
 
 
-def _wider(was: Part, want: Part, *, owner: str) -> Part | None:
-    """Return the list with what it gains, and nothing lost or set anew yet; None where it gains nothing."""
-    lost = set(was.networks) - set(want.networks)
-    if not set(want.networks) - set(was.networks):
-        return None
-    if not lost and want.settings == was.settings:
+def _union(was: Part, want: Part, *, owner: str) -> Part:
+    """Return the list with what it gains and with its new settings, and nothing lost yet; `was` where it has neither."""
+    gained, lost = set(want.networks) - set(was.networks), set(was.networks) - set(want.networks)
+    if not gained and was.settings == want.settings:
+        return was
+    if not lost:
         return want
     marks = {**_marks(was, lost, owner=owner), **_marks(want, want.networks, owner=owner)}
-    return Part(was.name, tuple(sorted(marks, key=sort_key)), rule_note(owner, marks), was.settings)
+    return Part(was.name, tuple(sorted(marks, key=sort_key)), rule_note(owner, marks), want.settings)
 
 
 def _marks(part: Part, networks: Iterable[Network], *, owner: str) -> dict[Network, Mark]:

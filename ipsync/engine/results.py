@@ -52,12 +52,15 @@ def _after_two(first: Element, second: Element, done: Sequence[Step]) -> Element
     if first.status is not Status.PARTIAL:
         return second
     opened, closed = ({e for step in done for e in of(step)} for of in (opens, closes))
+    parts = {step.part.name: step for step in done if step.part}
     ended = {Status.IN_SYNC: Status.APPLIED, Status.ERROR: Status.PARTIAL, Status.BLOCKED: Status.PARTIAL}
     return replace(
         second,
         status=ended.get(second.status, second.status),
         add=tuple(sorted({*second.add, *(e for e in first.add if e in opened)}, key=entry_key)),
         remove=tuple(sorted({*second.remove, *(e for e in first.remove if e in closed)}, key=entry_key)),
+        settings=tuple(dict.fromkeys([*(s for s in first.settings if s[0] in parts), *second.settings])),
+        deletes=tuple(dict.fromkeys([*(n for n in first.deletes if n in parts), *second.deletes])),
     )
 
 

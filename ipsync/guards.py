@@ -118,7 +118,8 @@ class Movement:
              measure of how many may leave, or a list blown up by strangers could be robbed of all that was there
     staying  held on, and not leaving
     lost     what feeds dropped, due or not, and nothing that stays covers
-    taken    what the operator took out of the config, and nothing that stays covers
+    taken    where the operator took something out of the config: all that goes, what feeds dropped and is due as well,
+             and nothing that stays covers
     new      what is added, and nothing that is there covers
     """
 

@@ -126,7 +126,8 @@ class _Judged:
         leaving = [marked for marked, _ in self.change.leaving]
         if self._emptied():
             return [self._held("empty", Verdict.REFUSE, "remove", self.change.remove, self._all_of_them())]
-        return [*self._dropped(due, leaving), *self._taken(word)]
+        dropped = self._dropped(due, leaving)
+        return [*dropped, *self._taken(word, alone=any(held for _, held in dropped))]
 
     def _emptied(self) -> bool:
         return bool(self.change.remove) and not (self.change.keep or self.change.remark or self.change.add)
@@ -147,15 +148,15 @@ class _Judged:
             whole = f"removes {reason}"
         return [self._held("max-removals", Verdict.NEEDS_APPROVAL, "remove", b, whole) for b in _by_time(due)]
 
-    def _taken(self, word: Sequence[Marked]) -> list[tuple[Violation, Held | None]]:
-        reason = guards.too_many_go(self.move, self.move.taken, self._limits(word)) if word else None
+    def _taken(self, word: Sequence[Marked], *, alone: bool) -> list[tuple[Violation, Held | None]]:
+        """Judge the operator's word with what feeds dropped and goes in this run; `alone` where that waits."""
+        own = {m.entry.network for m in word}
+        gone = self.move.taken & own if alone else self.move.taken
+        reason = guards.too_many_go(self.move, gone, self._limits(word)) if word else None
         if not reason:
             return []
-        return [
-            self._held(
-                "max-removals", Verdict.NEEDS_APPROVAL, "remove", word, f"taken out of the config: removes {reason}"
-            )
-        ]
+        text = f"taken out of the config: {'' if gone <= own else 'with what feeds dropped, '}removes {reason}"
+        return [self._held("max-removals", Verdict.NEEDS_APPROVAL, "remove", word, text)]
 
     def additions(self) -> list[tuple[Violation, Held]]:
         """Judge what is let in, in entries and in addresses covered."""

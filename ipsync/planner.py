@@ -235,18 +235,16 @@ def _as_it_is(state: State) -> State:
 
 
 def _without_strays(state: State, config: Config) -> tuple[State, list[Orphan]]:
-    """Take out further lists whose marks name nobody of this config: another config's list may have such a name."""
+    """Take out further lists whose marks name nobody of this config: another config's list may have such a name.
+
+    What the list under the very rule name is marked for is known too: its target was renamed (see steps.py).
+    """
     if not state.listed or not state.targets:
         return state, []
     marks = {p.name: rule_marks(p.note, owner=config.owner) for p in state.parts}
     base = state.resource.rpartition("/")[2]
-    known = {t.name for t in config.targets} & set(state.targets)
-    known |= {t for name in (base, f"{base}-v6") for t in marks.get(name) or ()}
-    strays = {
-        name
-        for name, by in marks.items()
-        if by is not None and name not in {base, f"{base}-v6"} and not known & set(by)
-    }
+    known = {t.name for t in config.targets} & set(state.targets) | set(marks.get(base) or ())
+    strays = {name for name, by in marks.items() if by is not None and name != base and not known & set(by)}
     if not strays:
         return state, []
     kept = replace(

@@ -12,9 +12,9 @@ from itertools import islice
 
 from ipsync.addresses import canonical, sort_key
 from ipsync.diff import Diff, Marked, entry_key
-from ipsync.layout import Replacement, replacements
+from ipsync.layout import Replacement, base_name, replacements
 from ipsync.model import Entry, Network, Note, Part, State, Step
-from ipsync.ownership import Mark, entry_note, format_time, mark_of, rule_is_ours, rule_note
+from ipsync.ownership import Mark, entry_note, format_time, mark_of, rule_is_ours, rule_marks, rule_note
 
 MARKED = " for "
 """Stands in an entry's text between what it lets in and what its mark says."""
@@ -161,22 +161,27 @@ def _list_steps(state: State, change: Diff, *, owner: str, keep_settings: bool) 
 
     A list that gains and loses is written twice, so that nothing closes before everything that can open is open. What is
     let in is let in with the settings that are asked for now, never with those of before.
+    When a target was renamed, the list under the rule's own name keeps the old name until all others have the new one:
+    it is what tells them from another config's (planner.py), should the run end between.
     """
     widened: list[Replacement] = []
     changed: list[Replacement] = []
     narrowed: list[Replacement] = []
+    head = base_name(state)
     for item in _differing(state, change, owner=owner, keep_settings=keep_settings):
         was, want = item.was, item.want
         if not was or not want:
             (widened if want else narrowed).append(item)
             continue
-        union = _union(was, want, owner=owner)
+        vouches = was.name == head and _renamed(was, want, owner=owner)
+        union = _union(was, want, owner=owner, vouches=vouches)
         if union != was:
             (widened if set(union.networks) > set(was.networks) else changed).append(Replacement(was, union))
         if want != union:
             narrowed.append(Replacement(union, want))
     widened.sort(key=lambda i: i.was is not None and i.want is not None and i.was.settings != i.want.settings)
-    for item in (*widened, *changed, *sorted(narrowed, key=lambda i: i.want is None)):
+    last = [i for i in narrowed if _name(i) == head and _renamed(i.was, i.want, owner=owner)]
+    for item in (*widened, *changed, *sorted(narrowed, key=lambda i: (i in last, i.want is None))):
         yield _list_step(state, item, owner=owner)
 
 
@@ -213,14 +218,21 @@ def _differing(state: State, change: Diff, *, owner: str, keep_settings: bool) -
     return [i for i in kept if i.was != i.want]
 
 
-def _union(was: Part, want: Part, *, owner: str) -> Part:
+def _renamed(was: Part | None, want: Part | None, *, owner: str) -> bool:
+    """Tell whether a list is marked for somebody whom it won't be marked for any more, or goes whole."""
+    old = rule_marks(was.note, owner=owner) if was else ()
+    return bool(set(old or ()) - set((rule_marks(want.note, owner=owner) if want else ()) or ()))
+
+
+def _union(was: Part, want: Part, *, owner: str, vouches: bool) -> Part:
     """Return the list with what it gains and with its new settings, and nothing lost yet; `was` where it has neither."""
     gained, lost = set(want.networks) - set(was.networks), set(was.networks) - set(want.networks)
     if not gained and was.settings == want.settings:
         return was
-    if not lost:
+    if not lost and not vouches:
         return want
-    marks = {**_marks(was, lost, owner=owner), **_marks(want, want.networks, owner=owner)}
+    old = was.networks if vouches else lost
+    marks = {**_marks(want, want.networks, owner=owner), **_marks(was, old, owner=owner)}
     return Part(was.name, tuple(sorted(marks, key=sort_key)), rule_note(owner, marks), want.settings)
 
 

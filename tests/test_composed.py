@@ -738,6 +738,63 @@ def test_what_was_leaving_a_renamed_target_goes_on_leaving(make):
     assert code(stage.sync()) == 0
 
 
+@pytest.mark.parametrize("after", range(8))
+@pytest.mark.parametrize(
+    ("then", "changes"),
+    [
+        ([A, B, C], {}),
+        ([A, B, C, D, E], {}),
+        ([A, C, D, V6], {}),
+        ([A, B, C], {"services": (HTTP,)}),
+        ([A, C, D, E], {"services": (HTTP,), "where": {"max_ranges": 2}}),
+    ],
+)
+def test_a_rename_that_ends_halfway_is_ended_by_the_next_run(after, then, changes):
+    """Until all lists have the new name, the first one keeps the old: else the others were taken for another config's."""
+    where = {"max_ranges": 1}
+    loose = limited(Threshold(9, 0))
+    stage = Stage(config(gcp_target("was", where=where, limits=loose), grace=ZERO), lists={"qatech": [A, B, C]})
+    stage.sync()
+    stage.config = config(gcp_target("is", **{"where": where, "limits": loose, **changes}), grace=ZERO)
+    stage.lists["qatech"] = then
+    left = [None] * after
+
+    def end(_step) -> None:
+        if not left:
+            raise Denied("no")
+        left.pop()
+
+    stage.cloud.before = end
+    stage.sync()
+    stage.cloud.before = lambda _step: None
+    report = stage.sync()
+    assert report.plan.orphaned == ()
+    assert sorted(n for part in stage.cloud.lists.values() for n in part.networks if n.version == 4) == sorted(
+        n for n in networks(*then) if n.version == 4
+    )
+    assert code(stage.sync()) == 0
+
+
+@pytest.mark.parametrize("there", [[A], []], ids=["ours is there", "ours is to be made"])
+@pytest.mark.parametrize("name", ["allow-qatech-2", "allow-qatech-v6", "allow-qatech-v6-2", "allow-qatech-7"])
+@pytest.mark.parametrize("by", ["other", ""])
+def test_a_rule_that_names_nobody_of_ours_is_left_alone_whatever_number_it_has(there, name, by):
+    stage = Stage(config(gcp_target(where={"max_ranges": 1}), grace=ZERO), lists={"qatech": [A]})
+    if there:
+        stage.sync()
+    network = networks("2600::9" if "v6" in name else "9.9.9.9")[0]
+    marks = {network: Mark("acme", (by,) if by else (), "qatech", NOW - 1000 * HOUR)}
+    theirs = stage.cloud.lists[f"gcp/acme/{name}"] = Part(name, (network,), rule_note("acme", marks))
+    stage.lists["qatech"] = [A, B, V6, "2600::2"]
+    for _ in range(2):
+        report = stage.sync()
+        assert stage.cloud.lists[f"gcp/acme/{name}"] == theirs
+        assert [(o.resource, o.target) for o in report.plan.orphaned] == [(f"gcp/acme/{name}", by)]
+    assert code(report) == 0
+    ours = sorted(str(n) for p in stage.cloud.lists.values() if p != theirs for n in p.networks)
+    assert ours == sorted([A, B, V6, "2600::2/128"])
+
+
 def test_what_leaves_for_another_config_s_target_on_another_port_is_left_alone():
     stage = Stage(config(aws_target()), lists={"qatech": [A]})
     gone = Mark("acme", ("theirs",), "qatech", NOW - 1000 * HOUR)

@@ -146,7 +146,7 @@ def test_what_a_write_to_a_group_opens_and_closes():
 
 
 def test_what_a_write_to_a_list_opens_and_closes():
-    state = rule(listed(A, B), listed(C, name="allow-2"))
+    state = rule(listed(A, B), listed(C, name="allow-2"), room=3)
     d = networks("8.8.8.4")[0]
     made = [(s.kind, opens(s), closes(s)) for s in steps(state, whole(A, d), owner="acme")]
     assert made == [

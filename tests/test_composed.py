@@ -88,12 +88,13 @@ def test_the_settings_of_a_rule_that_is_shared_with_one_that_may_not_be_touched_
     stage.config = config(replace(web, services=(ANY,)), replace(edge, services=(ANY,)))
     stage.lists = {"qatech": [A, B], "cdn": [C, D], **changes}
     report = stage.sync(*only)
-    assert stage.ranges() == sorted([A, B, C, D]), "the healthy one's addresses are let in all the same"
+    assert stage.ranges() == sorted([A, C, D])
+    assert stage.ranges(f"{RULE}-2") == [B], "the healthy one's address is let in all the same, on today's ports only"
     assert dict(stage.cloud.lists[RULE].settings)["ports"] == "443/tcp"
     (element,) = [e for e in report.plan.elements if e.target == "web"]
     assert [v.guard for v in element.violations] == ["settings"]
     assert "edge" in element.violations[0].detail
-    assert element.settings == ()
+    assert {rule for rule, *_ in element.settings} == {"allow-qatech-2"}
     stage.lists["cdn"] = [C, D]
     stage.sync()
     assert dict(stage.cloud.lists[RULE].settings)["ports"] == "1-65535/tcp"

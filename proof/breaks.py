@@ -79,7 +79,7 @@ def _told(broken: Break, folder: Path) -> str:
     if broken.old not in text:
         return f"{broken.path} has changed: there is no {broken.old!r} to break"
     path.write_text(text.replace(broken.old, broken.new))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "tests")])}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT / "tests"), str(ROOT)])}
     command = [sys.executable, "-c", RUN]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env=environment)
     noticed = done.returncode == BROKEN and "state = Promises()" in done.stderr  # a story, not a slip in the break

@@ -24,7 +24,9 @@ from ipsync import engine
 from ipsync.journal import Journal, verify
 from ipsync.model import Entry, Step
 from ipsync.sandbox.memory import MemoryCloud
+from proof.referee import Referee, Write
 from proof.table import Row
+from proof.watch import Watch, told
 
 TO_REACH = 1000
 FURTHER = 2
@@ -80,33 +82,48 @@ class Mortal(Journal):
 
 @dataclass(slots=True)
 class World:
-    """Clouds in memory, a log on disk, and a count of the writes that came without an intent."""
+    """Clouds in memory, a log on disk, and a referee who sees each write."""
 
     stage: Stage
     log: Path
     graced: frozenset[str] = frozenset()
-    unannounced: int = 0
+    referee: Referee = field(default_factory=Referee)
+    writes: dict[int, Write | None] = field(default_factory=dict)
+    watching: Lock = field(default_factory=Lock)
 
     def run(self, kill_at: int | None = None) -> Fuse:
         """Make one pass, killed at that point; return the fuse with the number of points passed."""
         fuse = Mortal.fuse = Fuse(kill_at)
         self.stage.cloud.before = lambda step: self._before(step, fuse)
-        self.stage.cloud.after = lambda _step: fuse.point()
-        stage = self.stage
+        self.stage.cloud.after = lambda step: self._after(step, fuse)
+        stage, served = self.stage, {"qatech": networks(*self.stage.lists["qatech"])}
+        watch = Watch(stage.cloud, stage.config)
+        report = None
         clouds = engine.Clouds(stage.fetch, stage.cloud.reader, stage.cloud.writer, pause=lambda _s: None)
         names = frozenset(t.name for t in stage.config.targets)
+        self.referee.begin(watch.facts(names, stage.now, served, added=self.referee.added))
         try:
             with Mortal.open(self.log, owner="acme", actor="proof", run="r", clock=lambda: stage.now) as journal:
                 intents = tuple(journal.pending.values())
-                engine.sync(engine.Run("r", stage.config, clouds, journal, lambda: stage.now, names, intents))
+                run = engine.Run("r", stage.config, clouds, journal, lambda: stage.now, names, intents)
+                report = engine.sync(run)
         except Killed:
             pass
+        self.referee.end(told(report) if report else None, watch.contents())
         return fuse
 
     def _before(self, step: Step, fuse: Fuse) -> None:
         fuse.point()
-        if not _announced(self.log, step):
-            self.unannounced += 1
+        with self.watching:
+            write = self.writes[id(step)] = Watch(self.stage.cloud, self.stage.config).write(step)
+            if write:
+                self.referee.write(write, _announced(self.log, step), log=self.log)
+
+    def _after(self, step: Step, fuse: Fuse) -> None:
+        write = self.writes[id(step)]
+        if write:
+            self.referee.answered(write, carried_out=True)
+        fuse.point()
 
     def faults(self) -> list[str]:
         """Say what is not as it must be once everything is quiet."""
@@ -122,7 +139,7 @@ class World:
         found += [] if ranges == expected else [f"rules: {sorted(ranges ^ expected)} wrongly there or not there"]
         proven = verify(self.log)
         found += [] if proven.ok else [f"the log doesn't verify: {proven.problem}"]
-        found += [f"{self.unannounced} writes without an intent"] if self.unannounced else []
+        found += self.referee.fouls
         with Journal.open(self.log, owner="acme", actor="proof", run="r", clock=lambda: NOW) as journal:
             return found + [f"intent {seq} is still open" for seq in journal.pending]
 
@@ -138,19 +155,21 @@ class World:
             ids=deepcopy(self.stage.cloud.ids),
         )
         stage = Stage(self.stage.config, cloud=cloud, lists=dict(self.stage.lists), now=self.stage.now)
-        return World(stage, log, self.graced, self.unannounced)
+        return World(stage, log, self.graced, Referee(list(self.referee.fouls), dict(self.referee.added)))
 
 
-def _announced(log: Path, step: Step) -> bool:
-    open_: dict[int, list[object]] = {}
+def _announced(log: Path, step: Step) -> dict[str, object] | None:
+    """Return the intent on disk that says just this, and of which nobody has said yet what became of it."""
+    open_: dict[int, dict[str, object]] = {}
     whole, _, _ = log.read_bytes().rpartition(b"\n")  # another thread may be writing the next line
     for line in whole.splitlines():
         record = json.loads(line)
         if record["event"] == "intent":
-            open_[record["seq"]] = [record["resource"], record["kind"], record["before"], record["after"]]
+            open_[record["seq"]] = record
         elif record["event"] in {"outcome", "recovered"}:
             open_.pop(record.get("intent"), None)
-    return [step.resource, step.kind, list(step.before), list(step.after)] in open_.values()
+    said = [step.resource, step.kind, list(step.before), list(step.after)]
+    return next((r for r in open_.values() if [r["resource"], r["kind"], r["before"], r["after"]] == said), None)
 
 
 # ── where a run can stand when it is killed ──────────────────────────────────

@@ -16,6 +16,7 @@ from ipsync import config as configs
 from ipsync import demo, worker
 from ipsync.journal import Journal, verify
 from ipsync.report import exit_code
+from proof.watch_sandbox import SandboxWatch
 
 FURTHER = 2
 """Runs after the fault in which everything must be right."""
@@ -82,17 +83,20 @@ class Trial:
             region = f"    region: {demo.REGION}\n"
             text = text.replace(region, region + f'    account: {{role_arn: "{ROLE}-{number}"}}\n')
         self.path.write_text(text)
+        self.watch = SandboxWatch(clouds, configs.load(self.path, os.environ), self.log)
         for listed in beginning.earlier:
             clouds.feed.addresses = listed
-            worker.sync_once(configs.load(self.path, os.environ))
+            self.sync(hours=0)
         clouds.feed.addresses = beginning.listed
         self.before, self.by_hand = self.held(), self._by_hand()
 
     def sync(self, *, hours: int | None = None) -> int:
         """Make one pass in this process, by default at the beginning's hour; return its exit code."""
         late = timedelta(hours=self.beginning.hours if hours is None else hours)
-        loaded = configs.load(self.path, os.environ)
-        return exit_code(worker.sync_once(loaded, clock=lambda: worker.now() + late), detailed=False)
+        with self.watch.passing(worker.now() + late) as said:
+            report = worker.sync_once(configs.load(self.path, os.environ), clock=lambda: worker.now() + late)
+            said(report)
+        return exit_code(report, detailed=False)
 
     def held(self) -> set[str]:
         """Return what this owner holds in both clouds, as `RESOURCE CIDR`."""
@@ -117,6 +121,7 @@ class Trial:
         found += [f"{name} was opened to everybody" for name in self.clouds.gcp.opened]
         lost = self.before & self._wanted() - self.held()
         found += [f"{change} was wanted all the time and is gone" for change in sorted(lost)]
+        found += self.watch.referee.fouls
         return found + (self._unsettled() if quiet else [])
 
     def _unsettled(self) -> list[str]:
@@ -171,7 +176,8 @@ def ended(child: Child) -> tuple[int, Any] | None:
 
 def forked(function: Callable[..., None], trial: Trial, extra: int = 0) -> tuple[int, Any] | None:
     """Fork a pass over a trial and wait for it."""
-    return ended(started(function, trial.path, trial.beginning.hours, extra))
+    with trial.watch.passing(worker.now() + timedelta(hours=trial.beginning.hours)):
+        return ended(started(function, trial.path, trial.beginning.hours, extra))
 
 
 def settled(trial: Trial) -> list[str]:

@@ -6,18 +6,22 @@ addresses, another config's rule was deleted, patience walked around a guard, an
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from factory import HTTPS, NOW, aws_target, config, gcp_target, hosts, networks
 
+from ipsync import demo, worker
 from ipsync.model import Limits, Network, Service, Threshold
 from proof.referee import Facts, Held, Hole, Line, Referee, Told, Write
 from proof.referee.facts import Mark
 from proof.referee.limits import refusal, too_many_added, too_many_removed
 from proof.referee.marks import of_description, of_tags
 from proof.referee.wanted import ways
+from proof.watch_sandbox import SandboxWatch
 
 GROUP, RULE = "aws/1/eu-north-1/sg-1", "gcp/acme/allow-qatech"
 HOURS = timedelta(hours=1)
@@ -438,13 +442,15 @@ def test_an_intent_announces_one_write():
 # ── what was shown, and how it ended ─────────────────────────────────────────
 
 
-def ended(known: Facts, said: Told, *writes: tuple[dict[str, Held], dict[str, Held]], failed: bool = False) -> str:
+def ended(
+    known: Facts, said: Told, *writes: tuple[dict[str, Held], dict[str, Held]], failed: bool = False, place: str = ""
+) -> str:
     referee = Referee(added=dict(known.added))
     resource = next(iter(known.naming))
     after = writes[-1][1 - failed] if writes else known.held.get(resource, {})
     referee.begin(replace(known, held={resource: writes[0][0]}) if writes else known)
     for seq, (before, then) in enumerate(writes):
-        write = Write(resource, resource, before, then)
+        write = Write(resource, place or resource, before, then)
         referee.write(write, intent(write, seq))
         referee.answered(write, carried_out=not failed)
     referee.end(said, {resource: after})
@@ -481,6 +487,15 @@ def test_settings_are_shown_when_a_rule_is_made():
     shown = line("edge", RULE, add=frozenset({(KEPT, None), (NEW, None)}))
     assert "with which ports" in ended(facts(EDGE), Told((shown,), 0), made)
     assert not ended(facts(EDGE), Told((replace(shown, settings=True),), 0), made)
+
+
+def test_a_rule_that_is_deleted_is_said():
+    sixth = ranges(EDGE, (OLD, mark("edge", since=99 * HOURS)), name="allow-qatech-2")
+    left = ranges(EDGE, (KEPT, mark("edge")), (NEW, mark("edge")))
+    shown = line("edge", RULE, remove=frozenset({(OLD, None)}))
+    assert "deleted, and" in ended(facts(EDGE), Told((shown,), 0), (left | sixth, left), place=f"{RULE}-2")
+    said = replace(shown, deletes=frozenset({"allow-qatech-2"}))
+    assert not ended(facts(EDGE), Told((said,), 0), (left | sixth, left), place=f"{RULE}-2")
 
 
 def test_a_new_setting_is_shown():
@@ -585,3 +600,32 @@ def test_descriptions_are_read():
     assert of_description(text, networks("9.9.9.9")[0]) == mark("edge", "side", feed="static")
     assert of_description("made by hand", OLD) is None
     assert of_description("ipsync target=edge", OLD) is None
+
+
+# ── over the embedded clouds ─────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_the_demo_keeps_every_promise(monkeypatch):
+    """Every write of every act reaches the embedded clouds under the referee's eyes."""
+    stages, watches, plain, begun = [], [], worker.sync_once, demo.stage
+
+    @contextmanager
+    def stage(folder):
+        with begun(folder) as clouds:
+            stages.append(clouds)
+            yield clouds
+
+    def sync_once(loaded, *, clock=worker.now, **given):
+        if not watches:
+            watches.append(SandboxWatch(stages[0], loaded, Path(loaded.audit_path)))
+        with watches[0].passing(clock()) as said:
+            report = plain(loaded, clock=clock, **given)
+            said(report)
+        return report
+
+    monkeypatch.setattr(demo, "stage", stage)
+    monkeypatch.setattr(worker, "sync_once", sync_once)
+    assert demo.tell(lambda _text: None, colour=False, keep=False) == 0
+    assert watches[0].referee.judged >= 8
+    assert not watches[0].referee.fouls

@@ -72,8 +72,14 @@ class Write:
     @property
     def made(self) -> bool:
         """Tell whether a GCP rule is made by this write: with its settings, which no entry shows."""
-        ours = f"{self.place.rpartition('/')[2]}|"
-        return self.place.startswith("gcp/") and not any(k.startswith(ours) for k in self.before)
+        rule = f"{self.place.rpartition('/')[2]}|"
+        return self.place.startswith("gcp/") and not any(k.startswith(rule) for k in self.before)
+
+    @property
+    def deleted(self) -> bool:
+        """Tell whether a GCP rule is taken away whole by this write."""
+        rule = f"{self.place.rpartition('/')[2]}|"
+        return self.place.startswith("gcp/") and not any(k.startswith(rule) for k in self.after)
 
     @property
     def remarked(self) -> dict[str, tuple[Mark | None, Mark | None]]:
@@ -143,7 +149,9 @@ class Line:
     add: frozenset[tuple[Network, str | None]] = frozenset()
     remove: frozenset[tuple[Network, str | None]] = frozenset()
     leaving: frozenset[tuple[Network, str | None]] = frozenset()
+    waiting: frozenset[tuple[Network, str | None]] = frozenset()
     settings: bool = False
+    deletes: frozenset[str] = frozenset()
     guards: frozenset[tuple[str, str]] = frozenset()
     error: str | None = None
 

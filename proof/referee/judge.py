@@ -71,7 +71,8 @@ class Referee:
             return
         for rule in told.RULES:
             self._says(rule.__name__, rule(facts, course, said, after))
-        at_rest = not course.disturbed and all(carried_out for _, carried_out in course.sent)
+        unfinished = any(line.status in {"partial", "unknown"} for line in said.lines)
+        at_rest = not course.disturbed and not unfinished and all(carried_out for _, carried_out in course.sent)
         self.quiet[_who(facts)] = _world(facts, after) if at_rest else ()
 
     def _says(self, rule: str, fouls: Any) -> None:

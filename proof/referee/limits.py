@@ -17,10 +17,6 @@ RESERVED = [
 ]
 """Of IANA's special-purpose registries what a list is ever seen to hold by mistake; IPv6 is 2000::/3 besides."""
 UNICAST = ip_network("2000::/3")
-MAX_GROWTH = {4: 4096, 6: 16 * 2**80}
-"""Addresses by which a resource may grow at once: 4,096 of IPv4, sixteen /48 of IPv6; or by 100 %."""
-MAX_COVERAGE = {4: 2**18, 6: 16 * 2**96}
-"""Addresses that a feed may list: one /14 of IPv4, sixteen /32 of IPv6."""
 
 
 # ── what may be believed ─────────────────────────────────────────────────────
@@ -34,7 +30,7 @@ def refusal(listed: Sequence[Network], limit: Limits) -> str:
         return "it lists too many"
     wide = [n for n in listed if n.prefixlen < (limit.min_prefix_v4 if n.version == 4 else limit.min_prefix_v6)]
     special = [n for n in listed if _special(n) and not _within(n, limit.allow_special_use)]
-    large = [v for v in (4, 6) if covered(listed, v) > most_coverage(limit, v)]
+    large = covered(listed, 4) > limit.max_coverage_v4 or covered(listed, 6) > limit.max_coverage_v6
     return "it lists what is too wide" if wide else "special use" if special else "it covers too much" if large else ""
 
 
@@ -47,37 +43,60 @@ def _within(network: Network, wide: Iterable[Network]) -> bool:
     return any(network.version == w.version and network.subnet_of(w) for w in wide)  # type: ignore[arg-type]
 
 
-def most_coverage(limit: Limits, version: int) -> int:
-    """Return how many addresses of a family a feed may cover."""
-    return int(getattr(limit, f"max_coverage_v{version}", None) or MAX_COVERAGE[version])
-
-
 # ── how much may move ────────────────────────────────────────────────────────
 
 
-def too_many_removed(before: frozenset[Network], going: frozenset[Network], limit: Limits) -> str:
+def too_many_removed(
+    before: frozenset[Network], going: frozenset[Network], limit: Limits, lately: frozenset[Network] = frozenset()
+) -> str:
     """Return why so much may not go unasked, in entries or in addresses; nothing if it may.
 
-    before   what counts as held before the first of them began to leave
+    before   what is held when the pass begins
     going    everything that is leaving, due or not, and what has gone in this pass
+    lately   what came less than a grace before the first of them began to leave: it doesn't count as held
+
+    In addresses, the limit's count stands for so many entries of the mean size.
     """
-    staying = before - going
-    lost = {n for n in going & before if not _inside(n, staying)}
-    most = _most(limit.max_removals, len(before))
+    staying, counted = before - going, before - lately
+    lost = {n for n in going & counted if not inside(n, staying)}
+    most = _most(limit.max_removals, len(counted))
     if len(lost) > most:
-        return f"max-removals: {len(lost)} of {len(before)} entries go, more than {most}"
+        return f"max-removals: {len(lost)} of {len(counted)} entries go, more than {most}"
+    return _too_much_removed(before, frozenset(lost), limit, counted)
+
+
+def too_many_taken(before: frozenset[Network], going: frozenset[Network], limit: Limits) -> str:
+    """Return why the operator may not take out so many entries unasked; how wide they are is the operator's own affair."""
+    lost, most = {n for n in going if not inside(n, before - going)}, _most(limit.max_removals, len(before))
+    return (
+        f"max-removals: {len(lost)} of {len(before)} entries are taken out, more than {most}"
+        if len(lost) > most
+        else ""
+    )
+
+
+def _too_much_removed(
+    before: frozenset[Network], lost: frozenset[Network], limit: Limits, counted: frozenset[Network]
+) -> str:
     for version in (4, 6):
-        held, less = covered(before, version), covered(before, version) - covered(staying, version)
-        if less > _most(limit.max_removals, held):
-            return f"max-removals: {less} of {held} addresses of IPv{version} go"
+        held, less = covered(counted, version), covered(before, version) - covered(before - lost, version)
+        most = max(limit.max_removals.count * _mean(before, version), limit.max_removals.percent * held // 100)
+        if less > most:
+            return f"max-removals: {less} of {held} addresses of IPv{version} go, more than {most}"
     return ""
+
+
+def _mean(networks: frozenset[Network], version: int) -> int:
+    """Return how many addresses an entry of this family covers in the mean, rounded up."""
+    number = sum(n.version == version for n in networks)
+    return -(-covered(networks, version) // number) if number else 0
 
 
 def too_many_added(before: frozenset[Network], new: frozenset[Network], limit: Limits) -> str:
     """Return why so much may not come unasked; nothing if it may. Where nothing is held, no list is too long."""
     if not before:
         return ""
-    fresh = {n for n in new - before if not _inside(n, before)}
+    fresh = {n for n in new - before if not inside(n, before)}
     most = _most(limit.max_additions, len(before))
     if len(fresh) > most:
         return f"max-additions: {len(fresh)} come to {len(before)}, more than {most}"
@@ -90,17 +109,15 @@ def too_many_added(before: frozenset[Network], new: frozenset[Network], limit: L
 
 def most_growth(limit: Limits, version: int, held: int) -> int:
     """Return by how many addresses of a family a resource may grow at once."""
-    asked = getattr(limit, "max_growth", None)
-    count = MAX_GROWTH[version] if version == 6 or asked is None else asked.count
-    percent = 100 if asked is None else asked.percent
-    return max(count, percent * held // 100)
+    count = limit.max_growth.ipv4 if version == 4 else limit.max_growth.ipv6
+    return max(count, limit.max_growth.percent * held // 100)
 
 
 def _most(threshold: Threshold, held: int) -> int:
     return max(threshold.count, threshold.percent * held // 100)
 
 
-def _inside(network: Network, others: Iterable[Network]) -> bool:
+def inside(network: Network, others: Iterable[Network]) -> bool:
     """Tell whether others cover a network whole, alone or together."""
     near = [n for n in others if n.version == network.version and n.overlaps(network)]
     return covered([*near, network], network.version) == covered(near, network.version)

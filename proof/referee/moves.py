@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ipsync.model import Limits, Network
 from proof.referee import limits
 from proof.referee.facts import Contents, Course, Facts, Write
 from proof.referee.marks import STATIC
-from proof.referee.wanted import claimed_by, ours
+from proof.referee.wanted import claimed_by, kept, operators_word
 
 Foul = Iterator[str]
 
@@ -19,16 +19,30 @@ def guards_are_heard(facts: Facts, course: Course, write: Write) -> Foul:
         return
     held = networks_of(facts, write.resource, facts.held.get(write.resource, {}))
     sent = [*course.done(write.resource), write]
-    new = frozenset(h.hole.network for w in sent for h in w.opened.values()) - held
+    came = frozenset(h.hole.network for w in sent for h in w.opened.values()) - held
+    new = frozenset(n for n in came if not limits.inside(n, held))
     if _fresh(write, held) and not _approved(facts, "add", write.resource, new):
-        yield from (f"{write.place}: {why}" for why in _each(facts, write, limits.too_many_added, held, new))
-    gone = held - networks_of(facts, write.resource, write.after)
-    if gone & _closed_networks(write) and not _approved(
-        facts, "remove", write.resource, gone & _closed_networks(write)
-    ):
-        going = (gone | _leaving(facts, write)) & held
-        before = _held_before(facts, write.resource, held, going)
-        yield from (f"{write.place}: {why}" for why in _each(facts, write, limits.too_many_removed, before, going))
+        yield from _named(write, _each(facts, write, limits.too_many_added, held, new))
+    yield from _removals(facts, write, held, sent)
+
+
+def _removals(facts: Facts, write: Write, held: frozenset[Network], sent: Sequence[Write]) -> Foul:
+    """Judge what feeds dropped, all of it together, due or not; and apart from it what the operator took out."""
+    stays = networks_of(facts, write.resource, write.after)
+    gone = held - stays
+    seen = [*write.before.values(), *(h for w in sent for h in w.closed.values())]
+    word = {h.hole.network for h in seen if operators_word(facts, write.resource, h)}
+    lost = frozenset(n for n in gone & _closed_networks(write) if not limits.inside(n, stays))
+    if lost - word and not _approved(facts, "remove", write.resource, lost - word):
+        going = ((gone | _leaving(facts, write)) & held) - word
+        more = _lately(facts, write.resource, held, going)
+        yield from _named(write, _each(facts, write, limits.too_many_removed, held, going, more))
+    if lost & word and not _approved(facts, "remove", write.resource, lost & word):
+        yield from _named(write, _each(facts, write, limits.too_many_taken, held, gone & word))
+
+
+def _named(write: Write, fouls: Foul) -> Foul:
+    yield from (f"{write.place}: {why}" for why in fouls)
 
 
 def it_fits(facts: Facts, course: Course, write: Write) -> Foul:
@@ -43,7 +57,7 @@ def it_fits(facts: Facts, course: Course, write: Write) -> Foul:
 
 def networks_of(facts: Facts, resource: str, contents: Contents) -> frozenset[Network]:
     """Return the networks that this config holds there; orphans and strangers never count."""
-    return frozenset(h.hole.network for h in contents.values() if ours(facts, resource, h.mark))
+    return frozenset(h.hole.network for key, h in contents.items() if kept(facts, resource, key, h.mark))
 
 
 def _closed_networks(write: Write) -> frozenset[Network]:
@@ -55,22 +69,20 @@ def _fresh(write: Write, held: frozenset[Network]) -> bool:
 
 
 def _leaving(facts: Facts, write: Write) -> frozenset[Network]:
-    here = {h.hole for h in write.before.values() if ours(facts, write.resource, h.mark)}
+    here = {h.hole for key, h in write.before.items() if kept(facts, write.resource, key, h.mark)}
     staying = {hole.network for hole in here if claimed_by(facts, write.resource, hole)}
     return frozenset(hole.network for hole in here) - staying
 
 
-def _held_before(
-    facts: Facts, resource: str, held: frozenset[Network], going: frozenset[Network]
-) -> frozenset[Network]:
-    """Return what counts as held: not what was added less than a grace before the first of them began to leave."""
+def _lately(facts: Facts, resource: str, held: frozenset[Network], going: frozenset[Network]) -> frozenset[Network]:
+    """Return what doesn't count as held: what came less than a grace before the first of them began to leave."""
     grace = facts.config.grace
     if not grace:
-        return held
+        return frozenset()
     marks = [h.mark for h in facts.held.get(resource, {}).values() if h.hole.network in going]
     first = min([m.since for m in marks if m and m.since], default=facts.now)
     added = {n: facts.added.get((resource, n)) for n in held}
-    return frozenset(n for n, at in added.items() if at is None or at <= first - grace)
+    return frozenset(n for n, at in added.items() if at is not None and at > first - grace)
 
 
 def _approved(facts: Facts, action: str, resource: str, networks: frozenset[Network]) -> bool:
@@ -80,14 +92,15 @@ def _approved(facts: Facts, action: str, resource: str, networks: frozenset[Netw
 def _each(
     facts: Facts,
     write: Write,
-    judge: Callable[[frozenset[Network], frozenset[Network], Limits], str],
+    judge: Callable[..., str],
     held: frozenset[Network],
     moved: frozenset[Network],
+    *more: frozenset[Network],
 ) -> Foul:
     """Ask the limits of every target that names the resource, selected or not, healthy or not; the first word counts."""
     for target in facts.targets(write.resource):
         here = [limit for name, limit in target.limits if name != STATIC or target.static] or [Limits()]
         for limit in here:
-            if why := judge(held, moved, limit):
+            if why := judge(held, moved, limit, *more):
                 yield f"{why} (by {target.name})"
                 return

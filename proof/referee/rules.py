@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from proof.referee.facts import Course, Facts, Held, Mark, Write
-from proof.referee.marks import STATIC
+from proof.referee.facts import Contents, Course, Facts, Held, Mark, Write
 from proof.referee.moves import guards_are_heard, it_fits
 from proof.referee.wanted import (
     claimed_by,
     healthy,
+    kept,
     named,
+    operators_word,
     origins,
-    ours,
     wanted_by,
     ways,
 )
@@ -31,7 +31,11 @@ def may_be_touched(facts: Facts, course: Course, write: Write) -> Foul:
         yield f"{write.place}: written, though something stands in the way of managing it"
     for key, held in _taken_from(write).items():
         frozen = [t.name for t in named(facts, write.resource, held.mark) if not healthy(facts, t)]
-        if frozen and not any(healthy(facts, t) for t in named(facts, write.resource, held.mark)):
+        if (
+            frozen
+            and not _stays_its_own(facts, write, key)
+            and not any(healthy(facts, t) for t in named(facts, write.resource, held.mark))
+        ):
             yield f"{key} {held.hole.network}: belongs to {', '.join(frozen)}, which may not be touched in this pass"
     for key, (old, new) in write.remarked.items():
         gone = _names(old) - _names(new)
@@ -47,7 +51,7 @@ def is_ours(facts: Facts, course: Course, write: Write) -> Foul:
         mark = held.mark
         if mark is None or mark.owner != facts.config.owner:
             yield f"{key} {held.hole.network}: touched, and {mark.owner if mark else 'nobody of ours'} made it"
-        elif not ours(facts, write.resource, mark) and not _taken_over(facts, write, key):
+        elif not kept(facts, write.resource, key, mark) and not _taken_over(facts, write, key):
             yield f"{key} {held.hole.network}: touched, and it is an orphan (for {', '.join(sorted(mark.targets))})"
 
 
@@ -66,7 +70,7 @@ def is_due(facts: Facts, course: Course, write: Write) -> Foul:
     """Contract 2 and 4: what a feed drops keeps its grace; what the operator takes out goes at once; the rest stays."""
     del course
     for key, held in write.closed.items():
-        if not ours(facts, write.resource, held.mark):
+        if not kept(facts, write.resource, key, held.mark):
             continue
         claims = [t.name for t in claimed_by(facts, write.resource, held.hole)]
         if claims and not _still_open(write, held):
@@ -98,11 +102,10 @@ def opens_before_it_closes(facts: Facts, course: Course, write: Write) -> Foul:
     """Contract 5.3: nothing closes anywhere on a resource before everything that can open there is open."""
     if any(t.swap for t in facts.targets(write.resource)) or write.resource in course.again:
         return
-    if _really(write, write.opened) and any(_really(w, w.closed) for w in course.done(write.resource)):
+    if _comes(write) and any(_goes(w) for w in course.done(write.resource)):
         yield f"{write.place}: something is let in after something of the same resource was closed"
-    missing = [w for w in course.failed(write.resource) if _really(w, w.opened)]
-    open_now = {h.hole for h in write.before.values()}
-    if _really(write, write.closed) and any(h.hole not in open_now for w in missing for h in w.opened.values()):
+    missing = [w for w in course.failed(write.resource) if _comes(w) - _let_in(write, write.before)]
+    if _goes(write) and missing:
         yield f"{write.place}: something is closed, and what was to be let in before isn't in"
 
 
@@ -111,8 +114,9 @@ def never_empty(facts: Facts, course: Course, write: Write) -> Foul:
     del course
     if write.whole or any(h.hole.network.prefixlen == 0 for h in write.opened.values()):
         yield f"{write.place}: opened to the whole internet"
-    before = [h for h in write.before.values() if ours(facts, write.resource, h.mark)]
-    after = [h for h in write.after.values() if ours(facts, write.resource, h.mark)]
+    before, after = (
+        [k for k, h in c.items() if kept(facts, write.resource, k, h.mark)] for c in (write.before, write.after)
+    )
     if before and not after:
         yield f"{write.resource}: emptied"
 
@@ -139,11 +143,19 @@ def _taken_from(write: Write) -> dict[str, Held]:
     return {**write.closed, **changed}
 
 
-def _really(write: Write, moved: dict[str, Held]) -> bool:
-    """Tell whether something is let in or closed that the rest of the resource doesn't let in as well."""
-    other = write.before if moved == write.opened else write.after
-    there = {h.hole for k, h in other.items() if k not in moved or h.hole != moved[k].hole}
-    return any(h.hole not in there for h in moved.values())
+def _let_in(write: Write, contents: Contents) -> frozenset[object]:
+    """Return what contents let in; of a GCP rule its sources alone, since it has one set of settings at a time."""
+    if write.place.startswith("gcp/"):
+        return frozenset(h.hole.network for h in contents.values())
+    return frozenset(h.hole for h in contents.values())
+
+
+def _comes(write: Write) -> frozenset[object]:
+    return _let_in(write, write.after) - _let_in(write, write.before)
+
+
+def _goes(write: Write) -> frozenset[object]:
+    return _let_in(write, write.before) - _let_in(write, write.after)
 
 
 def _still_open(write: Write, held: Held) -> bool:
@@ -153,6 +165,18 @@ def _still_open(write: Write, held: Held) -> bool:
 
 def _names(mark: Mark | None) -> frozenset[str]:
     return mark.targets if mark else frozenset()
+
+
+def _stays_its_own(facts: Facts, write: Write, key: str) -> bool:
+    """Tell whether a frozen target's entry stays its own: only a sibling that may be touched says beside it that it wants it.
+
+    A GCP rule has one description for all its sources: whoever shares it stands beside all of them.
+    """
+    old, new = write.remarked.get(key, (None, None))
+    if not old or not new or old.owner != new.owner or not old.targets <= new.targets:
+        return False
+    same = write.place.startswith("gcp/") and old.since == new.since
+    return same or (not new.since and bool(wanted_by(facts, write.resource, write.after[key].hole)))
 
 
 def _taken_over(facts: Facts, write: Write, key: str) -> bool:
@@ -186,25 +210,11 @@ def _well_marked(facts: Facts, held: Held, by: list[str]) -> bool:
 
 def may_go(facts: Facts, resource: str, held: Held) -> bool:
     """Tell whether what nobody wants may go now: its grace is over by its mark, or the operator took it out."""
-    if _operators_word(facts, resource, held):
+    if operators_word(facts, resource, held):
         return True
     grace = facts.config.grace
     since = held.mark.since if held.mark else None
     return grace is not None and facts.now - (since or facts.now) >= grace
-
-
-def _operators_word(facts: Facts, resource: str, held: Held) -> bool:
-    """Tell whether the operator took it out of the target that its mark names: a port, a static address, a feed.
-
-    A feed that the config doesn't know at all may have been renamed: what came from it keeps its grace.
-    """
-    targets = named(facts, resource, held.mark)
-    if all(held.hole.way not in ways(t, held.hole.network.version) for t in targets):
-        return True
-    known = {STATIC, *(f.name for f in facts.config.feeds)}
-    sources = {STATIC if held.hole.network in t.static else "" for t in targets} | {f for t in targets for f in t.feeds}
-    came = held.mark.origins if held.mark else frozenset()
-    return bool(came) and came <= known and not came & sources
 
 
 def _begins_to_leave(facts: Facts, write: Write, key: str, before: object) -> Foul:

@@ -33,6 +33,9 @@ def _entries_shown(write: Write, lines: list[Line]) -> Foul:
     added, removed = _listed(lines, "add"), _listed(lines, "remove")
     if write.made and not any(line.settings for line in lines):
         yield f"{write.place}: made, and the report doesn't say with which ports, tags, network and priority"
+    name = write.place.rpartition("/")[2]
+    if write.deleted and not any(name in line.deletes for line in lines):
+        yield f"{write.place}: deleted, and the report doesn't say so"
     before, now = ({(h.hole.network, h.hole.way) for h in side.values()} for side in (write.before, write.after))
     settings = any(line.settings for line in lines)
     for network, way in now - before:
@@ -69,7 +72,8 @@ def the_exit_code_tells(facts: Facts, course: Course, told: Told, after: After) 
 
 def _made_good(failed: Write, later: list[Write]) -> bool:
     """Tell whether what a failed write was to do was done by another one."""
-    return any(w.place == failed.place and dict(w.after) == dict(failed.after) for w in later)
+    wished = set(failed.after.values())
+    return any(w.place == failed.place and wished == set(w.after.values()) for w in later)
 
 
 def _told_as_stuck(told: Told, resource: str) -> bool:
@@ -84,13 +88,20 @@ def all_is_open_or_told(facts: Facts, course: Course, told: Told, after: After) 
         for resource in (r for r, names in facts.naming.items() if target.name in names):
             held = after.get(resource, {})
             missing = [h for h in wants(facts, target) if not _covered(h, held, target.where)]
-            lines = [line for line in told.of(resource) if line.target == target.name]
-            if not missing:
-                continue
-            if not any(_excuses(line) for line in lines):
-                yield f"{target.name}: {_some(missing)} is wanted on {resource} and neither open nor told as held"
-            elif _held_for_another_reason(lines) and not _too_much(facts, resource, held, missing):
+            lines = [line for line in told.of(resource) if _excuses(line)]
+            silent = [h for h in missing if not any(_speaks_of(line, target.name, h) for line in lines)]
+            if silent:
+                yield f"{target.name}: {_some(silent)} is wanted on {resource} and neither open nor told as held"
+            elif missing and _held_for_another_reason(lines) and not _too_much(facts, resource, held, missing):
                 yield f"{target.name}: {_some(missing)} stays outside of {resource} for the sake of a removal"
+
+
+def _speaks_of(line: Line, target: str, hole: Hole) -> bool:
+    """Tell whether a line that tells of trouble is about a target; what two want is listed under one of them.
+
+    So are the settings of a rule that several share.
+    """
+    return line.target == target or line.settings or any(n == hole.network for n, _ in line.add | line.waiting)
 
 
 def _excuses(line: Line) -> bool:
@@ -114,7 +125,7 @@ def what_is_due_is_gone(facts: Facts, course: Course, told: Told, after: After) 
     if course.disturbed:
         return
     for resource, held in after.items():
-        if _hindered(facts, told, resource):
+        if not _all_is_known(facts, resource) or _hindered(facts, told, resource):
             continue
         for key, item in held.items():
             mine = any(healthy(facts, t) for t in named(facts, resource, item.mark))
@@ -124,6 +135,11 @@ def what_is_due_is_gone(facts: Facts, course: Course, told: Told, after: After) 
                 yield f"{key} {item.hole.network}: is due by its mark, {item.mark}, and is still there"
             elif item.mark and not item.mark.since:
                 yield f"{key} {item.hole.network}: nobody wants it, and it isn't marked as leaving"
+
+
+def _all_is_known(facts: Facts, resource: str) -> bool:
+    """Tell whether nothing about a resource is in doubt: where a target is frozen, more than its own may have to wait."""
+    return not facts.doubtful(resource) and all(healthy(facts, t) for t in facts.targets(resource))
 
 
 def _hindered(facts: Facts, told: Told, resource: str) -> bool:
@@ -159,7 +175,9 @@ RULES: tuple[Rule, ...] = (
 def _covered(hole: Hole, held: Contents, where: object) -> bool:
     """Tell whether a hole is open, by whomever: on AWS a stranger's wider rule does it too."""
     if not isinstance(where, AwsGroups):
-        return any(h.hole == hole and h.mark for h in held.values())
+        return any(
+            h.hole == hole and h.mark for h in held.values()
+        )  # a stranger's rule of that name is no place for it
     return any(_wider(h.hole, hole) for h in held.values())
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ipsync.model import AwsGroups, GcpRule, Limits, Network, Service, Target
 from proof.referee import limits
-from proof.referee.facts import Facts, Hole, Mark
+from proof.referee.facts import Facts, Held, Hole, Mark
 from proof.referee.marks import STATIC
 
 FAMILY_OF = {"icmp": 4, "icmpv6": 6}
@@ -96,7 +96,7 @@ def rule_way(where: GcpRule, services: Iterable[Service]) -> str:
 def way_of(*, network: str, ports: Iterable[str], priority: str, accounts: Iterable[str], tags: Iterable[str]) -> str:
     """Return the settings of a GCP rule as one text."""
     listed = {"ports": ports, "accounts": accounts, "tags": tags}
-    lists = " ".join(f"{key}={','.join(sorted(values))}" for key, values in listed.items())
+    lists = " ".join(f"{key}={','.join(sorted(values))}" for key, values in listed.items() if any(values))
     return f"network={network} priority={priority} {lists}"
 
 
@@ -114,3 +114,57 @@ def named(facts: Facts, resource: str, mark: Mark | None) -> list[Target]:
 def ours(facts: Facts, resource: str, mark: Mark | None) -> bool:
     """Tell whether an entry is one that this config keeps: not a stranger's, another owner's, or an orphan."""
     return bool(named(facts, resource, mark))
+
+
+def operators_word(facts: Facts, resource: str, held: Held) -> bool:
+    """Tell whether the operator took it out of the target that its mark names: a port, a static address, a feed.
+
+    A feed that the config doesn't know at all may have been renamed: what came from it keeps its grace.
+    """
+    targets = named(facts, resource, held.mark)
+    if not targets:
+        return False
+    if all(held.hole.way not in ways(t, held.hole.network.version) for t in targets):
+        return True
+    known = {STATIC, *(f.name for f in facts.config.feeds)}
+    sources = {STATIC if held.hole.network in t.static else "" for t in targets} | {f for t in targets for f in t.feeds}
+    came = held.mark.origins if held.mark else frozenset()
+    return bool(came) and came <= known and not came & sources
+
+
+def kept(facts: Facts, resource: str, key: str, mark: Mark | None) -> bool:
+    """Tell whether an entry is this config's to keep: its mark names a target of it, or one that was renamed."""
+    return ours(facts, resource, mark) or renamed(facts, resource, key, mark)
+
+
+def renamed(facts: Facts, resource: str, key: str, mark: Mark | None) -> bool:
+    """Tell whether the target that an entry is marked for was renamed, for all that can be known.
+
+    Of an AWS rule, which may be another config's as well, only what had begun to leave on a port of ours goes on
+    leaving. A GCP rule under the very name that the config has is its own, and so are further ones with the same marks.
+    """
+    here = [t for t in facts.targets(resource) if healthy(facts, t)]
+    if mark is None or mark.owner != facts.config.owner or not here:
+        return False
+    if resource.startswith("gcp/"):
+        return _rule(key) in _own_names(resource) or bool(mark.targets & _old_names(facts, resource))
+    known = mark.targets & {t.name for t in facts.config.targets}
+    held = facts.held.get(resource, {}).get(key)
+    fits = held and any(held.hole.way in ways(t, held.hole.network.version) for t in here)
+    return bool(mark.since and mark.targets and fits and not known)
+
+
+def _own_names(resource: str) -> set[str]:
+    rule = resource.rpartition("/")[2]
+    return {rule, f"{rule}-v6"}
+
+
+def _rule(key: str) -> str:
+    return key.partition("|")[0]
+
+
+def _old_names(facts: Facts, resource: str) -> set[str]:
+    """Return the names in the marks of a rule and its IPv6 twin, as the pass found them."""
+    found = facts.held.get(resource, {})
+    marks = [h.mark for key, h in found.items() if _rule(key) in _own_names(resource)]
+    return {name for m in marks if m and m.owner == facts.config.owner for name in m.targets}

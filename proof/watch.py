@@ -1,0 +1,166 @@
+"""Lets the referee see a cloud in memory: what it holds, what a write would do to it, and what a report says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+
+from ipsync.errors import CloudError
+from ipsync.model import Config, Entry, GcpRule, Network, Note, Part, Service, Step
+from ipsync.report import Report, exit_code
+from ipsync.sandbox.memory import MemoryCloud
+from proof.referee import Facts, Held, Hole, Line, Told, Write
+from proof.referee.facts import Approved, Contents, Mark
+from proof.referee.marks import BEGINNING, of_description, of_tags
+from proof.referee.wanted import way_of
+
+
+@dataclass(slots=True)
+class Watch:
+    """One config's view of a MemoryCloud: which list belongs to which rule depends on the rules that it names."""
+
+    cloud: MemoryCloud
+    config: Config
+
+    def facts(
+        self,
+        selected: Iterable[str],
+        now: datetime,
+        served: Mapping[str, tuple[Network, ...] | None],
+        *,
+        approved: Approved = frozenset(),
+        added: Mapping[tuple[str, Network], datetime],
+    ) -> Facts:
+        """Return the world as a pass meets it now; `served` may still be filled by what it fetches."""
+        targets = self.config.targets
+        asked = {t.scope for t in targets if t.name in selected}  # the other scopes aren't read in this pass
+        blind = {t.name for t in targets if {t.name, t.scope} & self.cloud.unreadable or t.scope not in asked}
+        return Facts(
+            config=self.config,
+            selected=frozenset(selected),
+            now=now,
+            served=served,
+            naming=self._naming(),
+            held=self.contents(),
+            unread=frozenset(blind),
+            hindered=self._hindered(),
+            approved=approved,
+            added=dict(added),
+        )
+
+    def _hindered(self) -> frozenset[str]:
+        """Return the rules of which an ipsync's list is disabled or the like; what others' lists are is their affair."""
+        lists = self.cloud.lists
+        texts = {n: dict(lists[n].note).get("description", "") for n in self.cloud.obstacles if n in lists}
+        return frozenset(self._resource(name) for name, text in texts.items() if text.startswith(BEGINNING))
+
+    def contents(self) -> dict[str, Contents]:
+        """Return what every resource holds."""
+        found: dict[str, dict[str, Held]] = {r: _group(g) for r, g in self.cloud.groups.items()}
+        for full, part in self.cloud.lists.items():
+            found.setdefault(self._resource(full), {}).update(_list(part))
+        return {**found}
+
+    def write(self, step: Step) -> Write | None:
+        """Return what a write would do; None where the cloud would refuse it, so that nothing reaches it."""
+        empty = step.part is not None and step.kind != "delete" and not step.part.networks
+        try:
+            after = None if empty else self.cloud.result(step)
+        except CloudError:
+            return None
+        if step.part is None:
+            before = _group(self.cloud.groups[step.resource])
+            assert isinstance(after, dict)
+            return Write(step.resource, step.resource, before, _group(after), limit=self.cloud.quota)
+        resource = self._resource(step.resource)
+        before = dict(self.contents().get(resource, {}))
+        kept = {k: h for k, h in before.items() if not k.startswith(f"{step.part.name}|")}
+        made = _list(after) if isinstance(after, Part) else {}
+        return Write(resource, step.resource, before, {**kept, **made}, whole=empty)
+
+    def _naming(self) -> dict[str, frozenset[str]]:
+        found: dict[str, set[str]] = {}
+        for target in self.config.targets:
+            for resource in self.cloud.resources_of(target):
+                found.setdefault(resource, set()).add(target.name)
+        return {resource: frozenset(names) for resource, names in found.items()}
+
+    def _resource(self, full: str) -> str:
+        return resource_of(self.config, full)
+
+
+def resource_of(config: Config, full: str) -> str:
+    """Return the rule that a list stands under (docs/gcp.md: RULE, RULE-v6, RULE-2, RULE-v6-2), or its own name."""
+    folder, _, name = full.rpartition("/")
+    rules = {t.where.rule for t in config.targets if isinstance(t.where, GcpRule)}
+    bases = [r for r in rules if _belongs(name, r)]
+    return f"{folder}/{name if name in bases or not bases else max(bases, key=len)}"
+
+
+@lru_cache(maxsize=1000)
+def _belongs(name: str, rule: str) -> bool:
+    return bool(re.fullmatch(rf"{re.escape(rule)}(-v6)?(-[0-9]+)?", name))
+
+
+def _group(rules: Mapping[str, Entry]) -> dict[str, Held]:
+    return {handle: _entry(e.network, e.service, e.note) for handle, e in rules.items()}
+
+
+@lru_cache(maxsize=100_000)
+def _entry(network: Network, service: Service | None, note: Note) -> Held:
+    return Held(Hole(network, str(service)), of_tags(dict(note)))
+
+
+@lru_cache(maxsize=20_000)
+def _list(part: Part) -> dict[str, Held]:
+    settings, text = dict(part.settings), dict(part.note).get("description", "")
+    way = way_of(
+        network=settings.get("network", ""),
+        ports=settings.get("ports", "").split(","),
+        priority=settings.get("priority", ""),
+        accounts=settings.get("target_service_accounts", "").split(","),
+        tags=settings.get("target_tags", "").split(","),
+    )
+    marks: dict[Network, Mark | None] = {n: of_description(text, n) for n in part.networks}
+    return {f"{part.name}|{n}": Held(Hole(n, way), mark) for n, mark in marks.items()}
+
+
+def told(report: Report) -> Told:
+    """Return what a report says to people."""
+    lines = tuple(
+        Line(
+            target=e.target,
+            resource=e.resource,
+            status=e.status.value,
+            add=_items(e.add),
+            remove=_items(e.remove),
+            leaving=_items(leaving.entry for leaving in e.leaving),
+            waiting=_items(entry for held in e.waiting for entry in held.entries),
+            settings=bool(e.settings),
+            deletes=frozenset(e.deletes),
+            guards=frozenset((v.guard, v.verdict.value) for v in e.violations),
+            error=e.error,
+        )
+        for e in report.plan.elements
+    )
+    orphaned = frozenset((o.resource, o.entry.network) for o in report.plan.orphaned)
+    return Told(lines, exit_code(report, detailed=False), orphaned)
+
+
+def waiting(report: Report) -> dict[str, Approved]:
+    """Return what a human allows who approves what a report shows, by the id that is shown beside it.
+
+    A single change's id allows that change, the plan's id all of them.
+    """
+    found: dict[str, Approved] = {}
+    for element in report.plan.elements:
+        for held in element.waiting:
+            found[held.id] = frozenset((held.action, element.resource, entry.network) for entry in held.entries)
+    return {**found, report.plan.id: frozenset().union(*found.values())}
+
+
+def _items(entries: Iterable[Entry]) -> frozenset[tuple[Network, str | None]]:
+    return frozenset((e.network, str(e.service) if e.service else None) for e in entries)

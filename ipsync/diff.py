@@ -36,13 +36,15 @@ Wants = Mapping[Entry, Mapping[str, frozenset[str]]]
 class Marked:
     """An entry with the mark it has (or, where it is wanted, shall have).
 
-    `by` is the target in whose name this is done and shown; `why` is what asks for it: feeds, or STATIC.
+    `by` is the target in whose name this is done and shown; `why` is what asks for it: feeds, or STATIC. `found` says
+    that it is wanted but was marked for a target that doesn't name the resource: it is no measure of what was held.
     """
 
     entry: Entry
     mark: Mark
     by: str = ""
     why: str = ""
+    found: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,8 @@ def _wanted(owned: Sequence[Marked], wanted: Wants, state: State, policy: Policy
             continue
         mark = _list_mark(item.mark, by, policy) if state.listed else _current(item.mark, by, policy)
         target = next((name for name in item.mark.targets if name in by), next(iter(by)))
-        new = Marked(item.entry, mark, target, _why(by, target))
+        found = not {t.name for t in policy.targets} & set(item.mark.targets)
+        new = Marked(item.entry, mark, target, _why(by, target), found=found)
         (kept if mark == item.mark else remarked).append(new)
     return kept, remarked
 

@@ -64,10 +64,10 @@ def movement(change: Diff, *, now: datetime, grace: timedelta | None) -> guards.
     staying = [*kept, *change.add]
     dropped = [m for m in change.remove if m.entry not in change.word] + leaving
     held = [*kept, *leaving, *change.remove]
-    before = frozenset(m.entry.network for m in held)
+    before = frozenset(m.entry.network for m in held if not m.found) or frozenset(m.entry.network for m in held)
     gone = {m.entry.network for m in change.remove} - {m.entry.network for m in (*staying, *leaving)}
     stays = frozenset(m.entry.network for m in staying)
-    covered, there = guards.Covered(stays), guards.Covered(before)
+    covered, there = guards.Covered(stays), guards.Covered(m.entry.network for m in held)
     return guards.Movement(
         before=before,
         lately=_lately(held, dropped, now=now, grace=grace),

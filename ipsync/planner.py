@@ -206,7 +206,7 @@ class _Planner:
         if target.name in self.frozen:
             return replace(blank, status=Status.ERROR, error="what this target names could not be read")
         waits = _waits(state, target, self._sharing(state), self.frozen)
-        lists = list_changes(work) if work else ListChanges()
+        lists = list_changes((*work.allowed(), *work.steps)) if work else ListChanges()
         if work and work.leader != target.name:  # all who share a list see what becomes of it; its marks, one of them
             lists = replace(lists, marks=())
         return shown_element(blank, mine, judgement, work, lists, waits)

@@ -65,13 +65,13 @@ class ListChanges:
     marks: tuple[str, ...] = ()
 
 
-def list_changes(work: Work) -> ListChanges:
+def list_changes(steps: Iterable[Step]) -> ListChanges:
     """Return the settings of each list that is made or changed, the lists that go, and those that are only marked."""
-    listed = [s for s in work.steps if s.part]
+    listed = [s for s in dict.fromkeys(steps) if s.part]
     return ListChanges(
-        settings=tuple(item for s in listed for item in step_settings(s)),
-        deletes=tuple(s.part.name for s in listed if s.part and s.kind == "delete"),
-        marks=tuple(s.part.name for s in listed if s.part and _only_marked(s)),
+        settings=tuple(dict.fromkeys(item for s in listed for item in step_settings(s))),
+        deletes=tuple(dict.fromkeys(s.part.name for s in listed if s.part and s.kind == "delete")),
+        marks=tuple(dict.fromkeys(s.part.name for s in listed if s.part and _only_marked(s))),
     )
 
 
@@ -153,7 +153,7 @@ def accounted(work: Work, elements: Sequence[Element]) -> None:
     removed = {x for e in acting for x in e.remove}
     marked = {x for e in acting for x in (*e.starts_leaving, *e.returns)}
     named = {n for e in acting for n in (*e.marks, *e.deletes, *(s[0] for s in e.settings))}
-    for step in work.steps:
+    for step in (*work.steps, *work.allowed()):
         words = {entry_text(x) for x in step.entries}
         noted = step.kind not in {"note", "unnote"} or words <= {*map(entry_text, marked), *named}
         listed = not step.part or bool(opens(step) or closes(step)) or step.part.name in named

@@ -9,6 +9,7 @@ from ipsync.diff import entry_key
 from ipsync.judgement import waiting
 from ipsync.model import Held, Status, Step, Verdict, Violation
 from ipsync.plan import Element, Plan
+from ipsync.shown import ListChanges, list_changes
 from ipsync.steps import closes, opens
 
 
@@ -67,12 +68,18 @@ def _after_two(first: Element, second: Element, done: Sequence[Step]) -> Element
 def with_results(made: Plan, results: Sequence[Result], *, approved: frozenset[str]) -> Plan:
     """Put each result into the elements that it concerns; what still waits stays said, and isn't counted as done."""
     by_resource = {r.resource: r for r in results}
+    going = {w.state.resource: list_changes(w.allowed(approved)) for w in made.work if w.state.listed}
     elements = []
-    for element in made.elements:
+    for planned in made.elements:
+        element = planned
         result = by_resource.get(element.resource)
         still = waiting(element.waiting, approved)
         concerned = element.status is Status.CHANGE or (element.status is Status.BLOCKED and still != element.waiting)
-        elements.append(_with_result(element, result, still) if result and concerned else element)
+        if result and concerned:
+            lists = going.get(element.resource, ListChanges(element.settings, element.deletes))
+            element = replace(element, settings=lists.settings, deletes=lists.deletes)
+            element = _with_result(element, result, still)
+        elements.append(element)
     return replace(made, elements=tuple(elements))
 
 

@@ -45,7 +45,9 @@ def _hindrance(target: Target, feeds: Mapping[str, FeedResult]) -> Hindrance | N
 
 def obstacles(state: State, change: Diff, owner: str) -> list[Violation]:
     """Say why a list can't be managed: what hinders it, or a name that somebody else's holds."""
-    found = [Violation("ownership", Verdict.REFUSE, state.obstacle)] if state.obstacle else []
+    ours = [p.hindrance for p in state.parts if rule_is_ours(p.note, owner=owner)]
+    reason = state.obstacle or next((text for text in ours if text), None)
+    found = [Violation("ownership", Verdict.REFUSE, reason)] if reason else []
     for name in _foreign_names(state, change, owner):
         detail = (
             f"a rule named {name} exists and was not made by this owner ({owner}); "

@@ -201,13 +201,14 @@ class Part:
     """One physical list of a list target: a GCP rule holds one family and at most `max_ranges`.
 
     `settings` are everything else that the operator decides, as sorted text pairs
-    (("ports", "443/tcp"), ("priority", "1000")).
+    (("ports", "443/tcp"), ("priority", "1000")). `hindrance` is why it can't be managed, if it is ours to manage.
     """
 
     name: str
     networks: tuple[Network, ...]
     note: Note = ()
     settings: tuple[tuple[str, str], ...] = ()
+    hindrance: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +235,7 @@ class State:
     complete  foreign entries and capacity are known; a survey that finds nothing to do needs neither
     parts     list targets only: the physical lists; `wanted_settings` is what the config asks of each
     taken     list targets only: names of further lists that somebody else's hold, so that no list of ours may be made
-    obstacle  why this resource can't be managed at all (a deny rule of that name, another network), else None
+    obstacle  why this resource can't be managed at all, whatever lists it has, else None; of one list see Part
     """
 
     kind: str

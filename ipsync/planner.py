@@ -274,7 +274,7 @@ def _identity(config: Config, feeds: Sequence[FeedResult], resources: Sequence[_
 
 def _seen_digest(state: State, seen: Sequence[str]) -> list[object]:
     foreign = sorted({entry_text(e) for e in state.entries} - {t.partition(MARKED)[0] for t in seen})
-    return [list(seen), foreign if state.complete else [], state.obstacle or ""]
+    return [list(seen), foreign if state.complete else [], [state.obstacle or "", *(p.hindrance for p in state.parts)]]
 
 
 def _changes(change: Diff) -> list[object]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from ipsync import engine
 from ipsync.addresses import parse, sort_key
 from ipsync.errors import FeedError
-from ipsync.model import AwsGroups, Config, Feed, GcpRule, Limits, Network, Service, Snapshot, Target
+from ipsync.model import AwsGroups, Config, Feed, GcpRule, Limits, Network, Service, Snapshot, State, Target
 from ipsync.plan import digest
 from ipsync.sandbox.memory import MemoryCloud
 
@@ -50,6 +50,11 @@ def config(*targets: Target, grace: timedelta | None = timedelta(hours=72), owne
     names = sorted({f for t in targets for f in t.feeds})
     feeds = tuple(Feed(n, f"https://{n}.example/ips") for n in names)
     return Config(owner, feeds, targets, grace, audit_path="-")
+
+
+def hindered(state: State) -> str | None:
+    """Return why a resource, or one of its lists, can't be managed."""
+    return next((text for text in (state.obstacle, *(p.hindrance for p in state.parts)) if text), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from ipsync.providers.gcp_rules import (
     description_of,
     hindrance,
     names_obstacle,
-    obstacle_of,
     ours,
     part_of,
     patched,
@@ -146,14 +145,17 @@ class Reader:
             return self._stray(rules[name]) if name in rules else replace(state, parts=(), entries=())
         mine = [r for r in rules.values() if base_of(r, self._named) == name]
         try:
-            found = [part_of(r) for r in mine]
+            found = [replace(part_of(r), hindrance=self._hindrance(r, state)) for r in mine]
         except Rejected as error:
             return ReadFailure(state.targets, state.resource, f"{state.resource}: {error}")
         entries = tuple(Entry(n, None, p.note, p.name) for p in found for n in p.networks)
-        judged = [r for r in mine if ours(r.description)]  # of the others the core says that they aren't ours
-        obstacle = self._crowded.get(name) or obstacle_of(judged, dict(state.wanted_settings), self._where.project)
         taken = taken_by_others(name, rules, {p.name for p in found}, self._named)
-        return replace(state, parts=tuple(found), entries=entries, obstacle=obstacle, taken=taken)
+        return replace(state, parts=tuple(found), entries=entries, obstacle=self._crowded.get(name), taken=taken)
+
+    def _hindrance(self, rule: Rule, state: State) -> str:
+        """Return why a rule that an ipsync made can't be managed; of the others the core says that they aren't ours."""
+        reason = hindrance(rule, dict(state.wanted_settings), self._where.project) if ours(rule.description) else ""
+        return f"rule {rule.name} {reason}" if reason else ""
 
     def _stray(self, rule: Rule) -> State | ReadFailure:
         resource = f"gcp/{self._where.project}/{rule.name}"

@@ -173,14 +173,6 @@ def names_obstacle(targets: Sequence[Target], owner: str) -> str | None:
     )
 
 
-def obstacle_of(rules: Sequence[Rule], wanted: Mapping[str, str], project: str) -> str | None:
-    """Return why rules that an ipsync made can't be managed, with the way out; None where they can."""
-    for rule in rules:
-        if reason := hindrance(rule, wanted, project):
-            return f"rule {rule.name} {reason}"
-    return None
-
-
 def hindrance(rule: Rule, wanted: Mapping[str, str], project: str) -> str:
     """Return what stands in the way of managing one rule, as the rest of a sentence; empty for nothing."""
     network, command = rule.network.rpartition("/")[2], "gcloud compute firewall-rules"

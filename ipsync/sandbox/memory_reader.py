@@ -108,11 +108,13 @@ class MemoryReader:
         names = {b.rpartition("/")[2] for b in bases if b.startswith(f"{folder}/")} | {rule}
         lists = {full: p for full, p in self.cloud.lists.items() if full.startswith(f"{folder}/")}
         mine = {full: p for full, p in lists.items() if _base_of(p, names) == rule}
-        reasons = [self.cloud.obstacles.get(full) or _uncleared(p, state) for full, p in mine.items() if _made(p)]
-        obstacle = next((reason for reason in reasons if reason), None)
+        mine = {
+            full: replace(p, hindrance=self.cloud.obstacles.get(full) or _uncleared(p, state) or "") if _made(p) else p
+            for full, p in mine.items()
+        }
         entries = tuple(Entry(n, None, p.note, p.name) for p in mine.values() for n in p.networks)
         taken = taken_by_others(rule, (p.name for p in lists.values()), (p.name for p in mine.values()), names)
-        return replace(state, parts=tuple(mine.values()), entries=entries, taken=taken, obstacle=obstacle)
+        return replace(state, parts=tuple(mine.values()), entries=entries, taken=taken)
 
 
 def _stray(full: str, part: Part) -> State:

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from factory import gcp_target, networks
+from factory import gcp_target, hindered, networks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -141,7 +141,7 @@ def test_a_foreign_twin_hinders_nothing_until_ipv6_is_wanted(gcp):
     seed(gcp, "allow-qatech")
     seed(gcp, "allow-qatech-v6", "2600::1", description="by hand", disabled=True)
     (state,) = survey(gcp, target(gcp)).values()
-    assert state.obstacle is None
+    assert hindered(state) is None
     assert names(state) == ["allow-qatech", "allow-qatech-v6"]
 
 
@@ -149,29 +149,29 @@ def test_our_twin_hinders(gcp):
     seed(gcp, "allow-qatech")
     seed(gcp, "allow-qatech-v6", "2600::1", disabled=True)
     (state,) = survey(gcp, target(gcp)).values()
-    assert "allow-qatech-v6 is disabled" in (state.obstacle or "")
+    assert "allow-qatech-v6 is disabled" in (hindered(state) or "")
 
 
 def test_a_tag_that_cant_be_taken_off_is_known_at_plan_time(gcp):
     """The library can't clear a list: better a plan that says so than an intent that fails each run."""
     seed(gcp, "allow-qatech", targetTags=["web"])
     (state,) = survey(gcp, target(gcp)).values()
-    assert "target_tags" in (state.obstacle or "")
-    assert "gcloud compute firewall-rules delete allow-qatech --project=acme" in (state.obstacle or "")
+    assert "target_tags" in (hindered(state) or "")
+    assert "gcloud compute firewall-rules delete allow-qatech --project=acme" in (hindered(state) or "")
     (state,) = survey(gcp, target(gcp, target_tags=("api",))).values()
-    assert state.obstacle is None
+    assert hindered(state) is None
 
 
 def test_of_a_foreign_rule_nothing_is_judged_least_of_all_that_it_should_be_deleted(gcp):
     seed(gcp, "allow-qatech", description="by hand", targetTags=["db"], disabled=True)
     (state,) = survey(gcp, target(gcp)).values()
-    assert state.obstacle is None
+    assert hindered(state) is None
 
 
 def test_an_egress_rule_is_no_place_for_sources(gcp):
     seed(gcp, "allow-qatech", direction="EGRESS", sourceRanges=[], destinationRanges=["8.8.8.8/32"])
     (state,) = survey(gcp, target(gcp)).values()
-    assert "is not a rule that allows ingress" in (state.obstacle or "")
+    assert "is not a rule that allows ingress" in (hindered(state) or "")
 
 
 # ── one step ─────────────────────────────────────────────────────────────────

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, networks
+from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, hindered, networks
 
 from ipsync.errors import Rejected, Stale, Unreachable
 from ipsync.model import AwsAccount, Entry, Part, ReadFailure, State, Step
@@ -60,9 +60,9 @@ def test_a_rules_neighbours_are_its_own_and_others_are_strays():
 
 def test_what_stands_in_the_way_is_told():
     cloud = MemoryCloud(lists={RULE: OURS}, obstacles={RULE: "it is disabled"})
-    assert survey(cloud, gcp_target())[0].obstacle == "it is disabled"
+    assert hindered(survey(cloud, gcp_target())[0]) == "it is disabled"
     elsewhere = gcp_target(where={"network": "other"})
-    assert "is in network default" in survey(MemoryCloud(lists={RULE: OURS}), elsewhere)[0].obstacle
+    assert "is in network default" in hindered(survey(MemoryCloud(lists={RULE: OURS}), elsewhere)[0])
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ class Referee:
 
     def disturb(self) -> None:
         """Take in that somebody else has changed something: of every pass that is under way."""
+        self.quiet.clear()
         for _, course in self.passes:
             course.disturbed = True
 
@@ -71,7 +72,7 @@ class Referee:
             return
         for rule in told.RULES:
             self._says(rule.__name__, rule(facts, course, said, after))
-        unfinished = any(line.status in {"partial", "unknown"} for line in said.lines)
+        unfinished = any(line.status in {"partial", "unknown"} or line.waiting for line in said.lines)
         at_rest = not course.disturbed and not unfinished and all(carried_out for _, carried_out in course.sent)
         self.quiet[_who(facts)] = _world(facts, after) if at_rest else ()
 

@@ -47,17 +47,22 @@ def _within(network: Network, wide: Iterable[Network]) -> bool:
 
 
 def too_many_removed(
-    before: frozenset[Network], going: frozenset[Network], limit: Limits, lately: frozenset[Network] = frozenset()
+    before: frozenset[Network],
+    going: frozenset[Network],
+    limit: Limits,
+    lately: frozenset[Network] = frozenset(),
+    there: frozenset[Network] = frozenset(),
 ) -> str:
     """Return why so much may not go unasked, in entries or in addresses; nothing if it may.
 
     before   what is held when the pass begins
     going    everything that is leaving, due or not, and what has gone in this pass
     lately   what came less than a grace before the first of them began to leave: it doesn't count as held
+    there    what is there besides, and may cover what goes
 
     In addresses, the limit's count stands for so many entries of the mean size.
     """
-    staying, counted = before - going, before - lately
+    staying, counted = (before | there) - going, before - lately
     lost = {n for n in going & counted if not inside(n, staying)}
     most = _most(limit.max_removals, len(counted))
     if len(lost) > most:

@@ -36,7 +36,7 @@ def _removals(facts: Facts, write: Write, held: frozenset[Network], sent: Sequen
     if lost - word and not _approved(facts, "remove", write.resource, lost - word):
         going = ((gone | _leaving(facts, write)) & held) - word
         more = _lately(facts, write.resource, held, going)
-        yield from _named(write, _each(facts, write, limits.too_many_removed, held, going, more))
+        yield from _named(write, _each(facts, write, limits.too_many_removed, held, going, more, stays))
     if lost & word and not _approved(facts, "remove", write.resource, lost & word):
         yield from _named(write, _each(facts, write, limits.too_many_taken, held, gone & word))
 

@@ -105,7 +105,9 @@ def _speaks_of(line: Line, target: str, hole: Hole) -> bool:
 
 
 def _excuses(line: Line) -> bool:
-    return line.status in STUCK or any(verdict != "allow" for _, verdict in line.guards)
+    """Tell whether a line tells of trouble; that settings wait for a sibling who can't be asked is said without a verdict."""
+    waits = any(verdict != "allow" or guard == "settings" for guard, verdict in line.guards)
+    return waits or line.status in STUCK
 
 
 def _held_for_another_reason(lines: list[Line]) -> bool:

@@ -50,11 +50,18 @@ def wants(facts: Facts, target: Target) -> frozenset[Hole]:
 def may_want(facts: Facts, target: Target, hole: Hole) -> bool:
     """Tell whether a target wants a hole, or may: a list that nobody can read could name anything.
 
-    A hole on ports that it doesn't ask for, it can't want, whatever its list says.
+    A hole on ports that it doesn't ask for, it can't want, whatever its list says. Of a GCP rule, whose settings may
+    have to wait for somebody, only the source counts.
     """
-    if believed(facts, target) is None:
-        return hole.way in ways(target, hole.network.version)
-    return hole in wants(facts, target)
+    known = believed(facts, target) is not None
+    if isinstance(target.where, AwsGroups):
+        return hole in wants(facts, target) if known else hole.way in ways(target, hole.network.version)
+    return not known or any(h.network == hole.network for h in wants(facts, target))
+
+
+def wanted_again(facts: Facts, resource: str, hole: Hole) -> bool:
+    """Tell whether a target that may be touched wants what is open there already: it is no longer leaving."""
+    return any(healthy(facts, t) and may_want(facts, t, hole) for t in facts.targets(resource))
 
 
 def wanted_by(facts: Facts, resource: str, hole: Hole) -> list[Target]:
@@ -147,16 +154,11 @@ def renamed(facts: Facts, resource: str, key: str, mark: Mark | None) -> bool:
     if mark is None or mark.owner != facts.config.owner or not here:
         return False
     if resource.startswith("gcp/"):
-        return _rule(key) in _own_names(resource) or bool(mark.targets & _old_names(facts, resource))
+        return _rule(key) == resource.rpartition("/")[2] or bool(mark.targets & _old_names(facts, resource))
     known = mark.targets & {t.name for t in facts.config.targets}
     held = facts.held.get(resource, {}).get(key)
     fits = held and any(held.hole.way in ways(t, held.hole.network.version) for t in here)
     return bool(mark.since and mark.targets and fits and not known)
-
-
-def _own_names(resource: str) -> set[str]:
-    rule = resource.rpartition("/")[2]
-    return {rule, f"{rule}-v6"}
 
 
 def _rule(key: str) -> str:
@@ -164,7 +166,7 @@ def _rule(key: str) -> str:
 
 
 def _old_names(facts: Facts, resource: str) -> set[str]:
-    """Return the names in the marks of a rule and its IPv6 twin, as the pass found them."""
-    found = facts.held.get(resource, {})
-    marks = [h.mark for key, h in found.items() if _rule(key) in _own_names(resource)]
+    """Return the names in the marks of the rule itself, as the pass found them."""
+    found, rule = facts.held.get(resource, {}), resource.rpartition("/")[2]
+    marks = [h.mark for key, h in found.items() if _rule(key) == rule]
     return {name for m in marks if m and m.owner == facts.config.owner for name in m.targets}

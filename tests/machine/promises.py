@@ -225,6 +225,7 @@ class Promises(RuleBasedStateMachine):
         before = world.cloud.writes
         self._sync("ours")
         assert world.cloud.writes == before, "a quiet run wrote"
+        assert not world.unsettled("ours"), "an intent was never settled"
 
     def _settle(self):
         """Make a few passes with everything approved that waits."""

@@ -14,13 +14,14 @@ from factory import Stage
 
 from ipsync import engine
 from ipsync.engine import run as surroundings
+from ipsync.errors import CloudError, Missing, Stale
 from ipsync.model import Config, Feed, Network, Snapshot, Step
 from ipsync.report import Report
 from ipsync.sandbox.memory import MemoryCloud
 from machine.wire import Killed, Wire
 from proof.referee import Referee, Write
 from proof.referee.facts import Approved
-from proof.watch import Watch, told, waiting
+from proof.watch import Watch, resource_of, told, waiting
 
 STEPS: Counter[str] = Counter()
 """How many steps of each kind have run, for the proof's table."""
@@ -186,8 +187,11 @@ class World:
             raise
         self.sent.add(key)
         made.writes[id(step)] = Watch(self.cloud, made.stage.config).write(step)  # somebody may have been faster
-        if made.writes[id(step)] is None:
-            self.referee.answered(write or _nothing(step), carried_out=False, stale=True)
+        try:
+            self.cloud.result(step)
+        except CloudError as refusal:
+            stale = isinstance(refusal, Stale | Missing)
+            self.referee.answered(write or _nothing(step, made.stage.config), carried_out=False, stale=stale)
 
     def _after(self, step: Step) -> None:
         made = self.under[-1]
@@ -228,14 +232,20 @@ class World:
             if (result == "applied") != carried_out:
                 yield f"the log: it says {result}, but carried out is {carried_out}"
 
+    def unsettled(self, name: str) -> list[dict[str, Any]]:
+        """Return the intents of targets in the config of which nobody has said yet what became of them."""
+        stage = self.stages[name]
+        names = {t.name for t in stage.config.targets}
+        return [i for i in _open_intents(stage) if i["target"] in names]
+
     def _neighbours(self, stage: Installation) -> bool:
         """Tell whether another ipsync of this owner has changed anything."""
         owner = stage.config.owner
         return any(s.log.records for s in self.stages.values() if s is not stage and s.config.owner == owner)
 
 
-def _nothing(step: Step) -> Write:
-    return Write(step.resource, step.resource, {}, {})
+def _nothing(step: Step, config: Config) -> Write:
+    return Write(resource_of(config, step.resource), step.resource, {}, {})
 
 
 def _open_intents(stage: Installation) -> list[dict[str, Any]]:

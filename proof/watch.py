@@ -14,7 +14,7 @@ from ipsync.report import Report, exit_code
 from ipsync.sandbox.memory import MemoryCloud
 from proof.referee import Facts, Held, Hole, Line, Told, Write
 from proof.referee.facts import Approved, Contents, Mark
-from proof.referee.marks import BEGINNING, of_description, of_tags
+from proof.referee.marks import of_description, of_tags
 from proof.referee.wanted import way_of
 
 NO_LIMIT = 10**6
@@ -54,10 +54,14 @@ class Watch:
         )
 
     def _hindered(self) -> frozenset[str]:
-        """Return the rules of which an ipsync's list is disabled or the like; what others' lists are is their affair."""
-        lists = self.cloud.lists
-        texts = {n: dict(lists[n].note).get("description", "") for n in self.cloud.obstacles if n in lists}
-        return frozenset(self._resource(name) for name, text in texts.items() if text.startswith(BEGINNING))
+        """Return the rules of which a list of this config is disabled or the like; another's list hinders only itself."""
+        names = {t.name for t in self.config.targets}
+        found = set()
+        for full in self.cloud.obstacles.keys() & self.cloud.lists.keys():
+            marks = [held.mark for held in _list(self.cloud.lists[full]).values()]
+            if any(m and m.owner == self.config.owner and m.targets & names for m in marks):
+                found.add(self._resource(full))
+        return frozenset(found)
 
     def contents(self) -> dict[str, Contents]:
         """Return what every resource holds."""

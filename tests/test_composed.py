@@ -678,6 +678,16 @@ def test_several_approvals_at_once_let_go_what_each_names():
     assert len(stage.held(SG2)) == 26
 
 
+@pytest.mark.parametrize("make", [aws_target, gcp_target])
+def test_the_operators_word_goes_at_once_while_what_a_feed_dropped_waits(make):
+    stage = Stage(config(make(static=networks(E)), grace=ZERO), lists={"qatech": hosts(10)})
+    stage.sync()
+    stage.config, stage.lists["qatech"] = config(make(), grace=ZERO), hosts(5)
+    report = stage.sync()
+    there = stage.held() if make is aws_target else stage.ranges()
+    assert (code(report), there) == (3, sorted(str(n) for n in hosts(10)))
+
+
 def test_the_id_of_what_is_taken_out_is_another_than_that_of_what_was_dropped():
     stage = Stage(config(aws_target(static=hosts(4, first=50)), grace=ZERO), lists={"qatech": hosts(6)})
     stage.sync()

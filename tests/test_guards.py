@@ -60,12 +60,15 @@ def test_min_prefix_by_family(text, refused):
     ("listed", "words"),
     [
         ([f"8.{i}.0.0/16" for i in range(4)], None),
-        ([*(f"8.{i}.0.0/16" for i in range(4)), "8.9.0.0/32"], "covers 262,145 IPv4 addresses, more than 262,144"),
+        (
+            [*(f"8.{i}.0.0/16" for i in range(4)), "8.9.0.0/32"],
+            "covers 262,145 IPv4 addresses, more than 262,144 IPv4 addresses;",
+        ),
         ([*(f"8.{i}.0.0/16" for i in range(4)), "8.3.0.0/17", "8.3.4.5/32"], None),  # what overlaps counts once
         ([f"26{i:02}::/32" for i in range(16)], None),
         (
             [*(f"26{i:02}::/32" for i in range(16)), "2700::1"],
-            "covers 16 × /32 and more of IPv6, more than 16 × /32 of",
+            "covers 16 × /32 and more of IPv6, more than 16 × /32 of IPv6;",
         ),
         ([*(f"8.{i}.0.0/16" for i in range(4)), *(f"26{i:02}::/32" for i in range(16))], None),  # each family by itself
     ],
@@ -79,7 +82,7 @@ def test_max_coverage_counts_distinct_addresses_by_family(listed, words):
 @pytest.mark.parametrize(
     ("listed", "limits", "key"),
     [
-        (["8.0.0.0/15"], LIMITS, "guards.min-prefix"),
+        (["8.0.0.0/15"], LIMITS, "; if that is right, lower guards.min-prefix"),
         (["8.8.8.8", "8.8.4.4"], Limits(max_addresses=1), "guards.max-addresses"),
         (["8.8.8.0/24"], Limits(max_coverage_v4=255), "guards.max-coverage"),
         (["2600::/48"], Limits(max_coverage_v6=2**64), "guards.max-coverage"),

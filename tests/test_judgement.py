@@ -299,7 +299,8 @@ def test_nothing_is_emptied_and_all_of_it_waits_in_one(word):
     found = judged(change(**({"word": gone} if word else {"remove": gone}), orphaned=some([D])))
     assert words(found) == [("empty", "refuse")]
     (held,) = found.held
-    assert (nets(held.entries), held.verdict, found.stops) == ([A, B], Verdict.REFUSE, False)
+    assert (held.action, nets(held.entries), held.verdict, found.stops) == ("remove", [A, B], Verdict.REFUSE, False)
+    assert held.id == change_id(GROUP, "remove", held.entries)
     assert found.violations[0].detail == (
         "this would remove all 2 addresses; a target is never emptied: 8.8.8.1/32, 8.8.8.2/32"
     )
@@ -314,6 +315,14 @@ def test_what_only_leaves_does_not_empty():
     """All of it is leaving: people are told from the first moment, and nothing is due yet."""
     going = some([A, B], since=NOW)
     assert words(judged(change(leaving=leaving(going), remark=going))) == [("max-removals", "allow")]
+
+
+def test_what_came_within_the_last_grace_is_no_measure():
+    """Three of ten; but four of the ten came an hour before the three began to leave: three of six."""
+    young = some(TEN[6:], added=LATER - HOUR)
+    made = change(keep=(*some(TEN[3:6]), *young), remove=some(TEN[:3], since=LATER))
+    assert words(judged(made)) == [("max-removals", "needs-approval")]
+    assert judged(made, grace=HOUR) == Judgement()
 
 
 # ── whose limits ─────────────────────────────────────────────────────────────
@@ -334,6 +343,7 @@ def test_the_strictest_of_all_targets_holds():
         ((("qatech", Limits()), ("cdn", LOOSE)), "qatech", True),
         ((("qatech", Limits()), ("cdn", LOOSE)), "cdn,qatech", True),
         ((("qatech", Limits()), ("cdn", LOOSE)), "renamed", True),  # of neither: all of them
+        ((("qatech", Limits()), ("cdn", LOOSE), ("spare", LOOSE)), "cdn,spare", False),
         ((("cdn", LOOSE),), "renamed", False),
         ((), "cdn", True),  # none of its own: the defaults
     ],

@@ -101,6 +101,8 @@ WARNS = Violation("max-removals", Verdict.ALLOW, "too many are leaving")
 OWNED, FAMILY = Violation("ownership", Verdict.REFUSE, "a deny rule"), Violation("family", Verdict.ALLOW, "icmp")
 FULL = Violation("capacity", Verdict.REFUSE, "full")
 HOLDS = Judgement((WORD,), (WAITS,))
+EMPTY = Violation("empty", Verdict.REFUSE, "all of them", "change:w")
+NEVER = Judgement((EMPTY,), (WAITS,))
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,7 @@ HOLDS = Judgement((WORD,), (WAITS,))
         (Diff(add=(ADD,)), Judgement((WARNS,)), None, Status.CHANGE, (WARNS,)),
         (Diff(add=(ADD,), remove=(REMOVE,)), HOLDS, None, Status.CHANGE, (WORD,)),
         (Diff(remove=(REMOVE,)), HOLDS, None, Status.BLOCKED, (WORD,)),
+        (Diff(add=(ADD,), remove=(REMOVE,)), NEVER, None, Status.CHANGE, (EMPTY,)),  # refused, and the rest goes
         (Diff(remove=(REMOVE,), remark=(ADD,)), HOLDS, None, Status.CHANGE, (WORD,)),
         (Diff(remove=(REMOVE,)), HOLDS, ListChanges(deletes=("x",)), Status.CHANGE, (WORD,)),
         (Diff(), Judgement(), ListChanges(marks=("x",)), Status.CHANGE, ()),
@@ -125,7 +128,7 @@ HOLDS = Judgement((WORD,), (WAITS,))
 def test_a_target_stands_as_its_own_part_does(change, judgement, lists, status, violations):
     made = element(change, judgement=judgement, lists=lists)
     assert (made.status, made.violations) == (status, violations)
-    assert made.waiting == ((WAITS,) if WORD in violations else ())
+    assert made.waiting == ((WAITS,) if {WORD, EMPTY} & set(violations) else ())
     assert made.held == 3
 
 
@@ -167,8 +170,8 @@ V6 = networks("2600::1")[0]
 
 
 def test_lists_say_their_settings_when_they_are_made_or_changed():
-    new = (("network", "default"), ("ports", "80/tcp"), ("tags", "web"))
-    changes = list_changes(rule_work(part(A, settings=(*SETTINGS, ("x", "1"))), wanted=(A, V6), settings=new))
+    new = (("accounts", ""), ("network", "default"), ("ports", "80/tcp"), ("tags", "web"))
+    changes = list_changes(rule_work(part(A, settings=(*SETTINGS, ("x", "1"))), wanted=(A, V6), settings=new).steps)
     assert changes.settings == (
         ("allow-qatech-v6", "network", "", "default"),
         ("allow-qatech-v6", "ports", "", "80/tcp"),
@@ -181,7 +184,7 @@ def test_lists_say_their_settings_when_they_are_made_or_changed():
 
 
 def test_a_list_that_goes_is_named_without_its_settings():
-    changes = list_changes(rule_work(part(A), part(V6, name="allow-qatech-v6"), wanted=(A,)))
+    changes = list_changes(rule_work(part(A), part(V6, name="allow-qatech-v6"), wanted=(A,)).steps)
     assert changes == ListChanges(deletes=("allow-qatech-v6",))
 
 
@@ -197,7 +200,7 @@ def test_a_list_that_goes_is_named_without_its_settings():
     ],
 )
 def test_a_list_that_only_changes_its_description_is_named(was, wanted, marks):
-    assert list_changes(rule_work(was, wanted=wanted)).marks == marks
+    assert list_changes(rule_work(was, wanted=wanted).steps).marks == marks
 
 
 def test_a_list_s_marks_are_shown_by_list_and_not_by_range():
@@ -205,7 +208,7 @@ def test_a_list_s_marks_are_shown_by_list_and_not_by_range():
     renamed = Marked(work.state.entries[0], Mark("acme", ("one",), "qatech"))
     work = replace(work, change=Diff(remark=(renamed,)))
     shown = shown_element(
-        BLANK, Mine("one", work.state, work.change, "acme"), Judgement(), work, list_changes(work), ()
+        BLANK, Mine("one", work.state, work.change, "acme"), Judgement(), work, list_changes(work.steps), ()
     )
     assert (shown.marks, shown.status) == (("allow-qatech",), Status.CHANGE)
 

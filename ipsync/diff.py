@@ -199,19 +199,24 @@ def _current(mark: Mark, by: Mapping[str, frozenset[str]], policy: Policy) -> Ma
 
 
 def _list_mark(mark: Mark | None, by: Mapping[str, frozenset[str]], policy: Policy) -> Mark:
-    """Return a range's mark in a list, which says one thing for all its ranges: who shares it, and their feeds.
+    """Return the mark of a range that is wanted in a list."""
+    only_static = all(origins == {STATIC} for origins in by.values())
+    blank = Mark(policy.owner, (), STATIC if only_static else "", None, mark.added if mark else None)
+    known = mark if mark and mark.origin != STATIC else None
+    return _list_words(replace(blank, targets=mark.targets if mark else ()), known.origin if known else "", policy)
 
-    It rests on the config and not on what single ranges said, or two targets would write each other's names over.
+
+def _list_words(mark: Mark, feeds: str, policy: Policy) -> Mark:
+    """Return a range's mark with a list's words, which are one for all its ranges: who shares it, and their feeds.
+
+    They rest on the config and not on what single ranges said, or two targets would write each other's names over.
+    Only what a frozen target's name and `feeds` say stays: it can't be asked.
     """
     sharing = policy.healthy
-    frozen = policy.frozen & set(mark.targets if mark else ()) & {t.name for t in policy.targets}
-    targets = tuple(sorted({t.name for t in sharing} | frozen))
-    feeds = {f for t in sharing for f in t.feeds}
-    if frozen and mark and mark.origin != STATIC:
-        feeds |= {f for f in mark.origin.split(",") if f}
-    only_static = all(origins == {STATIC} for origins in by.values())
-    origin = STATIC if only_static else ",".join(sorted(feeds))
-    return Mark(policy.owner, targets, origin, None, mark.added if mark else None)
+    frozen = policy.frozen & set(mark.targets) & {t.name for t in policy.targets}
+    names = {f for t in sharing for f in t.feeds} | {f for f in feeds.split(",") if f and frozen}
+    origin = mark.origin if mark.origin == STATIC else ",".join(sorted(names))
+    return replace(mark, targets=tuple(sorted({t.name for t in sharing} | frozen)), origin=origin)
 
 
 def _first(origins: frozenset[str]) -> str:
@@ -263,6 +268,8 @@ def _fate(item: Marked, state: State, policy: Policy) -> _Fate:
     item = replace(item, by=(named or policy.healthy)[0].name, why=item.mark.origin)
     if named and _operators_word(item, state, named, policy.feeds):
         return _Fate("word", item)
+    if state.listed:
+        item = replace(item, mark=_list_words(item.mark, "", policy))
     return _graced(item, policy)
 
 

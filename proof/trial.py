@@ -78,6 +78,7 @@ class Trial:
         text = clouds.config_path.read_text()
         self.owner = f"trial-{number}"
         text = text.replace("owner: demo", f"owner: {self.owner}").replace(f"[{clouds.group}]", f"[{self.group}]")
+        text += "guards: {max-removals: {count: 2}}\n"  # both IPv6 addresses go at once, which is their whole family
         text = text.replace(demo.PROJECT, self.project).replace(f"{folder}/audit.jsonl", str(self.log))
         if beginning.crowded:
             region = f"    region: {demo.REGION}\n"

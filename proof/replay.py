@@ -1,7 +1,7 @@
 """Published lists, version by version, through the real engine under the default config on a virtual clock.
 
 A pass runs at each version and whenever the plan's own words make one matter: when an address is due, and when
-a human, 24 h after a guard asked, approves what the plan says then. Passes in between would change nothing.
+a human, 24 h after a guard asked for a change, approves that change. Passes in between would change nothing.
 Beside it stands a mirror, which makes the door equal the list at once. In production each time gets up to
 `schedule.every` (15 minutes) added, for both.
 """
@@ -17,6 +17,7 @@ from statistics import median, quantiles
 from factory import GROUP, Stage, aws_target, config
 
 from ipsync.addresses import canonical, parse
+from ipsync.guards import Covered
 from ipsync.model import Limits, Verdict
 from ipsync.plan import Plan
 from ipsync.report import Report
@@ -46,6 +47,8 @@ class Replayed:
     passes: int = 0
     refused: int = 0
     approvals: int = 0
+    shut_by_a_removal: int = 0
+    """Passes after which a listed address stood outside though only removals waited."""
     notes: list[str] = field(default_factory=list)
 
 
@@ -71,7 +74,7 @@ class _Clock:
         self.listed: frozenset[str] = frozenset()
         self.due: set[datetime] = set()
         self.asked: dict[str, datetime] = {}
-        self.waiting = ""
+        self.waiting: frozenset[str] = frozenset()
 
     def run(self) -> None:
         for version, until in self._spans():
@@ -91,36 +94,38 @@ class _Clock:
     def _next(self) -> datetime | None:
         moments = [m for m in self.due if m > self.stage.now]
         if self.waiting:
-            moments.append(max(self.asked[self.waiting] + HUMAN, self.stage.now + timedelta(minutes=15)))
+            first = min(self.asked[change] for change in self.waiting)
+            moments.append(max(first + HUMAN, self.stage.now + timedelta(minutes=15)))
         return min(moments, default=None)
 
     def _pass(self, at: datetime) -> Report:
         self.stage.now = at
         self.result.passes += 1
-        plan = self.stage.plan().plan
-        approved = self._approved(plan, at)
-        report = self.stage.sync(approve=plan.id if approved else None)
-        self.result.approvals += approved
+        approved = self._approved(self.stage.plan().plan, at)
+        report = self.stage.sync(approve=approved)
+        self.result.approvals += len(approved)
+        self.result.shut_by_a_removal += self._shut_by_a_removal(report)
         self.due = {leaving.until for leaving in report.plan.elements[0].leaving if leaving.until}
         self.result.door.set(self.stage.held(), at=at, listed=self.listed)
         return report
 
-    def _approved(self, plan: Plan, at: datetime) -> bool:
-        """Tell whether the human has approved this very plan: 24 h after it was first shown."""
-        self.waiting = plan.id if _wants_approval(plan) else ""
-        if not self.waiting or at < self.asked.setdefault(plan.id, at) + HUMAN:
-            return False
-        self.waiting = ""
-        return True
+    def _approved(self, plan: Plan, at: datetime) -> frozenset[str]:
+        """Return the changes that the human approves: 24 h after each was first shown."""
+        waiting = frozenset(h.id for w in plan.work for h in w.held if h.verdict is Verdict.NEEDS_APPROVAL)
+        approved = frozenset(change for change in waiting if at >= self.asked.setdefault(change, at) + HUMAN)
+        self.waiting = waiting - approved
+        return approved
 
-
-def _wants_approval(plan: Plan) -> bool:
-    return any(work.verdict is Verdict.NEEDS_APPROVAL for work in plan.work)
+    def _shut_by_a_removal(self, report: Report) -> bool:
+        actions = {h.action for e in report.plan.elements for h in e.waiting}
+        inside = Covered(parse(text) for text in self.stage.held())
+        outside = any(parse(text) not in inside for text in self.listed)
+        return not _refused(report) and "add" not in actions and outside
 
 
 def _refused(report: Report) -> bool:
     guards = {v.guard for e in report.plan.elements for v in e.violations if v.verdict is Verdict.REFUSE}
-    return bool(guards & {"feed", "empty", "min-prefix", "max-addresses", "special-use"})
+    return bool(guards & {"feed", "empty", "min-prefix", "max-addresses", "special-use", "max-coverage"})
 
 
 # ── the table ────────────────────────────────────────────────────────────────
@@ -157,6 +162,7 @@ def _judged(all_made: list[Replayed]) -> list[Row]:
     wipes, mirrored = (sum(d.wipes for d in doors) for doors in _doors(all_made))
     ours, theirs = (sum(d.premature for d in doors) for doors in _doors(all_made))
     exposed = [h for m in all_made for h in m.door.exposed]
+    shut = sum(m.shut_by_a_removal for m in all_made)
     fewer = 1 - ours / theirs if theirs else 1.0
     return [
         Row("replay: wipes", passes, f"{wipes} (mirror {mirrored})", "0", wipes == 0),
@@ -167,7 +173,8 @@ def _judged(all_made: list[Replayed]) -> list[Row]:
             f"≥ {FEWER:.0%} fewer",
             fewer >= FEWER,
         ),
-        Row("replay: exposure", passes, _spread(exposed), "median ≤ 72 h", not exposed or median(exposed) <= 72),
+        Row("replay: exposure", passes, _spread(exposed), "median ≤ 120 h", not exposed or median(exposed) <= 120),
+        Row("replay: a listed address outside for a removal's sake", passes, f"{shut}", "0", shut == 0),
     ]
 
 

@@ -106,8 +106,9 @@ class Stage:
     def plan(self, *only: str):
         return engine.plan(self.run(*only))
 
-    def sync(self, *only: str, approve: str | None = None):
-        return engine.sync(self.run(*only), approve=frozenset({approve} if approve else ()))
+    def sync(self, *only: str, approve: str | Iterable[str] | None = None):
+        given = {approve} if isinstance(approve, str) else approve or ()
+        return engine.sync(self.run(*only), approve=frozenset(given))
 
     def held(self, resource: str = GROUP) -> list[str]:
         return sorted(f"{e.network}" for e in self.cloud.groups[resource].values())

@@ -200,10 +200,10 @@ def _current(mark: Mark, by: Mapping[str, frozenset[str]], policy: Policy) -> Ma
 
 def _list_mark(mark: Mark | None, by: Mapping[str, frozenset[str]], policy: Policy) -> Mark:
     """Return the mark of a range that is wanted in a list."""
+    held = mark or Mark(policy.owner, (), "")
+    feeds = "" if held.origin == STATIC else held.origin
     only_static = all(origins == {STATIC} for origins in by.values())
-    blank = Mark(policy.owner, (), STATIC if only_static else "", None, mark.added if mark else None)
-    known = mark if mark and mark.origin != STATIC else None
-    return _list_words(replace(blank, targets=mark.targets if mark else ()), known.origin if known else "", policy)
+    return _list_words(replace(held, origin=STATIC if only_static else "", since=None), feeds, policy)
 
 
 def _list_words(mark: Mark, feeds: str, policy: Policy) -> Mark:

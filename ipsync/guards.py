@@ -44,7 +44,7 @@ def _too_many(snapshot: Snapshot, limits: Limits) -> Violation | None:
     if count <= limits.max_addresses:
         return None
     detail = f"feed {snapshot.feed} lists {count} addresses, more than {limits.max_addresses}"
-    return _refuse("max-addresses", f"{detail}; {_raise('max-addresses')}")
+    return _refuse("max-addresses", f"{detail}; {raise_limit('max-addresses')}")
 
 
 def _too_wide(snapshot: Snapshot, limits: Limits) -> Violation | None:
@@ -53,8 +53,8 @@ def _too_wide(snapshot: Snapshot, limits: Limits) -> Violation | None:
     if not wide:
         return None
     rule = f"/{limits.min_prefix_v4} for IPv4, /{limits.min_prefix_v6} for IPv6"
-    detail = f"feed {snapshot.feed} lists {_some(wide)}, wider than allowed ({rule})"
-    return _refuse("min-prefix", f"{detail}; {_raise('min-prefix', 'lower')}")
+    detail = f"feed {snapshot.feed} lists {some(wide)}, wider than allowed ({rule})"
+    return _refuse("min-prefix", f"{detail}; {raise_limit('min-prefix', 'lower')}")
 
 
 def _too_much(snapshot: Snapshot, limits: Limits, family: int) -> Violation | None:
@@ -63,7 +63,7 @@ def _too_much(snapshot: Snapshot, limits: Limits, family: int) -> Violation | No
     if covered <= most:
         return None
     detail = f"feed {snapshot.feed} covers {amount(covered, family)}, more than {amount(most, family)}"
-    return _refuse("max-coverage", f"{detail}; {_raise('max-coverage')}")
+    return _refuse("max-coverage", f"{detail}; {raise_limit('max-coverage')}")
 
 
 def coverage(networks: Iterable[Network], family: int) -> int:
@@ -88,7 +88,8 @@ def amount(addresses: int, family: int) -> str:
     return f"{whole:,} × /{prefix}{' and more' if rest else ''} of IPv6"
 
 
-def _raise(key: str, word: str = "raise") -> str:
+def raise_limit(key: str, word: str = "raise") -> str:
+    """Say how a limit is changed, by the key that holds it."""
     return f"if that is right, {word} guards.{key} (the target's own wins over the feed's, and that over the top's)"
 
 
@@ -211,16 +212,6 @@ class Covered:
         return bool(wide) and any(network.supernet(new_prefix=p) in wide for p in range(network.prefixlen, -1, -1))
 
 
-def some(networks: Iterable[Network]) -> str:
-    """Name a few of them, and count the rest."""
-    return _some(networks)
-
-
-def raise_limit(key: str) -> str:
-    """Say how a limit is changed, by the key that holds it."""
-    return _raise(key)
-
-
 def check_capacity(
     capacity: Iterable[Capacity], *, added: Sequence[Network], removed: Sequence[Network], swap: bool
 ) -> list[Violation]:
@@ -290,7 +281,8 @@ def _capacity_detail(room: Capacity, more: int, fewer: int) -> str:
     )
 
 
-def _some(networks: Iterable[Network]) -> str:
+def some(networks: Iterable[Network]) -> str:
+    """Name a few networks in their order, and count the rest."""
     ordered = sorted(networks, key=lambda n: (n.version, n))
     return _some_text([canonical(n) for n in ordered])
 

@@ -38,9 +38,9 @@ def judge(
     state: State, change: Diff, targets: Sequence[Target], *, now: datetime, grace: timedelta | None
 ) -> Judgement:
     """Judge one resource's diff under the limits of every target that names it, selected or not, healthy or not."""
-    capacity = _capacity(state, change, targets) if state.complete else []
     if not (change.add or change.remove or change.leaving):
         return Judgement()
+    capacity = _capacity(state, change, targets) if state.complete else []
     additions = _Judged(state, change, targets, movement(change, now=now, grace=grace)).additions()
     # What waits itself covers nothing yet: what it would cover is lost until it is let in.
     sure = change.without(frozenset(e for _, held in additions for e in held.entries))
@@ -142,7 +142,7 @@ class _Judged:
             return []
         if not due:
             text = f"{reason}, are leaving: {guards.some(self.move.lost)}; will need an approval when due"
-            return [(Violation("max-removals", Verdict.ALLOW, f"{text}; {_key('max-removals')}"), None)]
+            return [(Violation("max-removals", Verdict.ALLOW, f"{text}; {guards.raise_limit('max-removals')}"), None)]
         whole = f"with all that is leaving, {reason}"
         if {m.entry.network for m in due} == self.move.lost and len(_by_time(due)) == 1:
             whole = f"removes {reason}"
@@ -171,7 +171,7 @@ class _Judged:
         entries = tuple(sorted((m.entry for m in items), key=entry_key))
         made = Held(change_id(self.state.resource, action, entries), action, entries, verdict)
         listed = guards.some({e.network for e in entries})
-        key = "" if guard == "empty" else f"; {_key(guard)}"
+        key = "" if guard == "empty" else f"; {guards.raise_limit(guard)}"
         text = f"{why}: {listed}{key}"
         return Violation(guard, verdict, text, made.id), made
 
@@ -183,10 +183,6 @@ class _Judged:
             concerned = [limit for name, limit in target.limits if name in origins]
             found += concerned or [limit for _, limit in target.limits] or [Limits()]
         return found or [Limits()]
-
-
-def _key(guard: str) -> str:
-    return guards.raise_limit(guard)
 
 
 def _by_time(items: Sequence[Marked]) -> list[list[Marked]]:

@@ -62,6 +62,12 @@ def family_name(base: str, version: int) -> str:
     return base if version == 4 else f"{base}-v6"  # noqa: PLR2004 - the IP version
 
 
+def overflow_of(name: str) -> str | None:
+    """Return which list a numbered name (`RULE-2`, `RULE-v6-2`) may be a further one of; None for other names."""
+    stem, dash, number = name.rpartition("-")
+    return stem.removesuffix("-v6") if dash and number.isdigit() else None
+
+
 def belongs(name: str, base: str) -> bool:
     """Tell whether a list's name is one that `base` may have: itself, its IPv6 twin, or a numbered one of either."""
     rest = name.removeprefix(base).removeprefix("-v6")

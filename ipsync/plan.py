@@ -11,9 +11,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 
 from ipsync.diff import Diff
-from ipsync.judgement import approvable, released, waiting
+from ipsync.guards import needs_swap
+from ipsync.judgement import approvable, released
 from ipsync.model import Entry, Held, Leaving, ReadFailure, Snapshot, State, Status, Step, Verdict, Violation
 from ipsync.steps import steps
 
@@ -60,7 +62,7 @@ class Element:
     error: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: the writes are worked out once
 class Work:
     """What is to be written to one resource, for the target `leader` and others that share it.
 
@@ -75,22 +77,30 @@ class Work:
     held: tuple[Held, ...] = ()
     stops: bool = False
     seen: tuple[str, ...] = ()
-    remove_first: bool = False
+    swap: bool = False
     keep_settings: bool = False
 
-    @property
+    @cached_property
     def steps(self) -> tuple[Step, ...]:
         """Return all writes, those that wait for an approval included."""
         return self._steps(self.change)
 
     def allowed(self, approved: frozenset[str] = frozenset()) -> tuple[Step, ...]:
         """Return the writes that may go now: without what a guard holds back and nobody approved."""
+        return self._released(approved) if approved else self._unapproved
+
+    @cached_property
+    def _unapproved(self) -> tuple[Step, ...]:
+        return self._released(frozenset())
+
+    def _released(self, approved: frozenset[str]) -> tuple[Step, ...]:
         return () if self.stops else self._steps(released(self.change, self.held, approved))
 
     def _steps(self, change: Diff) -> tuple[Step, ...]:
-        return steps(
-            self.state, change, owner=self.owner, remove_first=self.remove_first, keep_settings=self.keep_settings
-        )
+        """Return a change's writes. Something is removed first only where this very change doesn't fit otherwise."""
+        added = [m.entry.network for m in change.add]
+        full = self.swap and self.state.complete and needs_swap(self.state.capacity, added)
+        return steps(self.state, change, owner=self.owner, remove_first=full, keep_settings=self.keep_settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +127,6 @@ class Plan:
         """Return the ids of the held changes that these approvals let go: the plan's own id stands for all of them."""
         known = approvable(h for w in self.work for h in w.held)
         return known if self.id in given else known & given
-
-    def still_waiting(self, approved: frozenset[str]) -> tuple[Held, ...]:
-        """Return the changes that wait after these ids were approved."""
-        return waiting((h for w in self.work for h in w.held), approved)
 
 
 @dataclass(frozen=True, slots=True)

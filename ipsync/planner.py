@@ -1,12 +1,11 @@
 """Makes the plan: compares what is wanted with what was read, resource by resource, and lets the guards judge it.
 
 Pure: the same feeds, clouds, config and clock give the same plan. Every write in it belongs to an element that people
-see, of a target that is selected and whose feeds can be believed; `_accounted` holds it to that.
+see, of a target that is selected and whose feeds can be believed; `accounted` holds it to that.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -14,16 +13,13 @@ from ipsync import guards
 from ipsync.diff import Diff, Marked, Policy, diff, wants
 from ipsync.hindrance import Hindrance, hindrances, obstacles, unfit
 from ipsync.judgement import Judgement, judge
-from ipsync.layout import settings_of
+from ipsync.layout import overflow_of, settings_of
 from ipsync.model import Config, Network, ReadFailure, State, Status, Step, Target, Verdict, Violation
 from ipsync.ownership import mark_of, rule_marks
 from ipsync.plan import Element, FeedResult, Orphan, Plan, Work, World, digest
 from ipsync.sharing import may_name
-from ipsync.shown import ListChanges, Mine, accounted, list_changes, shown_element
+from ipsync.shown import NO_LISTS, Mine, accounted, list_changes, shown_element
 from ipsync.steps import MARKED, entry_text, observed
-
-OVERFLOW = re.compile(r"(.+?)(?:-v6)?-[0-9]+")
-"""How further lists of one are named (layout.py)."""
 
 
 def make_plan(config: Config, world: World, *, selected: Iterable[str] | None = None) -> Plan:
@@ -105,16 +101,16 @@ class _Planner:
 
     def _another_configs(self, state: State) -> State:
         """Refuse a list that is the overflow of one that another config of this owner keeps."""
-        stem = OVERFLOW.fullmatch(state.resource.rpartition("/")[2])
+        folder, _, name = state.resource.rpartition("/")
+        stem = overflow_of(name)
         own = {t for p in state.parts for t in rule_marks(p.note, owner=self.config.owner) or ()}
         if not state.listed or not stem or not own or own & {t.name for t in self.config.targets}:
             return state
-        folder = state.resource.rpartition("/")[0]
-        others = {p.name: p for s in self.world.states if s.resource == f"{folder}/{stem[1]}" for p in s.parts}
-        if not any(own & set(rule_marks(p.note, owner=self.config.owner) or ()) for p in others.values()):
+        others = [p for s in self.world.states if s.resource == f"{folder}/{stem}" for p in s.parts]
+        if not any(own & set(rule_marks(p.note, owner=self.config.owner) or ()) for p in others):
             return state
         text = (
-            f"rule {state.resource.rpartition('/')[2]} is the overflow of rule {stem[1]}, which another config of this owner "
+            f"rule {name} is the overflow of rule {stem}, which another config of this owner "
             f"keeps for {', '.join(sorted(own))}; choose another `rule:`"
         )
         return replace(state, obstacle=text)
@@ -170,8 +166,6 @@ class _Planner:
         """Return the writes; where nobody may act there are none, nor where a list can't be managed at all."""
         if not healthy or (state.listed and any(v.guard == "ownership" for v in judgement.violations)):
             return None
-        added = [m.entry.network for m in change.add]
-        swap = any(t.swap for t in targets) and state.complete and guards.needs_swap(state.capacity, added)
         work = Work(
             state,
             change,
@@ -181,7 +175,7 @@ class _Planner:
             held=judgement.held,
             stops=judgement.stops,
             seen=observed(state, owner=self.config.owner),
-            remove_first=swap,
+            swap=any(t.swap for t in targets),
             keep_settings=len(healthy) < len(targets),
         )
         return work if work.steps else None
@@ -206,17 +200,18 @@ class _Planner:
         if target.name in self.frozen:
             return replace(blank, status=Status.ERROR, error="what this target names could not be read")
         waits = _waits(state, target, self._sharing(state), self.frozen)
-        lists = list_changes((*work.allowed(), *work.steps)) if work else ListChanges()
-        if work and work.leader != target.name:  # all who share a list see what becomes of it; its marks, one of them
-            lists = replace(lists, marks=())
-        return shown_element(blank, mine, judgement, work, lists, waits)
+        if not work:
+            return shown_element(blank, mine, judgement, None, NO_LISTS, waits)
+        goes, whole = list_changes(work.allowed()), list_changes(work.steps)
+        if work.leader != target.name:  # all who share a list see what becomes of it; its marks, one of them
+            goes, whole = replace(goes, marks=()), replace(whole, marks=())
+        return shown_element(blank, mine, judgement, work, goes, waits, held_lists=whole)
 
 
 def _waits(state: State, target: Target, sharing: Sequence[Target], frozen: frozenset[str]) -> list[Violation]:
     """Say that a shared list's settings wait for a target that can't be asked now."""
     others = [t.name for t in sharing if t.name in frozen]
-    parts = [p for p in state.parts if p.networks] if state.listed else []
-    differing = {p.name for p in parts if p.settings != settings_of(state, p.networks[0].version)}
+    differing = _set_otherwise(state)
     if not others or not differing:
         return []
     text = (
@@ -228,10 +223,12 @@ def _waits(state: State, target: Target, sharing: Sequence[Target], frozen: froz
 
 def _as_it_is(state: State) -> State:
     """Let nothing new into lists whose settings differ from the config's while somebody shares them who can't be asked."""
-    if not state.listed:
-        return state
-    differing = {p.name for p in state.parts if p.networks and p.settings != settings_of(state, p.networks[0].version)}
-    return replace(state, taken=tuple(sorted({*state.taken, *differing})))
+    return replace(state, taken=tuple(sorted({*state.taken, *_set_otherwise(state)})))
+
+
+def _set_otherwise(state: State) -> set[str]:
+    """Return the lists whose settings differ from the config's."""
+    return {p.name for p in state.parts if p.networks and p.settings != settings_of(state, p.networks[0].version)}
 
 
 def _without_strays(state: State, config: Config) -> tuple[State, list[Orphan]]:

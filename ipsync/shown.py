@@ -43,8 +43,15 @@ class Mine:
         return tuple(m.entry for m in self.of(self.change.remark) if self._was_leaving(m))
 
     def remarked(self) -> tuple[Entry, ...]:
-        """Return what neither leaves nor comes back, and only changes its words."""
+        """Return what neither leaves nor comes back, and only changes its words; a list's are said of it as a whole."""
+        if self._state.listed:
+            return ()
         return tuple(m.entry for m in self.of(self.change.remark) if m.mark.since is None and not self._was_leaving(m))
+
+    def moves_marks(self) -> bool:
+        """Tell whether something of this target's begins to leave, comes back, or changes words of its own."""
+        starts = any(m.mark.since for m in self.of(self.change.remark))
+        return bool(starts or self.returns() or self.remarked())
 
     def sources(self) -> tuple[tuple[Entry, str], ...]:
         """Return why each entry that moves is or was wanted."""
@@ -64,14 +71,25 @@ class ListChanges:
     deletes: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
 
+    def beside(self, other: ListChanges) -> ListChanges:
+        """Return these changes and another's, each once."""
+        return ListChanges(
+            settings=tuple(dict.fromkeys((*self.settings, *other.settings))),
+            deletes=tuple(dict.fromkeys((*self.deletes, *other.deletes))),
+            marks=tuple(dict.fromkeys((*self.marks, *other.marks))),
+        )
+
+
+NO_LISTS = ListChanges()
+
 
 def list_changes(steps: Iterable[Step]) -> ListChanges:
     """Return the settings of each list that is made or changed, the lists that go, and those that are only marked."""
-    listed = [s for s in dict.fromkeys(steps) if s.part]
+    listed = [s for s in steps if s.part]
     return ListChanges(
-        settings=tuple(dict.fromkeys(item for s in listed for item in step_settings(s))),
-        deletes=tuple(dict.fromkeys(s.part.name for s in listed if s.part and s.kind == "delete")),
-        marks=tuple(dict.fromkeys(s.part.name for s in listed if s.part and _only_marked(s))),
+        settings=tuple(item for s in listed for item in step_settings(s)),
+        deletes=tuple(s.part.name for s in listed if s.part and s.kind == "delete"),
+        marks=tuple(s.part.name for s in listed if s.part and _only_marked(s)),
     )
 
 
@@ -88,22 +106,28 @@ def _only_marked(step: Step) -> bool:
     return step.kind == "replace" and not opens(step) and not closes(step) and not step_settings(step)
 
 
-def shown_element(
+def shown_element(  # noqa: PLR0913 - what an element is made of
     blank: Element,
     mine: Mine,
     judgement: Judgement,
     work: Work | None,
-    lists: ListChanges | None,
+    lists: ListChanges,
     told: Sequence[Violation],
+    *,
+    held_lists: ListChanges = NO_LISTS,
 ) -> Element:
-    """Return the element of a target that this run acts for."""
-    change, lists = mine.change, lists or ListChanges()
+    """Return the element of a target that this run acts for.
+
+    `lists` go without an approval; `held_lists` would go with one, and are shown where something of the target's waits:
+    who approves must see with what a list will open.
+    """
+    change, marked = mine.change, mine.moves_marks() or lists != NO_LISTS
     own = frozenset(m.entry for m in mine.of([*change.add, *change.remove]))
     waiting = tuple(h for h in judgement.held if own & set(h.entries)) if work else ()
-    leaves, only_marked = mine.leaving(), () if mine_listed(work) else tuple(map(entry_text, mine.remarked()))
-    moves = bool(work) and bool(own or mine.of(change.remark) or lists != ListChanges())
-    back = {e for h in waiting for e in h.entries}
-    goes = moves and bool(own - back or mine.of(change.remark) or lists != ListChanges())
+    if waiting or judgement.stops:
+        lists = lists.beside(held_lists)
+    leaves, moves = mine.leaving(), bool(work and (own or marked or lists != NO_LISTS))
+    goes = moves and bool(marked or own - {e for h in waiting for e in h.entries})
     violations = _concerning(judgement.violations, waiting, moves=moves, leaves=bool(leaves))
     return replace(
         blank,
@@ -116,16 +140,11 @@ def shown_element(
         satisfied=mine.entries(change.satisfied),
         settings=lists.settings,
         deletes=lists.deletes,
-        marks=(*only_marked, *lists.marks) if work else (),
+        marks=(*map(entry_text, mine.remarked()), *lists.marks) if work else (),
         waiting=waiting,
         sources=mine.sources(),
         violations=(*violations, *told),
     )
-
-
-def mine_listed(work: Work | None) -> bool:
-    """Tell whether marks are shown by list, not by entry."""
-    return work is not None and work.state.listed
 
 
 def _concerning(

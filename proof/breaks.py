@@ -83,7 +83,7 @@ BREAKS = (
     Break("a removal that waits keeps others out", "plan.py", "return () if self.stops else", "return () if self.stops or self.held else"),
     Break("an approval lets everything go", "plan.py", "return known if self.id in given else known & given", "return known if given else known & given"),
     # ── order ──
-    Break("removed before added", "planner.py", "remove_first=swap,", "remove_first=True,"),
+    Break("removed before added", "plan.py", "remove_first=full,", "remove_first=True,"),
     Break("a list is narrowed before the others are widened", "steps.py", "for item in (*widened, *changed, *sorted(narrowed", "for item in (*narrowed, *widened, *changed, *sorted(()"),
     Break("what is denied is passed over", "engine/write.py", 'elif told.outcome != "applied":', 'elif told.outcome not in {"applied", "denied"}:'),
     # ── the report and the log ──

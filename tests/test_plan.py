@@ -355,6 +355,24 @@ def test_removing_comes_first_only_for_a_swap_in_a_full_group(swap, complete, us
     assert [s.kind for s in work.steps] == kinds
 
 
+def test_what_waits_is_no_reason_to_remove_first():
+    """With all that is wanted the group is full; with what may go now it isn't, so that opens before anything closes."""
+    loose = (
+        ("qatech", Limits(max_removals=Threshold(999, 100))),
+        ("static", Limits(max_additions=Threshold(999, 100))),
+    )
+    tight = replace(loose[0][1], max_additions=Threshold(0, 0))
+    made = config(aws_target(swap=True, services=(HTTP,), limits=(("qatech", tight), loose[1])), grace=timedelta(0))
+    held = [ours(n, service=HTTP) for n in (A, B, C, D)] + [ours(E)]
+    state = group(*held, capacity=(Capacity(4, 5, 6),))
+    (work,) = planned(made, state, qatech=[A, B, C, F, G]).work
+    assert [s.kind for s in work.steps] == ["remove", "add"]
+    assert [s.kind for s in work.allowed()] == ["remove"]
+    two = replace(state, capacity=(Capacity(4, 5, 7),))
+    (work,) = planned(made, two, qatech=[A, B, C, F, G]).work
+    assert [s.kind for s in work.steps] == ["add", "remove"]
+
+
 def test_an_obstacle_stops_a_rule_and_says_what_it_is():
     plan = planned(config(gcp_target()), rule(part(A), obstacle="it is a deny rule"), qatech=[A, B])
     (element,) = plan.elements

@@ -39,7 +39,7 @@ def mine(change: Diff, target: str = "one", **how) -> Mine:
 def element(change: Diff, *, judgement=Judgement(), lists=None, told=(), target="one", work=True) -> Element:  # noqa: B008
     state = group(change)
     made = Work(state, change, "acme", "one", held=judgement.held, stops=judgement.stops) if work else None
-    return shown_element(BLANK, mine(change, target), judgement, made, lists, told)
+    return shown_element(BLANK, mine(change, target), judgement, made, lists or ListChanges(), told)
 
 
 # ── under whom ───────────────────────────────────────────────────────────────

@@ -9,7 +9,7 @@ from ipsync.diff import entry_key
 from ipsync.judgement import waiting
 from ipsync.model import Held, Status, Step, Verdict, Violation
 from ipsync.plan import Element, Plan
-from ipsync.shown import ListChanges, list_changes
+from ipsync.shown import list_changes
 from ipsync.steps import closes, opens
 
 
@@ -68,18 +68,18 @@ def _after_two(first: Element, second: Element, done: Sequence[Step]) -> Element
 def with_results(made: Plan, results: Sequence[Result], *, approved: frozenset[str]) -> Plan:
     """Put each result into the elements that it concerns; what still waits stays said, and isn't counted as done."""
     by_resource = {r.resource: r for r in results}
-    going = {w.state.resource: list_changes(w.allowed(approved)) for w in made.work if w.state.listed}
+    works = {w.state.resource: w for w in made.work}
     elements = []
-    for planned in made.elements:
-        element = planned
+    for element in made.elements:
         result = by_resource.get(element.resource)
         still = waiting(element.waiting, approved)
         concerned = element.status is Status.CHANGE or (element.status is Status.BLOCKED and still != element.waiting)
         if result and concerned:
-            lists = going.get(element.resource, ListChanges(element.settings, element.deletes))
-            element = replace(element, settings=lists.settings, deletes=lists.deletes)
-            element = _with_result(element, result, still)
-        elements.append(element)
+            lists = list_changes(works[element.resource].allowed(approved))
+            gone = replace(element, settings=lists.settings, deletes=lists.deletes)
+            elements.append(_with_result(gone, result, still))
+        else:
+            elements.append(element)
     return replace(made, elements=tuple(elements))
 
 
@@ -96,6 +96,7 @@ def _with_result(element: Element, result: Result, still: tuple[Held, ...]) -> E
         status=result.status,
         error=result.error,
         waiting=still,
+        violations=tuple(v for v in element.violations if not v.change or v.change in {h.id for h in still}),
         add=tuple(e for e in element.add if ("add", e) not in back and (not sure or e in opened)),
         remove=tuple(e for e in element.remove if ("remove", e) not in back and (not sure or e in closed)),
     )

@@ -17,7 +17,7 @@ from ipsync.errors import CloudError, Denied, IpsyncError, JournalError, Stale, 
 from ipsync.model import ReadFailure, State, Status, Step, Target
 from ipsync.plan import Plan, Work
 from ipsync.providers.base import Writer
-from ipsync.steps import closes
+from ipsync.steps import closes, opens
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +62,9 @@ class _Task:
 
     @property
     def opening(self) -> int:
-        """Return how many of the first steps come before anything is closed; with `swap`, all in their order."""
-        if self.work.remove_first:
-            return len(self.steps)
-        return next((n for n, step in enumerate(self.steps) if closes(step)), len(self.steps))
+        """Return how many of the first steps come before anything is closed; all, where removing comes first."""
+        first = next((n for n, step in enumerate(self.steps) if closes(step)), len(self.steps))
+        return len(self.steps) if any(opens(step) for step in self.steps[first:]) else first
 
 
 class _Scope:

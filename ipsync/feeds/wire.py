@@ -31,12 +31,13 @@ class Wire:
         self._cut = threading.Event()
         self._lock = threading.Lock()
 
-    def watch(self, sock: socket.socket) -> None:
-        """Keep a second handle on the connection: wrapping it in TLS takes the first one away."""
+    def watched(self, sock: socket.socket) -> socket.socket:
+        """Keep a second handle on the connection, and return it: wrapping it in TLS takes the first one away."""
         with self._lock:
             self._handles.append(sock.dup())
             if self._cut.is_set():
                 self._shut()
+        return sock
 
     def cut(self) -> None:
         """Shut every connection, which ends any read in progress."""
@@ -126,17 +127,13 @@ def _pools(wire: Wire) -> dict[str, type[HTTPConnectionPool]]:
         response_class = _Response
 
         def _new_conn(self) -> socket.socket:
-            sock = super()._new_conn()
-            wire.watch(sock)
-            return sock
+            return wire.watched(super()._new_conn())
 
     class Secure(HTTPSConnection):
         response_class = _Response
 
         def _new_conn(self) -> socket.socket:
-            sock = super()._new_conn()
-            wire.watch(sock)
-            return sock
+            return wire.watched(super()._new_conn())
 
     plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})
     secure = type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": Secure})

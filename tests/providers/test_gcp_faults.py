@@ -293,21 +293,16 @@ def made_and_replaced(gcp):
     return Step("replace", "gcp/acme/allow-qatech", (), (), part=part, was=made.part)
 
 
-def test_an_edit_between_two_tries_of_a_write_isnt_overwritten(gcp):
+@pytest.mark.parametrize(
+    ("fault", "told", "text"),
+    [("throttle", Stale, "someone changed it"), ("reset-after", Uncertain, "its reply was lost")],
+)
+def test_an_edit_between_two_tries_of_a_write_isnt_overwritten(gcp, fault, told, text):
     """A throttled patch comes up to a minute after the look: what people changed meanwhile would be lost."""
     step = made_and_replaced(gcp)
-    gcp.faults.plan("firewalls.patch", "throttle")
+    gcp.faults.plan("firewalls.patch", fault)
     gcp.hooks["firewalls.get"] = lambda cloud: cloud.hooks.update({"firewalls.get": edited})
-    with pytest.raises(Stale, match="someone changed it"):
-        Writer(target(gcp)).execute(step)
-    assert gcp.firewalls("acme")["allow-qatech"]["sourceRanges"] == EDITED
-
-
-def test_an_edit_after_a_try_whose_reply_was_lost_is_uncertain(gcp):
-    step = made_and_replaced(gcp)
-    gcp.faults.plan("firewalls.patch", "reset-after")
-    gcp.hooks["firewalls.get"] = lambda cloud: cloud.hooks.update({"firewalls.get": edited})
-    with pytest.raises(Uncertain, match="its reply was lost"):
+    with pytest.raises(told, match=text):
         Writer(target(gcp)).execute(step)
     assert gcp.firewalls("acme")["allow-qatech"]["sourceRanges"] == EDITED
 

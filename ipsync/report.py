@@ -74,7 +74,7 @@ def summarize(elements: tuple[Element, ...]) -> Summary:
         add=sum(len(e.add) for e in elements),
         remove=sum(len(e.remove) for e in elements),
         leaving=sum(len(e.leaving) for e in elements),
-        in_sync=sum(e.status in AS_WISHED for e in elements),
+        in_sync=sum(e.status in AS_WISHED and not e.waiting for e in elements),
         blocked=sum(e.status is Status.BLOCKED or bool(e.waiting) for e in elements),
         failed=sum(e.status in FAILED for e in elements),
     )

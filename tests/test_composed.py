@@ -17,7 +17,7 @@ from ipsync import engine, providers
 from ipsync.errors import Denied
 from ipsync.model import AwsAccount, Entry, Limits, Part, Service, Threshold
 from ipsync.ownership import Mark, entry_note, rule_note
-from ipsync.report import exit_code
+from ipsync.report import exit_code, summarize
 
 A, B, C, D, E = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32", "7.7.7.7/32"
 V6 = "2600::1/128"
@@ -896,3 +896,21 @@ def test_a_family_that_no_port_exists_in_is_said_and_opens_nothing(make):
     assert (stage.held() if make is aws_target else stage.ranges()) == [A]
     assert RULE6 not in stage.cloud.lists
     assert code(stage.sync()) == 0
+
+
+def test_a_rule_that_only_an_approval_deletes_is_blocked_and_its_sharers_are_not():
+    """It was told as `change` after a sync that had changed nothing, and so was a sibling that nothing of it concerned."""
+    web, edge = gcp_target("web", where={"max_ranges": 4}), gcp_target("edge", feeds=("cdn",), where={"max_ranges": 4})
+    stage = Stage(config(web, edge, grace=ZERO), lists={"qatech": [A, B, C, D, V6, "2600::2"], "cdn": [A]})
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C, D]
+    report = stage.sync()
+    assert statuses(report) == {"web": "blocked", "edge": "in-sync"}
+    assert code(report) == 3
+    (waits,) = report.plan.elements[0].waiting
+    assert report.plan.elements[0].deletes == ("allow-qatech-v6",)
+    assert summarize(report.plan.elements).in_sync == 1
+    report = stage.sync(approve=waits.id)
+    assert statuses(report) == {"web": "applied", "edge": "in-sync"}
+    assert [v.guard for v in report.plan.elements[0].violations] == []
+    assert (code(report), f"{RULE}-v6" in stage.cloud.lists) == (0, False)

@@ -64,7 +64,7 @@ def _body(feed: Feed) -> bytes:
 def _entries(feed: Feed, body: bytes) -> list[formats.Entry]:
     if feed.format == "text":
         return formats.read_text(body)
-    return formats.read_json(body, select=feed.select or "@", max_bytes=feed.max_bytes)
+    return formats.read_json(body, select=feed.select or formats.WHOLE, max_bytes=feed.max_bytes)
 
 
 def _networks(entries: Sequence[formats.Entry], place: str = "entry") -> tuple[Network, ...]:

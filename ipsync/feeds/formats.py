@@ -26,6 +26,9 @@ BYTES_A_VALUE = 32
 """Where max_bytes is raised, the values may be more: published lists take 32 bytes and more for each."""
 WIDEST = 5 * 1024 * 1024
 """Bytes that a text may be larger than what came: one wide character makes Python keep four bytes for each other one."""
+WHOLE = "@"
+"""The JMESPath of the document itself: what a feed without `select` reads."""
+LONGEST_KEY = 40
 LONGEST_LINE = 64 * 1024
 MARK = "\ufeff"
 """UTF-8's byte order mark as a character; at the beginning it means nothing and may be left out (RFC 8259, 8.1)."""
@@ -55,9 +58,20 @@ def read_json(body: bytes, *, select: str, max_bytes: int = 0) -> list[Entry]:
         raise FeedError("the answer is too large for the wide characters in it, which no list of addresses needs")
     found = search(select, _strict_json(text))
     if not isinstance(found, list):
-        what = f"`{select}` selects {_kind(found)} instead of a list of addresses"
-        raise FeedError(f"{what}{hint(found) or '; has its format changed?'}")
+        what = "the answer is" if select == WHOLE else f"`{select}` selects"
+        raise FeedError(f"{what} {_kind(found)} instead of a list of addresses{_elsewhere(found)}")
     return list(enumerate(_bounded(found)))
+
+
+def _elsewhere(found: object) -> str:
+    """Say where the list may be: in a text that we know the look of, or under a key of an object."""
+    keys = [key for key, value in found.items() if isinstance(value, list)] if isinstance(found, dict) else []
+    simple = [
+        key for key in keys if key.isidentifier() and len(key) < LONGEST_KEY
+    ]  # others need quotes (JMESPath, grammar)
+    if simple:
+        return f"; if its list is meant, write {' or '.join(f'`select: {key}`' for key in simple[:3])}"
+    return hint(found) or "; has its format changed?"
 
 
 def read_text(body: bytes) -> list[Entry]:

@@ -121,6 +121,7 @@ def _orphans(orphans: Iterable[Orphan]) -> Iterator[str]:
     yield "Orphaned (made by this owner, wanted by no target of this config; left alone):"
     for orphan in orphans:
         yield f"    ? {_padded(orphan.entry)}{orphan.resource}  made for target {orphan.target or '(none)'}"
+    yield "    If a target was renamed or moved, docs/moving.md says how to take these over or close them."
 
 
 def headline(report: Report) -> str:

@@ -65,7 +65,7 @@ def get(request: Get) -> bytes:
         except FeedError as error:
             answer.append(error)
         except (requests.RequestException, HTTPError) as error:  # requests lets some of urllib3's pass
-            answer.append(FeedError(trouble.reason(error, proxy)))
+            answer.append(FeedError(trouble.reason(error, proxy, request.timeout)))
         except Exception as error:  # noqa: BLE001 - a hostile peer must not end the thread silently
             answer.append(FeedError(f"the answer could not be read ({type(error).__name__})"))
         finally:
@@ -74,7 +74,7 @@ def get(request: Get) -> bytes:
     threading.Thread(target=work, name="ipsync-fetch", daemon=True).start()
     if not done.wait(request.timeout):
         wire.cut()
-        raise FeedError(f"no whole answer within {request.timeout:g} s{trouble.through(proxy)}; {trouble.REACHABLE}")
+        raise FeedError(trouble.late(request.timeout, proxy))
     (result,) = answer
     if isinstance(result, FeedError):
         raise result

@@ -53,7 +53,12 @@ def wants_password(proxy: Proxy) -> str:
     )
 
 
-def reason(error: Exception, proxy: Proxy | None) -> str:
+def late(timeout: float, proxy: Proxy | None) -> str:
+    """Say that the feed's time (seconds) is over, whoever noticed it first: the deadline, or the socket's own timeout."""
+    return f"no whole answer within {timeout:g} s{through(proxy)}; {REACHABLE}"
+
+
+def reason(error: Exception, proxy: Proxy | None, timeout: float) -> str:
     """Say in a sentence why there is no answer; the error's own text may hold the URL, and so a token."""
     if isinstance(error, requests.exceptions.ProxyError) and proxy:
         return _proxy(error, proxy)
@@ -62,7 +67,7 @@ def reason(error: Exception, proxy: Proxy | None) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return f"its TLS certificate or connection does not hold{_certificate(error)}; a company's CA goes into ca_file"
     if isinstance(error, requests.exceptions.Timeout):
-        return f"no answer in time{through(proxy)}; {REACHABLE}"
+        return late(timeout, proxy)
     if isinstance(error, requests.exceptions.ConnectionError):
         return f"no connection or a broken one ({_deepest(error)}){through(proxy)}; {REACHABLE}"
     return f"the answer could not be read ({type(error).__name__})"

@@ -34,7 +34,7 @@ class Watch:
         served: Mapping[str, tuple[Network, ...] | None],
         *,
         approved: Approved = frozenset(),
-        added: Mapping[tuple[str, Network], datetime],
+        added: Mapping[tuple[str, str], datetime],
     ) -> Facts:
         """Return the world as a pass meets it now; `served` may still be filled by what it fetches."""
         targets = self.config.targets

@@ -345,11 +345,26 @@ def test_a_drip_counts_together():
 
 def test_strangers_who_came_lately_hide_nobody():
     strangers = hosts(20, first=500)
-    known = facts(served={"qatech": strangers}, added={(GROUP, n): NOW - 100 * HOURS for n in strangers})
+    came = dict.fromkeys(((GROUP, key) for key in rules(*many(strangers))), NOW - 100 * HOURS)
+    known = facts(served={"qatech": strangers}, added=came)
     held = rules(*many(TEN[:3], 72 * HOURS), *many(strangers))
     assert "max-removals" in judged(known, (held, rules(*many(strangers))))
     old = replace(known, added={})
     assert not judged(old, (held, rules(*many(strangers))))
+
+
+def test_what_another_config_adds_makes_nothing_of_ours_younger():
+    sixteen = hosts(16)
+    referee, known = Referee(), facts(served={"qatech": sixteen[:12]})
+    ours = rules(*many(sixteen[:12]), *many(sixteen[12:], 72 * HOURS))
+    theirs = rules(*((n, mark("elsewhere")) for n in sixteen), way="80/tcp")
+    for held, after in ((ours, {**ours, **theirs}), ({**ours, **theirs}, {**rules(*many(sixteen[:12])), **theirs})):
+        write = Write(GROUP, GROUP, held, after)
+        referee.begin(replace(known, held={GROUP: held}, added=dict(referee.added)))
+        referee.passes[-1][1].disturbed = len(after) > len(held)  # theirs is another's to answer for
+        referee.write(write, intent(write, len(referee.used)))
+        referee.answered(write, carried_out=True)
+    assert not [foul for foul in referee.fouls if "max-removals" in foul]
 
 
 def test_orphans_do_not_count_as_held():

@@ -102,7 +102,7 @@ class Facts:
     unread     targets whose groups or rules can't be known in this pass: their match, or their whole scope, isn't readable
     hindered   resources that can't be managed at all (a deny rule of that name, another network, a stranger's rule)
     held       what each resource holds when the pass begins
-    added      since when an ipsync's write has let a network in there, as far as the referee has seen it
+    added      since when an entry is there, by its resource and the cloud's own key, if an ipsync's write made it
     """
 
     config: Config
@@ -114,7 +114,7 @@ class Facts:
     unread: frozenset[str] = frozenset()
     hindered: frozenset[str] = frozenset()
     approved: Approved = frozenset()
-    added: Mapping[tuple[str, Network], datetime] = field(default_factory=dict)
+    added: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     known: dict[str, object] = field(default_factory=dict, init=False, compare=False)
     """What the referee has worked out in this pass already."""
 

@@ -20,11 +20,11 @@ World = tuple[object, ...]
 class Referee:
     """One for all installations over the same clouds; a pass may run inside another's.
 
-    `added` is its own memory of what came in when: the clouds needn't be believed about that.
+    `added` is its own memory of which entry came in when: the clouds needn't be believed about that.
     """
 
     fouls: list[str] = field(default_factory=list)
-    added: dict[tuple[str, Network], datetime] = field(default_factory=dict)
+    added: dict[tuple[str, str], datetime] = field(default_factory=dict)
     passes: list[tuple[Facts, Course]] = field(default_factory=list)
     used: set[tuple[object, int]] = field(default_factory=set)
     quiet: dict[object, World] = field(default_factory=dict)
@@ -52,9 +52,7 @@ class Referee:
         if stale:
             course.again.add(write.resource)
         if carried_out:
-            for network in {h.hole.network for h in write.opened.values()}:
-                self.added[write.resource, network] = facts.now
-            self._forget(write)
+            self._remember(write, facts.now)
 
     def disturb(self) -> None:
         """Take in that somebody else has changed something: of every pass that is under way."""
@@ -93,10 +91,20 @@ class Referee:
         wrong = sorted(str(n) for n in (opened - after) | (closed - before) | (closed & after))
         return [f"{write.place}: the intent says something else of {', '.join(wrong)}"] if wrong else []
 
-    def _forget(self, write: Write) -> None:
-        left = {h.hole.network for h in write.after.values()}
-        for network in {h.hole.network for h in write.closed.values()} - left:
-            self.added.pop((write.resource, network), None)
+    def _remember(self, write: Write, now: datetime) -> None:
+        """Keep since when each entry is there; one that only moves to another list, or whose rule changes, is no younger.
+
+        By entry, not by network: another config's new rule for the same network makes nothing of this one's younger.
+        """
+        known = {h.hole.network: self.added.get((write.resource, key)) for key, h in write.before.items()}
+        for key in write.after.keys() - write.before.keys():
+            network = write.after[key].hole.network
+            moved = write.resource.startswith("gcp/") and network in known
+            at = known[network] if moved else now
+            if at:
+                self.added[write.resource, key] = at
+        for key in write.before.keys() - write.after.keys():
+            self.added.pop((write.resource, key), None)
 
 
 def _networks(lines: Any) -> set[Network]:

@@ -79,10 +79,12 @@ def _lately(facts: Facts, resource: str, held: frozenset[Network], going: frozen
     grace = facts.config.grace
     if not grace:
         return frozenset()
-    marks = [h.mark for h in facts.held.get(resource, {}).values() if h.hole.network in going]
+    mine = {k: h for k, h in facts.held.get(resource, {}).items() if kept(facts, resource, k, h.mark)}
+    marks = [h.mark for h in mine.values() if h.hole.network in going]
     first = min([m.since for m in marks if m and m.since], default=facts.now)
-    added = {n: facts.added.get((resource, n)) for n in held}
-    return frozenset(n for n, at in added.items() if at is not None and at > first - grace)
+    times = {key: facts.added.get((resource, key)) for key in mine}
+    old = {h.hole.network for key, h in mine.items() if (at := times[key]) is None or at <= first - grace}
+    return held - old
 
 
 def _approved(facts: Facts, action: str, resource: str, networks: frozenset[Network]) -> bool:

@@ -11,11 +11,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ipsync.journal import Journal
-from ipsync.sandbox.aws import AwsCloud
+from ipsync.app import now
+from ipsync.audit import Journal
+from ipsync.sandbox.aws.cloud import AwsCloud
 from ipsync.sandbox.feed import FeedServer
-from ipsync.sandbox.gcp import GcpCloud
-from ipsync.worker import now
+from ipsync.sandbox.gcp.cloud import GcpCloud
 
 ROUNDS = 11
 REGION = "eu-north-1"

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 import schedule
 
-from ipsync.errors import IpsyncError
+from ipsync.core.errors import IpsyncError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

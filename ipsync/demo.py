@@ -17,14 +17,15 @@ from datetime import timedelta
 from pathlib import Path
 from threading import Event
 
+from ipsync import app as worker
+from ipsync import audit as journal
 from ipsync import config as configs
-from ipsync import journal, worker
-from ipsync.model import Config
+from ipsync.core.model import Config
+from ipsync.core.report import Report, exit_code
 from ipsync.render import render
-from ipsync.report import Report, exit_code
-from ipsync.sandbox.aws import AwsCloud
+from ipsync.sandbox.aws.cloud import AwsCloud
 from ipsync.sandbox.feed import FeedServer
-from ipsync.sandbox.gcp import GcpCloud
+from ipsync.sandbox.gcp.cloud import GcpCloud
 
 Say = Callable[[str], object]
 LEFT_OUT = ("ipsync ", "\x1b[1mipsync ", "feed ", "Plan id", "Audit log checkpoint")

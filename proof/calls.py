@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 from ipsync import demo
-from ipsync.providers import aws_client, gcp_client
 from ipsync.sandbox.faults import KINDS, Calls, Faults, Kind
+from ipsync.targets.aws import client as aws_client
+from ipsync.targets.gcp import client as gcp_client
 from proof.table import Row
 from proof.trial import BEGINNINGS, CROWDED, FURTHER, Trial, settled
 

@@ -59,7 +59,7 @@ SELECTIONS = ("", "@", "ipAddresses", "prefixes[].ip")
 def feed_harness(counts: Counts) -> Callable[[bytes], None]:
     """Return what is called with each input; imports ipsync, so call it where imports are instrumented."""
     from ipsync import feeds
-    from ipsync.errors import FeedError
+    from ipsync.core.errors import FeedError
     from ipsync.feeds import formats
     from proof import oracle
 

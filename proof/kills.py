@@ -21,9 +21,9 @@ from typing import ClassVar
 from factory import HTTPS, NOW, Stage, aws_target, config, gcp_target, networks
 
 from ipsync import engine
-from ipsync.journal import Journal, verify
-from ipsync.model import Entry, Step
-from ipsync.sandbox.memory import MemoryCloud
+from ipsync.audit import Journal, verify
+from ipsync.core.model import Entry, Step
+from ipsync.testing.memory import MemoryCloud
 from proof.referee import Referee, Write
 from proof.table import Row
 from proof.watch import Watch, told

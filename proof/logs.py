@@ -15,9 +15,9 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from ipsync.journal import Journal, Verification, verify
-from ipsync.journal.files import rotated
-from ipsync.journal.record import GENESIS, canonical, seal
+from ipsync.audit import Journal, Verification, verify
+from ipsync.audit.files import rotated
+from ipsync.audit.record import GENESIS, canonical, seal
 from proof.table import Row
 
 AT = datetime(2026, 1, 31, 9, tzinfo=UTC)

@@ -16,12 +16,12 @@ from statistics import median, quantiles
 
 from factory import GROUP, Stage, aws_target, config
 
-from ipsync.addresses import canonical, parse
-from ipsync.guards import Covered
-from ipsync.model import Limits, Verdict
-from ipsync.plan import Plan
-from ipsync.report import Report
-from ipsync.sandbox.memory import MemoryCloud
+from ipsync.core.addresses import canonical, parse
+from ipsync.core.guards import Covered
+from ipsync.core.model import Limits, Verdict
+from ipsync.core.plan import Plan
+from ipsync.core.report import Report
+from ipsync.testing.memory import MemoryCloud
 from proof import ROOT
 from proof.history import Door, Version, load, mirror
 from proof.table import Row

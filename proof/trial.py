@@ -12,10 +12,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from ipsync import app as worker
 from ipsync import config as configs
-from ipsync import demo, worker
-from ipsync.journal import Journal, verify
-from ipsync.report import exit_code
+from ipsync import demo
+from ipsync.audit import Journal, verify
+from ipsync.core.report import exit_code
 from proof.watch_sandbox import SandboxWatch
 
 FURTHER = 2

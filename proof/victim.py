@@ -20,11 +20,13 @@ from typing import Any
 import boto3  # noqa: F401 - before the fork: each import costs every victim its time
 import google.cloud.compute_v1  # noqa: F401 - as above
 
-from ipsync import config, worker
-from ipsync.errors import JournalError
-from ipsync.model import AwsAccount
-from ipsync.providers import aws_client, aws_security_group, gcp_firewall  # noqa: F401 - as above
-from ipsync.report import exit_code
+from ipsync import app as worker
+from ipsync import config
+from ipsync.core.errors import JournalError
+from ipsync.core.model import AwsAccount
+from ipsync.core.report import exit_code
+from ipsync.targets.aws import client as aws_client
+from ipsync.targets.gcp import firewall as gcp_firewall  # noqa: F401 - as above
 
 # EC2's model takes 0.3 s to read; the loader keeps it.
 aws_client._plain_session(AwsAccount()).create_client(

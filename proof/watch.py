@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
-from ipsync.errors import CloudError
-from ipsync.model import Config, Entry, GcpRule, Network, Note, Part, Service, Step
-from ipsync.report import Report, exit_code
-from ipsync.sandbox.memory import MemoryCloud
+from ipsync.core.errors import CloudError
+from ipsync.core.model import Config, Entry, GcpRule, Network, Note, Part, Service, Step
+from ipsync.core.report import Report, exit_code
+from ipsync.testing.memory import MemoryCloud
 from proof.referee import Facts, Held, Hole, Line, Told, Write
 from proof.referee.facts import Approved, Contents, Mark
 from proof.referee.marks import of_description, of_tags

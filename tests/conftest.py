@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from ipsync.sandbox.aws import AwsCloud
-from ipsync.sandbox.gcp import GcpCloud
+from ipsync.sandbox.aws.cloud import AwsCloud
+from ipsync.sandbox.gcp.cloud import GcpCloud
 
 # A busy machine is no reason to fail, and a red build is somebody's change: new examples are the long proof's to find.
 settings.register_profile("same", deadline=None, derandomize=True)

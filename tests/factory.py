@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ipsync import engine
-from ipsync.addresses import parse, sort_key
-from ipsync.errors import FeedError
-from ipsync.model import AwsGroups, Config, Feed, GcpRule, Limits, Network, Service, Snapshot, State, Target
-from ipsync.plan import digest
-from ipsync.sandbox.memory import MemoryCloud
+from ipsync.core.addresses import parse, sort_key
+from ipsync.core.errors import FeedError
+from ipsync.core.model import AwsGroups, Config, Feed, GcpRule, Limits, Network, Service, Snapshot, State, Target
+from ipsync.core.plan import digest
+from ipsync.testing.memory import MemoryCloud
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 HTTPS = Service("tcp", 443, 443)

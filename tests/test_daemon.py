@@ -14,7 +14,7 @@ import pytest
 import time_machine
 
 from ipsync import daemon
-from ipsync.errors import JournalError
+from ipsync.core.errors import JournalError
 
 
 def serve_briefly(one_pass, *, every: float, stop: threading.Event, seconds: float = 5.0) -> None:
@@ -86,7 +86,7 @@ def test_jitter_spreads_the_runs():
 WORKER = """
 import threading, time
 from ipsync import daemon
-from ipsync.errors import JournalError
+from ipsync.core.errors import JournalError
 daemon.PATIENCE = 0.5
 stop = threading.Event()
 wrote = threading.Event()

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from factory import HTTPS, NOW, aws_target, config, gcp_target, hosts, networks
 
-from ipsync import demo, worker
-from ipsync.model import Limits, Network, Service, Threshold
+from ipsync import app as worker
+from ipsync import demo
+from ipsync.core.model import Limits, Network, Service, Threshold
 from proof.referee import Facts, Held, Hole, Line, Referee, Told, Write
 from proof.referee.facts import Mark
 from proof.referee.limits import refusal, too_many_added, too_many_removed

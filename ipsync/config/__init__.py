@@ -1,7 +1,7 @@
 """The config file: YAML to a frozen Config, with every error at once, each with its file, line and key.
 
-document.py reads the YAML; shape.py says what may stand in it, with the types of fields.py, amounts.py, ports.py and
-expressions.py; across.py what fits together; words.py tells pydantic's errors to people, build.py makes the Config, and
+yaml_document.py reads the YAML; schema.py says what may stand in it, with the types of fields.py, amounts.py, ports.py and
+expressions.py; rules.py what fits together; messages.py tells pydantic's errors to people, build.py makes the Config, and
 published.py the JSON Schema.
 """
 
@@ -17,13 +17,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ipsync.config import across
-from ipsync.config import document as documents
+from ipsync.config import rules as across
+from ipsync.config import yaml_document as documents
 from ipsync.config.build import build
-from ipsync.config.document import Document, Problem
-from ipsync.config.shape import File
-from ipsync.errors import UsageError
-from ipsync.model import Config
+from ipsync.config.schema import File
+from ipsync.config.yaml_document import Document, Problem
+from ipsync.core.errors import UsageError
+from ipsync.core.model import Config
 
 LARGEST = 1024 * 1024
 """Bytes of a config file: far more than any has, far less than what could hurt."""
@@ -84,7 +84,7 @@ def _checked(document: Document) -> File | None:
     try:
         file = File.model_validate(document.value)
     except ValidationError as error:
-        from ipsync.config.words import explain  # noqa: PLC0415 - only errors need words
+        from ipsync.config.messages import explain  # noqa: PLC0415 - only errors need words
 
         for item in error.errors(include_url=False):
             explain(document, item)

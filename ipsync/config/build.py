@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ipsync import model
-from ipsync.config import shape
-from ipsync.config.across import PRESET
+from ipsync.config import schema as shape
+from ipsync.config.rules import PRESET
+from ipsync.core import model
 
 PRESET_URL = "https://api.qa.tech/v1/outbound-ips"
 PRESET_SELECT = "ipAddresses"

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ipsync.config.across import PRESET
 from ipsync.config.fields import OUR_HEADERS, PLAIN_HTTP, PLAIN_HTTP_HERE, RESERVED
 from ipsync.config.ports import ALL, form
-from ipsync.config.shape import File
-from ipsync.config.told import pattern
+from ipsync.config.rules import PRESET
+from ipsync.config.schema import File
+from ipsync.config.shown_values import pattern
 
 Node = dict[str, Any]
 

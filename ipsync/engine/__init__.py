@@ -1,10 +1,10 @@
 """One pass, top to bottom: fetch, read, plan, guard, record, apply, verify.
 
-1. Fetch every feed and survey every scope at once; a failure becomes a value, never an empty list (observe.py).
-2. Settle what an earlier run left open: what became of an intent is answered by what is really there (settle.py).
+1. Fetch every feed and survey every scope at once; a failure becomes a value, never an empty list (read.py).
+2. Settle what an earlier run left open: what became of an intent is answered by what is really there (recover.py).
 3. Plan. Where something is to be added, read those resources whole (foreign entries, quotas) and plan again.
 4. For a plan, stop here: no object that can write has been made.
-5. Apply resource by resource: intent on disk, write, outcome on disk. A lost reply is read back (write.py).
+5. Apply resource by resource: intent on disk, write, outcome on disk. A lost reply is read back (apply.py).
 6. Read each scope again and compare with what was intended. What changed under our feet is planned once more.
 """
 
@@ -12,18 +12,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ipsync import places
-from ipsync.contested import contested
-from ipsync.engine.observe import observe, plan_again, planned, survey_all, world_of
-from ipsync.engine.results import second_try, with_results
+from ipsync.core import places
+from ipsync.core.contested import contested
+from ipsync.core.errors import PlanFileError
+from ipsync.core.model import Held, Verdict
+from ipsync.core.plan import Plan, World
+from ipsync.core.planfile import SavedPlan, moved
+from ipsync.core.report import Report
+from ipsync.engine.apply import carry_out
+from ipsync.engine.outcomes import second_try, with_results
+from ipsync.engine.read import observe, plan_again, planned, survey_all, world_of
+from ipsync.engine.recover import settle_open_intents
 from ipsync.engine.run import Clouds, Recorded, Recorder, Run
-from ipsync.engine.settle import settle_open_intents
-from ipsync.engine.write import carry_out
-from ipsync.errors import PlanFileError
-from ipsync.model import Held, Verdict
-from ipsync.plan import Plan, World
-from ipsync.planfile import SavedPlan, moved
-from ipsync.report import Report
 
 Approvals = frozenset[str]
 """Ids that a human approved: of plans, and of changes that wait."""

@@ -10,10 +10,10 @@ from datetime import datetime
 from threading import Lock
 from typing import Protocol
 
-from ipsync.errors import JournalError
-from ipsync.model import Config, Feed, Snapshot, Target
-from ipsync.places import Place
-from ipsync.providers.base import Reader, Writer
+from ipsync.core.errors import JournalError
+from ipsync.core.model import Config, Feed, Snapshot, Target
+from ipsync.core.places import Place
+from ipsync.targets.base import Reader, Writer
 
 THREADS = 8
 

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
-from ipsync.addresses import canonical, parse, sort_key
-from ipsync.errors import AddressError, FeedError
+from ipsync.core.addresses import canonical, parse, sort_key
+from ipsync.core.errors import AddressError, FeedError
+from ipsync.core.model import Feed, Network, Snapshot
 from ipsync.feeds import formats
 from ipsync.feeds.hints import hint
-from ipsync.model import Feed, Network, Snapshot
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 SHOWN = 5

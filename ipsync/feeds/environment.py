@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import requests.utils
 
-from ipsync.errors import FeedError
+from ipsync.core.errors import FeedError
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """The first that is set counts. OpenSSL itself knows SSL_CERT_FILE only; requests the other two."""

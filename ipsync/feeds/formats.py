@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any
 
-from ipsync.errors import FeedError
+from ipsync.core.errors import FeedError
 from ipsync.feeds.hints import hint
 
 MOST_ENTRIES = 20_000

@@ -17,7 +17,7 @@ from urllib3.exceptions import HTTPError, InvalidHeader
 from urllib3.util.retry import Retry
 
 from ipsync import __version__
-from ipsync.errors import FeedError
+from ipsync.core.errors import FeedError
 from ipsync.feeds import trouble
 from ipsync.feeds.environment import Proxy, bundle, proxy_for
 from ipsync.feeds.formats import PAGES

@@ -16,7 +16,7 @@ import jmespath
 from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from jmespath.visitor import TreeInterpreter
 
-from ipsync.errors import FeedError
+from ipsync.core.errors import FeedError
 
 SHOWN = 3
 LONGEST = 60

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ipsync.printable import plain
+from ipsync.core.printable import plain
+from ipsync.core.report import Report
 from ipsync.render.json import render_json, render_line
 from ipsync.render.markdown import render_markdown
 from ipsync.render.text import render_text
-from ipsync.report import Report
 
 __all__ = ["FORMATS", "render", "render_line"]
 

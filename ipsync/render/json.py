@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 from datetime import datetime
 
-from ipsync.addresses import canonical
-from ipsync.model import Entry, Leaving
-from ipsync.ownership import format_time
-from ipsync.plan import Element, FeedResult, Orphan
-from ipsync.printable import json_text
+from ipsync.core.addresses import canonical
+from ipsync.core.marks import format_time
+from ipsync.core.model import Entry, Leaving
+from ipsync.core.plan import Element, FeedResult, Orphan
+from ipsync.core.printable import json_text
+from ipsync.core.report import Report, approvable, summarize
 from ipsync.render.text import headline
-from ipsync.report import Report, approvable, summarize
 
 
 def document(report: Report) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 Whatever isn't our own word stands in a code span or a code block. GitHub and GitLab look for links, images, HTML,
 @mentions, #123 and commit ids outside of code only (html-pipeline leaves `pre` and `code` alone), while a backslash or
-an entity is gone before they look for an @mention. The texts that come here hold no line break (ipsync.printable).
+an entity is gone before they look for an @mention. The texts that come here hold no line break (ipsync.core.printable).
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ipsync.addresses import canonical
-from ipsync.model import Entry, Verdict
-from ipsync.plan import Element, FeedResult, Orphan
+from ipsync.core.addresses import canonical
+from ipsync.core.model import Entry, Verdict
+from ipsync.core.plan import Element, FeedResult, Orphan
+from ipsync.core.report import Report, approvable, summarize
 from ipsync.render.rules import reasons, told, waits
-from ipsync.report import Report, approvable, summarize
 
 
 def render_markdown(report: Report, *, again: str) -> str:

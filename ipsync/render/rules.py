@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from ipsync.addresses import canonical
-from ipsync.model import Entry, Held, Verdict
-from ipsync.plan import Element
+from ipsync.core.addresses import canonical
+from ipsync.core.model import Entry, Held, Verdict
+from ipsync.core.plan import Element
 
 Setting = tuple[str, str, str, str]
 """Rule, setting, from, to."""

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import click
 
-from ipsync.addresses import canonical
-from ipsync.model import Entry, Leaving, Status, Verdict, Violation
-from ipsync.plan import Element, FeedResult, Orphan
+from ipsync.core.addresses import canonical
+from ipsync.core.model import Entry, Leaving, Status, Verdict, Violation
+from ipsync.core.plan import Element, FeedResult, Orphan
+from ipsync.core.report import Report, approvable, summarize
 from ipsync.render.rules import reasons, told, waits
-from ipsync.report import Report, approvable, summarize
 
 COLOURS = {
     "+": "green",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ipsync.model import AwsGroups, Config, Network, Target
+from ipsync.core.model import AwsGroups, Config, Network, Target
 
 
 @dataclass(frozen=True, slots=True)

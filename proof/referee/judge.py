@@ -8,7 +8,7 @@ from datetime import datetime
 from ipaddress import ip_network
 from typing import Any
 
-from ipsync.model import Network
+from ipsync.core.model import Network
 from proof.referee import rules, told
 from proof.referee.facts import Contents, Course, Facts, Told, Write
 

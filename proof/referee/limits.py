@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
 
-from ipsync.model import Limits, Network, Threshold
+from ipsync.core.model import Limits, Network, Threshold
 
 RESERVED = [
     ip_network(text)

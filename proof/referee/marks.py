@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from ipsync.model import Network
+from ipsync.core.model import Network
 from proof.referee.facts import Mark
 
 OWNER, TARGET, FEED, SINCE = "ipsync:owner", "ipsync:target", "ipsync:feed", "ipsync:leaving-since"

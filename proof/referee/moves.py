@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ipsync.model import Limits, Network
+from ipsync.core.model import Limits, Network
 from proof.referee import limits
 from proof.referee.facts import Contents, Course, Facts, Write
 from proof.referee.marks import STATIC

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ipsync.model import AwsGroups, GcpRule, Limits, Network, Service, Target
+from ipsync.core.model import AwsGroups, GcpRule, Limits, Network, Service, Target
 from proof.referee import limits
 from proof.referee.facts import Facts, Held, Hole, Mark
 from proof.referee.marks import STATIC

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from ipsync import config
 from ipsync.config import ConfigError
-from ipsync.model import AwsGroups, GcpRule, Growth, Limits, Service, Threshold
+from ipsync.core.model import AwsGroups, GcpRule, Growth, Limits, Service, Threshold
 
 HEAD = "version: 1\nowner: acme-prod\nfeeds:\n  qatech: {}\n"
 AWS = """\

@@ -7,7 +7,7 @@ from pathlib import Path
 import botocore.loaders
 import pytest
 
-from ipsync import ownership
+from ipsync.core import marks as ownership
 
 ROOT = Path(__file__).parents[2] / "deploy" / "aws"
 FILES = sorted(ROOT.glob("*.json"))

@@ -15,9 +15,9 @@ from email.utils import format_datetime
 import pytest
 import trustme
 
-from ipsync.errors import FeedError
+from ipsync.core.errors import FeedError
+from ipsync.core.model import Feed
 from ipsync.feeds import fetch, http, public_url
-from ipsync.model import Feed
 from ipsync.sandbox.feed import FeedServer, Raw
 
 AT = datetime(2026, 1, 31, 9, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipsync.errors import AddressError
+from ipsync.core.errors import AddressError
 from ipsync.feeds.hints import hint
 
 KINDS = [
@@ -69,7 +69,7 @@ def test_no_text_breaks_it(text):
 
 
 def test_none_of_them_is_an_address():
-    from ipsync.addresses import parse
+    from ipsync.core.addresses import parse
 
     for text, words in KINDS:
         if words:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipsync.errors import FeedError
+from ipsync.core.errors import FeedError
 from ipsync.feeds.formats import read_json
 from ipsync.feeds.selection import search
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, networks
 
-from ipsync.model import AwsAccount, Config, Feed, GcpRule, Limits, Service, Target, Threshold
+from ipsync.core.model import AwsAccount, Config, Feed, GcpRule, Limits, Service, Target, Threshold
 
 OTHER_GROUP = "aws/1/eu-north-1/sg-2"
 OTHER_RULE = "gcp/acme/allow-cdn"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from factory import HTTPS, RULE
 
-from ipsync.model import Entry, Network, Part, Service
+from ipsync.core.model import Entry, Network, Part, Service
 from machine.operator import OTHER_GROUP
 from machine.world import World
 from proof.referee.marks import of_description

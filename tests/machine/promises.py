@@ -9,8 +9,8 @@ from factory import networks
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from ipsync.report import exit_code
-from ipsync.sandbox.memory import MemoryCloud
+from ipsync.core.report import exit_code
+from ipsync.testing.memory import MemoryCloud
 from machine import people
 from machine.operator import CHANGES, GROUP, OTHER_GROUP, ROLE, ours, second, strangers
 from machine.wire import TROUBLE

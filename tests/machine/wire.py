@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ipsync.errors import Denied, Uncertain, Unreachable
-from ipsync.model import Step
+from ipsync.core.errors import Denied, Uncertain, Unreachable
+from ipsync.core.model import Step
 
 if TYPE_CHECKING:
     from machine.world import World

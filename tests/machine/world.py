@@ -13,11 +13,11 @@ from unittest.mock import patch
 from factory import Stage
 
 from ipsync import engine
+from ipsync.core.errors import CloudError, Missing, Stale
+from ipsync.core.model import Config, Feed, Network, Snapshot, Step
+from ipsync.core.report import Report
 from ipsync.engine import run as surroundings
-from ipsync.errors import CloudError, Missing, Stale
-from ipsync.model import Config, Feed, Network, Snapshot, Step
-from ipsync.report import Report
-from ipsync.sandbox.memory import MemoryCloud
+from ipsync.testing.memory import MemoryCloud
 from machine.wire import Killed, Wire
 from proof.referee import Referee, Write
 from proof.referee.facts import Approved

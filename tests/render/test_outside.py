@@ -15,10 +15,10 @@ from factory import GROUP, NOW, Stage, aws_target, config, gcp_target, networks
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ipsync.model import Entry, Held, Leaving, Service, Snapshot, Status, Verdict, Violation
-from ipsync.plan import Element, FeedResult, Orphan, Plan
+from ipsync.core.model import Entry, Held, Leaving, Service, Snapshot, Status, Verdict, Violation
+from ipsync.core.plan import Element, FeedResult, Orphan, Plan
+from ipsync.core.report import Report
 from ipsync.render import render
-from ipsync.report import Report
 
 A, B, C = networks("8.8.8.8/32", "9.9.9.9/32", "2600:1f14::/36")
 FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}

@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from factory import GROUP, Stage, aws_target, config, gcp_target, networks
 
-from ipsync.errors import Denied
-from ipsync.model import Entry, Limits, Service
+from ipsync.core.errors import Denied
+from ipsync.core.model import Entry, Limits, Service
 from ipsync.render import render
 
 A, B, C, D = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32"

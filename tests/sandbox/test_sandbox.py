@@ -8,7 +8,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from ipsync.sandbox.gcp_schema import faults
+from ipsync.sandbox.gcp.schema import faults
 
 
 def permission(*cidrs: str, port: int = 443, description: str = "d", **changes):

@@ -1,0 +1,169 @@
+"""From a config to one finished run: opens the audit log, gives the engine its clouds, closes everything.
+
+The one place where the parts are put together; the commands and the daemon both go through it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import socket
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from ipsync import engine
+from ipsync import targets as providers
+from ipsync.audit import Journal, NullJournal, OptionalJournal, last_number, open_optional
+from ipsync.core import places, planfile
+from ipsync.core.contested import RUNS_BEFORE
+from ipsync.core.errors import JournalError, PlanFileError, UsageError
+from ipsync.core.model import Config, Feed, Snapshot
+from ipsync.core.printable import printable
+from ipsync.core.report import Report
+from ipsync.render.json import document
+
+log = logging.getLogger(__name__)
+
+
+def now() -> datetime:
+    """Return the wall clock's time in UTC, to the second: the precision of every mark and plan."""
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+def plan_once(config: Config, *, only: Iterable[str] = (), clock: Callable[[], datetime] = now) -> Report:
+    """Plan, and record that in the audit log where it is writable; touch nothing else."""
+    names, run = selection(config, only), _run_id()
+    with log_if_writable(config, run=run, clock=clock) as journal:
+        made = _run(config, run, names, journal, clock)
+        made.earlier = journal.runs_before(RUNS_BEFORE, config=config.source)
+        return engine.plan(made)
+
+
+def sync_once(
+    config: Config,
+    *,
+    only: Iterable[str] = (),
+    approve: Iterable[str] = (),
+    stopping: Callable[[], bool] = lambda: False,
+    writing: Callable[[], object] = lambda: None,
+    clock: Callable[[], datetime] = now,
+) -> Report:
+    """Make one pass that may write. Raises JournalError, before any write, when it can't be recorded.
+
+    `stopping` is asked before each write, `writing` is called before each intent.
+    """
+    names, run = selection(config, only), _run_id()
+    with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
+        made = _run(config, run, names, journal, clock)
+        made.open_intents, made.stopping, made.announcing = tuple(journal.pending.values()), stopping, writing
+        made.earlier = journal.runs_before(RUNS_BEFORE, config=config.source)
+        return _copied(config, journal, engine.sync(made, approve=frozenset(approve)))
+
+
+def apply_once(
+    config: Config,
+    data: bytes,
+    *,
+    approve: Iterable[str] = (),
+    stopping: Callable[[], bool] = lambda: False,
+    writing: Callable[[], object] = lambda: None,
+    clock: Callable[[], datetime] = now,
+) -> Report:
+    """Apply a saved plan's bytes. Raises PlanFileError, with nothing written to a cloud, when it may not be applied."""
+    run = _run_id()
+    with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
+        try:
+            saved = planfile.load(data, config, now=clock())
+        except PlanFileError as error:
+            journal.record("run-started", mode="apply")
+            journal.record("run-ended", mode="apply", targets=[], refused=str(error))
+            raise
+        made = _run(config, run, saved.selected, journal, clock)
+        made.open_intents, made.stopping, made.announcing = tuple(journal.pending.values()), stopping, writing
+        return _copied(config, journal, engine.apply(made, saved, approve=frozenset(approve)))
+
+
+def log_if_writable(
+    config: Config, *, run: str = "", clock: Callable[[], datetime] = now
+) -> OptionalJournal | NullJournal:
+    """Open the audit log for what only reads the clouds: where it can't be written, nothing is recorded."""
+    return open_optional(config.audit_path, clock=clock, **_identity(config, run or _run_id()))
+
+
+def _copied(config: Config, journal: Journal, report: Report) -> Report:
+    """Copy what no copy holds yet to the object store, if one is configured; the next run makes up for a failure."""
+    if config.audit_objects is None:
+        return report
+    from ipsync.audit import buckets as sinks  # noqa: PLC0415 - brings a cloud's library
+
+    data = journal.uncopied()
+    last = last_number(data)
+    name = f"{config.owner}/{now():%Y/%m/%d/%H%M%S}-{last:010d}-{report.run}.jsonl"  # sorted, the chain's order
+    try:
+        where = sinks.upload(config.audit_objects, name=name, data=data)
+        head = journal.record("copied", object=where, through=last)
+    except JournalError as error:
+        log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would only frighten
+        return replace(report, notices=(*report.notices, str(error)))
+    return replace(report, checkpoint=f"{head.seq}:{head.hash}")
+
+
+def save(report: Report, config: Config, *, only: Iterable[str] = (), lifetime: timedelta = planfile.LIFETIME) -> bytes:
+    """Return the bytes of a plan file for a report of `plan_once`, valid for `lifetime` from the report's time."""
+    chosen = selection(config, only)
+    return planfile.dump(document(report), report.plan, config, selected=chosen, lifetime=lifetime)
+
+
+def selection(config: Config, only: Iterable[str]) -> frozenset[str]:
+    """Return the targets that `--target` names, or all; an unknown name is a UsageError."""
+    known, chosen = {t.name for t in config.targets}, frozenset(only)
+    if unknown := sorted(chosen - known):
+        raise UsageError(f"--target {unknown[0]}: no such target in the config; it has: {', '.join(sorted(known))}")
+    return chosen or frozenset(known)
+
+
+def _identity(config: Config, run: str) -> dict[str, Any]:
+    keys = {"hmac_key": config.audit_hmac_key, "hmac_keys_before": config.audit_hmac_keys_before}
+    return {"owner": config.owner, "actor": actor(), "run": run, **keys}
+
+
+def _run(
+    config: Config,
+    run: str,
+    names: frozenset[str],
+    journal: Journal | OptionalJournal | NullJournal,
+    clock: Callable[[], datetime],
+) -> engine.Run:
+    clouds = engine.Clouds(fetch=fetch_feed, reader=providers.open_reader, writer=providers.open_writer)
+    known = places.read(journal.places)
+    others = {p.config for p in known if p.config not in {"", config.source} and Path(p.config).exists()}
+    return engine.Run(run, config, clouds, journal, clock, names, places=known, others=frozenset(others))
+
+
+def fetch_feed(feed: Feed) -> Snapshot:
+    """Fetch one feed now; raises FeedError."""
+    from ipsync.feeds import fetch  # noqa: PLC0415 - requests costs 100 ms; not every command fetches
+
+    return fetch(feed, clock=now)
+
+
+def actor() -> str:
+    """Return who acts, for the audit log: $IPSYNC_ACTOR, else user@host."""
+    named = os.environ.get("IPSYNC_ACTOR")
+    return printable(named or f"{_user()}@{socket.gethostname()}")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's UID without a passwd entry
+        return f"uid{os.getuid()}"
+
+
+def _run_id() -> str:
+    return uuid.uuid4().hex[:12]

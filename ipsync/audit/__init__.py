@@ -1,0 +1,26 @@
+"""The audit log: what was intended before each write, what came of it after, in a chain that shows any change."""
+
+from __future__ import annotations
+
+from ipsync.audit.history import last_number
+from ipsync.audit.log import Checkpoint, Journal
+from ipsync.audit.ocsf import export
+from ipsync.audit.optional import NullJournal, OptionalJournal, open_optional
+from ipsync.audit.show import explained, show
+from ipsync.audit.verify import Verification, verify
+from ipsync.audit.words import describe
+
+__all__ = [
+    "Checkpoint",
+    "Journal",
+    "NullJournal",
+    "OptionalJournal",
+    "Verification",
+    "describe",
+    "explained",
+    "export",
+    "last_number",
+    "open_optional",
+    "show",
+    "verify",
+]

@@ -1,0 +1,149 @@
+"""What the log's end says of the runs before. However long the log is, no more than its end is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ipsync.audit.files import holding, line_at, lines_backwards, placed_backwards
+from ipsync.audit.record import Record
+
+READ_ONLY = {"plan", "check"}
+"""Modes of runs that write to no cloud."""
+UNKNOWN = "unknown"
+"""An outcome that tells nothing: its intent stays open, until a later run has looked what is really there."""
+LOOK_BACK = 4 * 1024 * 1024
+"""Bytes of the log's end that are searched for the last runs that could write. Only a notice rests on them."""
+
+
+@dataclass(slots=True)
+class Open:
+    """The intents that nothing settled, by number, and where in its file each stands."""
+
+    intents: dict[int, Record] = field(default_factory=dict)
+    positions: dict[int, int] = field(default_factory=dict)
+    places: list[Record] = field(default_factory=list)
+    """What the last `run-ended` says of the places that hold something; each hands it on to the next."""
+
+    def take(self, record: Record, position: int) -> None:
+        """Follow one more record of the log."""
+        if record.get("event") == "intent":
+            self.intents[int(record["seq"])] = record
+            self.positions[int(record["seq"])] = position
+        elif settles(record):
+            self.intents.pop(int(record.get("intent", 0)), None)
+        elif record.get("event") == "run-ended":
+            self.places = record.get("places", [])
+
+    def fields(self) -> dict[str, list[int] | list[Record]]:
+        """Return what a `run-ended` says of them: their numbers, and the bytes in their files at which they begin."""
+        seqs = sorted(self.intents)
+        places = [self.positions[seq] for seq in seqs if seq in self.positions]
+        handed_on = {"places": self.places} if self.places else {}
+        return {"open": seqs, **({"open_at": places} if seqs and len(places) == len(seqs) else {}), **handed_on}
+
+
+def settles(record: Record) -> bool:
+    """Tell whether a record ends an intent. What a later run couldn't find out, none will: that ends it too."""
+    event = record.get("event")
+    return event == "recovered" or (event == "outcome" and record.get("result") != UNKNOWN)
+
+
+def open_intents(newest_first: Sequence[Path]) -> Open:
+    """Return what nothing settled, reading back to the last `run-ended`, which says where older ones stand.
+
+    Logs of before that word was written are read back until each is found.
+    """
+    found, settled = Open(), set[int]()
+    wanted: set[int] | None = None
+    for position, record in _backwards(newest_first):
+        seq = int(record.get("seq", 0))
+        if settles(record):
+            settled.add(int(record.get("intent", 0)))
+        elif record.get("event") == "intent" and (wanted is None or seq in wanted):
+            found.take(record, position)
+            (wanted or set()).discard(seq)
+        elif record.get("event") == "run-ended" and wanted is None:
+            wanted = set(record.get("open", ())) - settled
+            found.places = record.get("places", [])
+            for older, where in _told(record, wanted, newest_first):
+                found.take(older, where)
+                wanted.discard(int(older["seq"]))
+        if wanted is not None and not wanted - settled:
+            break
+    left = sorted(seq for seq in found.intents if seq not in settled)
+    intents, positions = ({seq: each[seq] for seq in left} for each in (found.intents, found.positions))
+    return Open(intents, positions, found.places)  # type: ignore[arg-type]
+
+
+def _told(ended: Record, wanted: Iterable[int], files: Sequence[Path]) -> Iterator[tuple[Record, int]]:
+    """Yield the open intents that stand where a `run-ended` says they do; the others are to be searched for."""
+    places = dict(zip(ended.get("open", ()), ended.get("open_at", ()), strict=False))
+    for seq in sorted(wanted):
+        file = holding(files, seq)
+        record = parsed(line_at(file, int(places[seq]))) if file and seq in places else {}
+        if record.get("event") == "intent" and record.get("seq") == seq:
+            yield record, int(places[seq])
+
+
+def runs_before(newest_first: Sequence[Path], count: int, *, by: tuple[str, str] | None = None) -> list[list[Record]]:
+    """Return the records of the last runs that could write, newest first, each in order.
+
+    With `by`, an owner and a config file, those of others on the same log are left out. A plan may stand amid a sync's records, so they are told apart by their run. No more than LOOK_BACK bytes are read.
+    """
+    found: list[list[Record]] = []
+    runs: dict[object, list[Record]] = {}
+    for _, record in _backwards(newest_first, limit=LOOK_BACK):
+        run = record.get("run")
+        runs.setdefault(run, []).append(record)
+        if record.get("event") == "run-started":
+            records = runs.pop(run)[::-1]
+            ours = by is None or (record.get("owner"), record.get("config", by[1])) == by
+            found += [records] if ours and record.get("mode") not in READ_ONLY else []
+        if len(found) == count:
+            break
+    return found
+
+
+def uncopied(newest_first: Sequence[Path]) -> bytes:
+    """Return the records that no copy holds: those after the number that the last `copied` names (`through`).
+
+    Others may have appended between a copy and the record of it. A `copied` of before that word was written came
+    right after its copy, which it isn't part of.
+    """
+    found: list[bytes] = []
+    through: int | None = None
+    for line in (line for path in newest_first for line in lines_backwards(path)):
+        record = parsed(line)
+        if through is None and record.get("event") == "copied":
+            through = int(record.get("through", int(record["seq"]) - 1))
+        if through is not None and int(record.get("seq", 0)) <= through:
+            break
+        found.append(line + b"\n")
+    return b"".join(reversed(found))
+
+
+def last_number(data: bytes) -> int:
+    """Return the number of the last of these records; 0 where there is none."""
+    return int(parsed(data.rstrip(b"\n").rpartition(b"\n")[2]).get("seq", 0))
+
+
+def _backwards(newest_first: Iterable[Path], *, limit: int | None = None) -> Iterator[tuple[int, Record]]:
+    read = 0
+    for path in newest_first:
+        for position, line in placed_backwards(path):
+            read += len(line)
+            if limit is not None and read > limit:
+                return
+            yield position, parsed(line)
+
+
+def parsed(line: bytes) -> Record:
+    """Return a line's record, or an empty one; whether it holds is for `audit verify` to say."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return record if isinstance(record, dict) else {}

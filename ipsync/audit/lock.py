@@ -1,0 +1,72 @@
+"""Two locks: one run at a time may write to clouds, and one process at a time appends.
+
+The first is a file beside the log, which says who holds it; a sync holds it for its whole pass. The second is the log
+itself, held for one append. So a plan, which needs the second only, never keeps a sync waiting. The kernel lets go of
+both when a process ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import time
+from pathlib import Path
+
+from ipsync.audit.opening import open_lock
+from ipsync.audit.trouble import cant_lock, trouble
+from ipsync.core.errors import JournalError
+
+PAUSE = 0.05
+
+
+class Lock:
+    """`flock` on PATH.lock: the right to write to clouds, and to record that in this log."""
+
+    def __init__(self, path: Path, *, run: str, timeout: float) -> None:
+        """Wait up to `timeout` seconds; raise JournalError that says who holds the log."""
+        self._path = path.with_name(path.name + ".lock")
+        self._handle = open_lock(self._path, path)
+        try:
+            self._wait(path, timeout)
+            self._say(f"run {run}, process {os.getpid()} on {socket.gethostname()}")
+        except BaseException:
+            os.close(self._handle)
+            raise
+
+    def _wait(self, path: Path, timeout: float) -> None:
+        if not taken(self._handle, self._path, timeout=timeout):
+            holder = os.pread(self._handle, 200, 0).decode(errors="replace") or "another process"
+            raise JournalError(f"{path} is held by {holder}; waited {timeout:g} s, and nothing was written")
+
+    def _say(self, who: str) -> None:
+        try:
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, who.encode(), 0)
+        except OSError as error:
+            raise trouble(self._path, error, "can't be written") from None
+
+    def release(self) -> None:
+        """Let the next one write. The file stays: removing it would let two hold it."""
+        os.close(self._handle)
+
+
+def taken(handle: int, path: Path, *, timeout: float) -> bool:
+    """Lock an open file within `timeout` seconds; tell whether that went well. Raises JournalError where none can."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(PAUSE)
+        except OSError as error:
+            raise cant_lock(path, error) from None
+        else:
+            return True
+
+
+def released(handle: int) -> None:
+    """Let the next one append."""
+    fcntl.flock(handle, fcntl.LOCK_UN)

@@ -1,0 +1,113 @@
+"""The log for what only reads the clouds: it records itself where it can, and needn't."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+
+from ipsync.audit.keys import Key
+from ipsync.audit.log import STDOUT, Checkpoint, Journal
+from ipsync.audit.record import GENESIS, Record
+from ipsync.core.errors import JournalError
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 1.0
+"""Seconds to wait for another process's append: a plan is worth more than its record."""
+NOWHERE = Checkpoint(0, GENESIS)
+
+
+class NullJournal:
+    """Records nothing: for a plan where the log can't be written."""
+
+    pending: Mapping[int, Record] = {}
+    places: Sequence[Record] = ()
+
+    def record(self, event: str, **fields: object) -> Checkpoint:
+        """Do nothing."""
+        del event, fields
+        return NOWHERE
+
+    def runs_before(self, count: int, *, config: str | None = None) -> list[list[Record]]:
+        """Know of no run."""
+        del count, config
+        return []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+
+class OptionalJournal:
+    """A log that is given up, with a warning, at the first record that can't be written."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._lost = False
+
+    def record(self, event: str, **fields: object) -> Checkpoint:
+        """Append one record and return its place; number 0 where the log was given up."""
+        if self._lost:
+            return NOWHERE
+        try:
+            return self._journal.record(event, **fields)
+        except JournalError as error:
+            self._lost = True
+            log.warning("the rest of this run is not recorded, and needn't be: %s", error)
+            return NOWHERE
+
+    @property
+    def pending(self) -> Mapping[int, Record]:
+        """The intents of which nobody knows yet what became of them."""
+        return self._journal.pending
+
+    @property
+    def places(self) -> Sequence[Record]:
+        """What the last run that ended knew of the places where something is held."""
+        return self._journal.places
+
+    def runs_before(self, count: int, *, config: str | None = None) -> list[list[Record]]:
+        """Return the records of the last runs that could write, newest first."""
+        return self._journal.runs_before(count, config=config)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._journal.close()
+
+
+def open_optional(  # noqa: PLR0913 - what stands in every record, by name
+    path: str | Path,
+    *,
+    owner: str,
+    actor: str,
+    run: str,
+    clock: Callable[[], datetime],
+    hmac_key: str | None = None,
+    hmac_keys_before: Sequence[Key] = (),
+) -> OptionalJournal | NullJournal:
+    """Open the log for appending alone: a run that writes to clouds meanwhile isn't kept waiting, nor waited for."""
+    if str(path) == STDOUT:
+        return NullJournal()  # standard output is the report's
+    try:
+        opened = Journal.open(
+            path,
+            owner=owner,
+            actor=actor,
+            run=run,
+            clock=clock,
+            hmac_key=hmac_key,
+            hmac_keys_before=hmac_keys_before,
+            lock_timeout=PATIENCE,
+            writes=False,
+        )
+    except JournalError as error:
+        log.warning("this run is not recorded, and needn't be: %s", error)
+        return NullJournal()
+    return OptionalJournal(opened)

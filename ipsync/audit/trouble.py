@@ -1,0 +1,68 @@
+"""What the system says when a file of the log can't be used, with what helps: a path, a reason and a remedy a line."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pwd
+from pathlib import Path
+
+from ipsync.core.errors import JournalError
+
+CANT_LOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF, errno.EIO, errno.ESTALE}
+"""What flock(2) answers on file systems that don't lock: NFS without its lock service, some FUSE and network drives."""
+_REMEDIES = {
+    errno.ENOSPC: "free some space there, or name another file in audit.path",
+    errno.EDQUOT: "free some of that user's quota, or name another file in audit.path",
+    errno.EROFS: "mount it writable, or name a file elsewhere in audit.path",
+    errno.EISDIR: "audit.path must name a file, not a folder",
+    errno.ELOOP: "it is a symbolic link, which isn't followed here: name the file itself in audit.path",
+}
+
+
+def trouble(path: Path, error: OSError, what: str = "can't be opened") -> JournalError:
+    """Return the error to raise for what the system said of this path."""
+    remedy = _remedy(path, error)
+    return JournalError(f"{path}: {what}: {error.strerror}{remedy and f' ({remedy})'}; nothing was written")
+
+
+def cant_lock(path: Path, error: OSError) -> JournalError:
+    """Return the error to raise where flock(2) failed: without a lock two runs could write at once."""
+    remedy = (
+        "its file system doesn't lock files: put audit.path on a local disk. On NFS the lock service must run on both "
+        "sides (NFS 4, or rpc.statd), or the mount needs local_lock=flock if one machine alone uses it"
+    )
+    helped = f" ({remedy})" if error.errno in CANT_LOCK else ""
+    return JournalError(f"{path}: can't be locked: {error.strerror}{helped}; nothing was written")
+
+
+def _remedy(path: Path, error: OSError) -> str:
+    if error.errno in {errno.EACCES, errno.EPERM}:
+        return _whose(path)
+    if error.errno in {errno.ENOENT, errno.ENOTDIR}:
+        return f"make the folder {path.parent}, or name a file elsewhere in audit.path"
+    return _REMEDIES.get(error.errno or 0, "")
+
+
+def _whose(path: Path) -> str:
+    """Say to whom the file (or else its folder) belongs: most often a run as root, or by hand, made it."""
+    for place in (path, *path.absolute().parents):
+        try:
+            owner = _name(place.lstat().st_uid)
+        except OSError:
+            continue
+        me = _name(os.geteuid())
+        if owner == me:
+            return f"{place} belongs to {owner}, who may not write it: chmod u+rw, or name another file in audit.path"
+        return (
+            f"{place} belongs to {owner}, and this runs as {me}: run it as {owner} (sudo -u {owner} …), "
+            f"or give it back (chown {me}), or name another file in audit.path"
+        )
+    return "name another file in audit.path"
+
+
+def _name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:  # a container's user without a passwd entry
+        return f"#{uid}"

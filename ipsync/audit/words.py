@@ -1,0 +1,148 @@
+"""How a person reads a record, and what a write changed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ipsync.core.printable import printable
+
+
+def describe(record: Mapping[str, Any]) -> str:
+    """Return one line for a person: when, which run, what; whatever stands in the record, it is one line."""
+    words = _WORDS.get(str(record.get("event")), _plain)(record)
+    return printable(f"{record.get('at')}  {record.get('run')}  #{record.get('seq')}  {words}{_explanation(record)}")
+
+
+# ── what a write changes ─────────────────────────────────────────────────────
+
+
+def added(record: Mapping[str, Any]) -> list[str]:
+    """Return the lines that an intent puts there."""
+    before = set(texts(record, "before"))
+    return [line for line in texts(record, "after") if line not in before]
+
+
+def taken(record: Mapping[str, Any]) -> list[str]:
+    """Return the lines that an intent takes away."""
+    after = set(texts(record, "after"))
+    return [line for line in texts(record, "before") if line not in after]
+
+
+def texts(record: Mapping[str, Any], key: str) -> list[str]:
+    """Return the lines of `before`, `after` or `now`; records of version 2 hold objects there."""
+    return [line if isinstance(line, str) else _text(line) for line in record.get(key) or ()]
+
+
+def _text(line: Mapping[str, Any]) -> str:
+    entry = " ".join(str(line[key]) for key in ("cidr", "ports") if line.get(key))
+    if not entry:
+        return " ".join(f"{key} {value}" for key, value in line.items())
+    targets = line.get("target")
+    owners = ",".join(targets) if isinstance(targets, list) else str(targets or "?")
+    since = f" leaving since {line['leaving_since']}" if line.get("leaving_since") else ""
+    return f"{entry} for {owners} from {line.get('origin') or '?'}{since}"
+
+
+def marked(line: str) -> list[str]:
+    """Return the targets that an entry's line names, as core/operations.py writes it."""
+    return line.partition(" for ")[2].partition(" from ")[0].split(",")
+
+
+# ── words ────────────────────────────────────────────────────────────────────
+
+
+def _explanation(record: Mapping[str, Any]) -> str:
+    """Say of an explained intent who did it, who approved it, and what came of it."""
+    if "outcomes" not in record:
+        return ""
+    approvals = "".join(f"; approved by {a.get('actor')} ({_approved(a)})" for a in record.get("approvals", ()))
+    outcomes = ", then ".join(_result(outcome, record) for outcome in record["outcomes"])
+    return f"; by {record.get('actor')}{approvals}; {outcomes or 'NO OUTCOME is recorded: the next run settles it'}"
+
+
+def _approved(approval: Mapping[str, Any]) -> object:
+    return approval.get("change") or approval.get("plan")
+
+
+def _result(outcome: Mapping[str, Any], intent: Mapping[str, Any]) -> str:
+    result = str(outcome.get("result"))
+    word = result if result == "applied" else f"NOT DONE AS INTENDED: {result}"
+    later = f" (found by run {outcome.get('run')})" if outcome.get("run") != intent.get("run") else ""
+    return f"{word}{later}{_details(outcome)}"
+
+
+def _intent(record: Mapping[str, Any]) -> str:
+    changes = [f"+ {t}" for t in added(record)] + [f"- {t}" for t in taken(record)]
+    return f"intent: {record.get('kind')} on {record.get('resource')} for {record.get('target')}: {', '.join(changes)}"
+
+
+def _details(record: Mapping[str, Any]) -> str:
+    request = f" (request {record['request_id']})" if record.get("request_id") else ""
+    return request + (f": {record['error']}" if record.get("error") else "")
+
+
+def _outcome(record: Mapping[str, Any]) -> str:
+    return f"{record.get('event')} of #{record.get('intent')}: {record.get('result')}{_details(record)}"
+
+
+def _recovered(record: Mapping[str, Any]) -> str:
+    if "torn_bytes" in record:
+        return f"recovered: cut off {record['torn_bytes']} bytes of a record that a crash left unfinished"
+    return _outcome(record)
+
+
+def _feed(record: Mapping[str, Any]) -> str:
+    if record.get("rejected"):
+        return f"feed {record.get('feed')} rejected: {record['rejected']}"
+    return f"feed {record.get('feed')}: {record.get('count')} addresses, {record.get('digest')}"
+
+
+def _plan(record: Mapping[str, Any]) -> str:
+    summary = record.get("summary", {})
+    verdicts = "".join(f"; {v['guard']}: {v['verdict']}" for v in record.get("verdicts", ()))
+    return f"plan {record.get('id')}: {summary.get('add')} to add, {summary.get('remove')} to remove{verdicts}"
+
+
+def _started(record: Mapping[str, Any]) -> str:
+    plan = f" of plan {record['plan']}" if record.get("plan") else ""
+    return f"{record.get('mode')}{plan} started by {record.get('actor')}"
+
+
+def _ended(record: Mapping[str, Any]) -> str:
+    states = ", ".join(f"{t['target']} {t['status']}" for t in record.get("targets", ()))
+    early = " early, by a signal" if record.get("interrupted") else ""
+    how = _without_targets(record) or states
+    return f"{record.get('mode')} ended{early}{': ' if how else ''}{how}"
+
+
+def _without_targets(record: Mapping[str, Any]) -> str:
+    """Say what a run that wrote nothing ended with: a plan file that was refused, or what a check missed."""
+    if record.get("refused"):
+        return f"refused, {record['refused']}"
+    if "missing" in record:
+        missed = f", missing: {', '.join(record['missing'])}" if record["missing"] else ""
+        skipped = f", {len(record['skipped'])} skipped" if record.get("skipped") else ""
+        return f"{record.get('passed')} checks passed{skipped}{missed}"
+    return ""
+
+
+def _approval(record: Mapping[str, Any]) -> str:
+    holds = "" if record.get("holds") else f", which is not the plan {record.get('current')}"
+    return f"approval of {record.get('plan')} by {record.get('actor')}{holds}"
+
+
+def _plain(record: Mapping[str, Any]) -> str:
+    return str(record.get("event"))
+
+
+_WORDS = {
+    "intent": _intent,
+    "outcome": _outcome,
+    "recovered": _recovered,
+    "feed": _feed,
+    "plan": _plan,
+    "approval": _approval,
+    "run-started": _started,
+    "run-ended": _ended,
+}

@@ -1,0 +1,60 @@
+"""Targets that somebody undoes as fast as ipsync makes them: told from what the audit log says of the runs before.
+
+Nothing rests on it but a notice: where there is no log, or it was moved away, nothing is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ipsync.core.operations import MARKED
+from ipsync.core.plan import Plan, Work
+
+RUNS_BEFORE = 3
+"""So often in a row somebody must have undone it: once or twice may be a rollout."""
+SHOWN = 3
+Run = Sequence[Mapping[str, Any]]
+
+
+def contested(plan: Plan, runs: Sequence[Run]) -> dict[str, str]:
+    """Return what to tell people of each resource whose change every one of the runs before made as well.
+
+    `runs` are the records of the last runs that could write; too few of them, and nothing is contested.
+    """
+    if len(runs) < RUNS_BEFORE:
+        return {}
+    made = [_made(run) for run in runs[:RUNS_BEFORE]]
+    found = {work.state.resource: _again(work, made) for work in plan.work}
+    targets = {work.state.resource: ", ".join(work.state.targets) for work in plan.work}
+    return {resource: _text(targets[resource], resource, lines) for resource, lines in found.items() if lines}
+
+
+def _again(work: Work, made: Sequence[set[tuple[str, str]]]) -> list[str]:
+    planned = {(s.resource, line) for s in work.steps for line in _put(s.before, s.after)}
+    return sorted({line for _, line in planned.intersection(*made)})
+
+
+def _made(run: Run) -> set[tuple[str, str]]:
+    done = {r.get("intent") for r in run if r["event"] == "outcome" and r.get("result") == "applied"}
+    intents = [r for r in run if r["event"] == "intent" and r["seq"] in done]
+    return {(i["resource"], line) for i in intents for line in _put(i["before"], i["after"])}
+
+
+def _put(before: Iterable[str], after: Iterable[str]) -> set[str]:
+    """Return the lines that a write puts there, be it an entry or a rule's settings; a new mark alone is none."""
+    return {_unmarked(line) for line in after} - {_unmarked(line) for line in before}
+
+
+def _unmarked(line: str) -> str:
+    return line.partition(MARKED)[0]
+
+
+def _text(targets: str, resource: str, lines: Sequence[str]) -> str:
+    more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
+    what = ", ".join(lines[:SHOWN]) + more
+    return (
+        f"{targets}: {resource} is contested: {what} was put there in each of the last {RUNS_BEFORE} runs and is gone "
+        f"again. Somebody undoes it between the runs: the cloud's own log says who; 'Beside Terraform' in the "
+        f"documentation says what helps"
+    )

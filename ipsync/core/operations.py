@@ -1,0 +1,241 @@
+"""The writes that carry out a diff, in their order, each with what is there before and after.
+
+The order is part of the promise: add, then mark, then remove, so that no door closes before its
+successor is open; removing first only where the quota leaves no other way and the config says `swap`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from ipsync.core.addresses import canonical, sort_key
+from ipsync.core.diff import Diff, Marked, entry_key
+from ipsync.core.marks import Mark, entry_note, format_time, mark_of, rule_is_ours, rule_marks, rule_note
+from ipsync.core.model import Entry, Network, Note, Part, State, Step
+from ipsync.core.placement import Replacement, base_name, replacements
+
+MARKED = " for "
+"""Stands in an entry's text between what it lets in and what its mark says."""
+
+
+def steps(
+    state: State, change: Diff, *, owner: str, remove_first: bool = False, keep_settings: bool = False
+) -> tuple[Step, ...]:
+    """Return the writes for one resource; none when it is as wished.
+
+    `keep_settings` leaves the settings of lists that are there as they are: somebody shares them who can't be asked.
+    """
+    if state.listed:
+        return tuple(_list_steps(state, change, owner=owner, keep_settings=keep_settings))
+    return tuple(_entry_steps(state, change, owner=owner, remove_first=remove_first))
+
+
+def observed(state: State, *, owner: str) -> tuple[str, ...]:
+    """Return everything of this owner's on a resource, as the sorted texts that intents hold."""
+    if state.listed:
+        ours = [p for p in state.parts if rule_is_ours(p.note, owner=owner)]
+        return tuple(text for part in ours for text in (f"rule {part.name}", *part_texts(part, owner=owner)))
+    marks = ((e, mark_of(e, owner=owner, listed=False)) for e in state.entries)
+    return _texts({e: mark for e, mark in marks if mark})
+
+
+def part_texts(part: Part | None, *, owner: str) -> tuple[str, ...]:
+    """Return one physical list as sorted texts: its settings, and its ranges with their marks."""
+    if part is None:
+        return ()
+    entries = [Entry(n, None, part.note) for n in part.networks]
+    marks = {e: mark for e in entries if (mark := mark_of(e, owner=owner, listed=True))}
+    return (*(f"{key} {value}" for key, value in part.settings if value), *_texts(marks))
+
+
+def opens(step: Step) -> frozenset[Entry]:
+    """Return the entries that a write lets in and that weren't let in before."""
+    if step.part is None:
+        return frozenset(step.entries if step.kind == "add" else ())
+    return _ranges(step.part) - _ranges(step.was)
+
+
+def closes(step: Step) -> frozenset[Entry]:
+    """Return the entries that a write takes away."""
+    if step.part is None:
+        return frozenset(step.entries if step.kind == "remove" else ())
+    return _ranges(step.was) - _ranges(step.part if step.kind != "delete" else None)
+
+
+def _ranges(part: Part | None) -> frozenset[Entry]:
+    return frozenset(Entry(network) for network in part.networks) if part else frozenset()
+
+
+def entry_text(entry: Entry) -> str:
+    """Write an entry as people do: `203.0.113.7/32 443/tcp`."""
+    return f"{canonical(entry.network)} {entry.service}" if entry.service else canonical(entry.network)
+
+
+def _texts(marks: Mapping[Entry, Mark]) -> tuple[str, ...]:
+    """Write entries with their whole marks: else nobody could tell whether a write that only marks was carried out."""
+    ordered = sorted(marks, key=entry_key)
+    return tuple(entry_text(e) + _mark_text(marks[e]) for e in ordered)
+
+
+def _mark_text(mark: Mark) -> str:
+    since = f" leaving since {format_time(mark.since)}" if mark.since else ""
+    return f"{MARKED}{','.join(mark.targets) or '?'} from {mark.origin or '?'}{since}"
+
+
+# ── targets that take the difference (AWS rules) ─────────────────────────────
+
+
+def _entry_steps(state: State, change: Diff, *, owner: str, remove_first: bool) -> Iterator[Step]:
+    marks = ((e, mark_of(e, owner=owner, listed=False)) for e in state.entries)
+    held = {e: mark for e, mark in marks if mark}
+    for kind, items in _ordered(change, held, remove_first=remove_first):
+        for batch in _batches(items, state.batch):
+            after = _carried_out(held, kind, batch)
+            yield Step(
+                kind=kind,  # type: ignore[arg-type]
+                resource=state.resource,
+                before=_texts(held),
+                after=_texts(after),
+                entries=tuple(m.entry for m in batch),
+            )
+            held = after
+
+
+def _ordered(change: Diff, held: Mapping[Entry, Mark], *, remove_first: bool) -> list[tuple[str, Sequence[Marked]]]:
+    adds = [("add", group) for group in _by_tags(change.add)]
+    removes: list[tuple[str, Sequence[Marked]]] = [("remove", change.remove)] if change.remove else []
+    first, last = (removes, adds) if remove_first else (adds, removes)
+    return [*first, *_notes(change.remark, held), *last]
+
+
+def _by_tags(items: Iterable[Marked]) -> list[Sequence[Marked]]:
+    """Group what one call can tag alike: AWS tags all rules of one Authorize call the same."""
+    groups: dict[Mark, list[Marked]] = {}
+    for item in items:
+        groups.setdefault(item.mark, []).append(item)
+    return list(groups.values())
+
+
+def _notes(items: Iterable[Marked], held: Mapping[Entry, Mark]) -> list[tuple[str, Sequence[Marked]]]:
+    """Return the tags to set and the tags to take away, grouped so that each group is one call."""
+    found: dict[tuple[str, Note], list[Marked]] = {}
+    for item in items:
+        old, new = _tags(held[item.entry]), _tags(item.mark)
+        gone = tuple(sorted((k, v) for k, v in old.items() if k not in new))
+        fresh = tuple(sorted((k, v) for k, v in new.items() if old.get(k) != v))
+        for kind, note in (("note", fresh), ("unnote", gone)):
+            if note:
+                entry = replace(item.entry, note=note)
+                found.setdefault((kind, note), []).append(Marked(entry, item.mark))
+    return [(kind, group) for (kind, _), group in found.items()]
+
+
+def _tags(mark: Mark) -> dict[str, str]:
+    return {key: value for key, value in entry_note(mark) if key != "description"}
+
+
+def _carried_out(held: Mapping[Entry, Mark], kind: str, batch: Sequence[Marked]) -> dict[Entry, Mark]:
+    if kind == "remove":
+        gone = {m.entry for m in batch}
+        return {e: mark for e, mark in held.items() if e not in gone}
+    if kind == "note":  # sets tags and takes none away: until that is done too, it still says since when it leaves
+        return {**held, **{m.entry: replace(m.mark, since=m.mark.since or held[m.entry].since) for m in batch}}
+    if kind == "unnote":  # takes away since when it leaves, and says nothing else: another call may be still to come
+        return {**held, **{m.entry: replace(held[m.entry], since=None) for m in batch}}
+    return {**held, **{m.entry: m.mark for m in batch}}
+
+
+def _batches(items: Sequence[Marked], size: int) -> Iterator[Sequence[Marked]]:
+    rest = iter(items)
+    while batch := tuple(islice(rest, size)):
+        yield batch
+
+
+# ── targets that take the whole (GCP rules) ──────────────────────────────────
+
+
+def _list_steps(state: State, change: Diff, *, owner: str, keep_settings: bool) -> Iterator[Step]:
+    """Make and widen all lists first, then change settings, then narrow and delete: the union is open in between.
+
+    A list that gains and loses is written twice, so that nothing closes before everything that can open is open. What is
+    let in is let in with the settings that are asked for now, never with those of before.
+    When a target was renamed, the list under the rule's own name keeps the old name until all others have the new one:
+    it is what tells them from another config's (planner.py), should the run end between.
+    """
+    widened: list[Replacement] = []
+    changed: list[Replacement] = []
+    narrowed: list[Replacement] = []
+    head = base_name(state)
+    for item in _differing(state, change, owner=owner, keep_settings=keep_settings):
+        was, want = item.was, item.want
+        if not was or not want:
+            (widened if want else narrowed).append(item)
+            continue
+        vouches = was.name == head and _renamed(was, want, owner=owner)
+        union = _union(was, want, owner=owner, vouches=vouches)
+        if union != was:
+            (widened if set(union.networks) > set(was.networks) else changed).append(Replacement(was, union))
+        if want != union:
+            narrowed.append(Replacement(union, want))
+    widened.sort(key=lambda i: i.was is not None and i.want is not None and i.was.settings != i.want.settings)
+    last = [i for i in narrowed if _name(i) == head and _renamed(i.was, i.want, owner=owner)]
+    for item in (*widened, *changed, *sorted(narrowed, key=lambda i: (i in last, i.want is None))):
+        yield _list_step(state, item, owner=owner)
+
+
+def _list_step(state: State, item: Replacement, *, owner: str) -> Step:
+    part = item.want or item.was
+    if part is None:
+        raise ValueError("a list that neither is nor shall be")
+    return Step(
+        kind="create" if not item.was else "replace" if item.want else "delete",
+        resource=state.resource.rpartition("/")[0] + "/" + part.name,
+        before=part_texts(item.was, owner=owner),
+        after=part_texts(item.want, owner=owner),
+        part=part,
+        was=item.was,
+    )
+
+
+def _name(item: Replacement) -> str:
+    return item.want.name if item.want else item.was.name if item.was else ""
+
+
+def _differing(state: State, change: Diff, *, owner: str, keep_settings: bool) -> list[Replacement]:
+    """Return the lists to write. When an entry was added is no reason to write, and goes with the next write when old."""
+    after = {entry.network: mark for entry, mark in change.after.items()}
+    items = replacements(state, after, owner=owner)
+    if items and change.aged:
+        aged = {entry.network for entry in change.aged}
+        younger = {n: replace(mark, added=None) if n in aged else mark for n, mark in after.items()}
+        names = {_name(i) for i in items}
+        items = [i for i in replacements(state, younger, owner=owner) if _name(i) in names]
+    if not keep_settings:
+        return items
+    kept = [Replacement(i.was, replace(i.want, settings=i.was.settings) if i.was and i.want else i.want) for i in items]
+    return [i for i in kept if i.was != i.want]
+
+
+def _renamed(was: Part | None, want: Part | None, *, owner: str) -> bool:
+    """Tell whether a list is marked for somebody whom it won't be marked for any more, or goes whole."""
+    old = rule_marks(was.note, owner=owner) if was else ()
+    return bool(set(old or ()) - set((rule_marks(want.note, owner=owner) if want else ()) or ()))
+
+
+def _union(was: Part, want: Part, *, owner: str, vouches: bool) -> Part:
+    """Return the list with what it gains and with its new settings, and nothing lost yet; `was` where it has neither."""
+    gained, lost = set(want.networks) - set(was.networks), set(was.networks) - set(want.networks)
+    if not gained and was.settings == want.settings:
+        return was
+    if not lost and not vouches:
+        return want
+    old = was.networks if vouches else lost
+    marks = {**_marks(want, want.networks, owner=owner), **_marks(was, old, owner=owner)}
+    return Part(was.name, tuple(sorted(marks, key=sort_key)), rule_note(owner, marks), want.settings)
+
+
+def _marks(part: Part, networks: Iterable[Network], *, owner: str) -> dict[Network, Mark]:
+    found = {n: mark_of(Entry(n, None, part.note), owner=owner, listed=True) for n in networks}
+    return {n: mark for n, mark in found.items() if mark}

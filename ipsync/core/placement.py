@@ -1,0 +1,116 @@
+"""Which address lies in which physical list, where one list can't hold them all.
+
+A GCP rule holds one family (IPv6 goes to NAME-v6) and a bounded number of ranges (overflow goes to NAME-2 …): as many
+as the config says, and no more than its description has room for, should all of them leave.
+An address stays in the list where it is: moving it would cost a write and, for a moment, the door. Only what a
+description that is too full can't tell of any more moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ipsync.core.addresses import sort_key
+from ipsync.core.marks import Mark, rule_fits, rule_is_ours, rule_note, rule_room
+from ipsync.core.model import Network, Part, State, suits
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """One list that differs: `was` None to create it, `want` None to delete it."""
+
+    was: Part | None
+    want: Part | None
+
+
+def replacements(state: State, after: Mapping[Network, Mark], *, owner: str) -> list[Replacement]:
+    """Return the lists that must change so that together they hold exactly `after`, with its marks."""
+    ours = {p.name: p for p in state.parts if rule_is_ours(p.note, owner=owner)}
+    unfit = without_service(state)
+    after = {n: mark for n, mark in after.items() if n.version not in unfit}
+    placed = _place(state, after, ours, owner=owner)
+    changes = []
+    for name in sorted({*ours, *placed}, key=_number):
+        want = _part(state, name, {n: after[n] for n in placed.get(name, ())}, owner=owner)
+        if ours.get(name) != want:
+            changes.append(Replacement(ours.get(name), want))
+    return changes
+
+
+def without_service(state: State) -> frozenset[int]:
+    """Return the IP versions (4, 6) that none of the wanted services goes with: no list is made for them."""
+    return frozenset(v for v in (4, 6) if dict(settings_of(state, v)).get("ports") == "")
+
+
+def settings_of(state: State, version: int) -> tuple[tuple[str, str], ...]:
+    """Return what the config asks of a list of this family: Google refuses a whole IPv6 rule for the `icmp` in it."""
+    return tuple((key, _ports(text, version) if key == "ports" else text) for key, text in state.wanted_settings)
+
+
+def _ports(text: str, version: int) -> str:
+    return ",".join(word for word in text.split(",") if suits(word.rpartition("/")[2], version))
+
+
+def base_name(state: State) -> str:
+    """Return the rule's name as the config has it: the last word of the resource."""
+    return state.resource.rpartition("/")[2]
+
+
+def family_name(base: str, version: int) -> str:
+    """Return the name of the first list of a family: IPv6 has a list of its own."""
+    return base if version == 4 else f"{base}-v6"  # noqa: PLR2004 - the IP version
+
+
+def overflow_of(name: str) -> str | None:
+    """Return which list a numbered name (`RULE-2`, `RULE-v6-2`) may be a further one of; None for other names."""
+    stem, dash, number = name.rpartition("-")
+    return stem.removesuffix("-v6") if dash and number.isdigit() else None
+
+
+def belongs(name: str, base: str) -> bool:
+    """Tell whether a list's name is one that `base` may have: itself, its IPv6 twin, or a numbered one of either."""
+    rest = name.removeprefix(base).removeprefix("-v6")
+    return name.startswith(base) and (not rest or (rest[0] == "-" and rest[1:].isdigit()))
+
+
+def _place(
+    state: State, after: Mapping[Network, Mark], ours: Mapping[str, Part], *, owner: str
+) -> dict[str, list[Network]]:
+    most = min(state.max_ranges, rule_room(owner, after))
+    placed = {name: _kept([n for n in part.networks if n in after], after, most, owner) for name, part in ours.items()}
+    settled = {n for networks in placed.values() for n in networks}
+    sizes = {name: len(part.networks) for name, part in ours.items()}  # what goes is there until what comes is in
+    for network in sorted(after.keys() - settled, key=sort_key):
+        name = _with_room(state, sizes, network.version, most)
+        placed.setdefault(name, []).append(network)
+        sizes[name] = sizes.get(name, 0) + 1
+    return {name: networks for name, networks in placed.items() if networks}
+
+
+def _kept(networks: list[Network], after: Mapping[Network, Mark], most: int, owner: str) -> list[Network]:
+    """Return the ranges that stay in a list: all, unless its description can't hold their marks any more.
+
+    Then as many stay as always find room, and the others move: they are let in elsewhere before they leave here.
+    """
+    while not rule_fits(owner, {n: after[n] for n in networks}):
+        networks = networks[: min(most, len(networks) * 3 // 4)]
+    return networks
+
+
+def _with_room(state: State, sizes: Mapping[str, int], version: int, most: int) -> str:
+    first = family_name(base_name(state), version)
+    foreign = {p.name for p in state.parts} - sizes.keys() | set(state.taken)
+    names = [first, *(f"{first}-{i}" for i in range(2, len(sizes) + len(foreign) + 3))]
+    return next(n for n in names if n not in foreign and sizes.get(n, 0) < most)
+
+
+def _part(state: State, name: str, marks: Mapping[Network, Mark], *, owner: str) -> Part | None:
+    if not marks:
+        return None
+    networks = tuple(sorted(marks, key=sort_key))
+    return Part(name, networks, note=rule_note(owner, marks), settings=settings_of(state, networks[0].version))
+
+
+def _number(name: str) -> tuple[int, str]:
+    return len(name), name

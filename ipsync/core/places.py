@@ -1,0 +1,160 @@
+"""Places that ipsync once opened and that no run looks at any more: told from what the audit log's last run knew.
+
+Marks on the targets say what is ours where a run reads (contract, section 7). What they can't say: that the config has
+left a region, an account or a project, or that its owner has another name. There doors stay open without a word.
+Nothing rests on it but a notice: where there is no log, or it was moved away, nothing is said. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from ipsync.core.marks import mark_of
+from ipsync.core.model import AwsGroups, Config, GcpRule, State, Status
+from ipsync.core.plan import Plan, World
+
+TOLD = timedelta(days=30)
+"""So long after the last run that saw it a place is told: nobody can tell the log that a human has cleaned up."""
+SHOWN = 3
+WROTE = {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN}
+_PARTS = 3
+"""Of a resource, these name where it is: `aws/ACCOUNT/REGION`; of GCP's the first two."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Place:
+    """A resource that held something of an owner's when a run of that config last saw it (`seen`, a day)."""
+
+    owner: str
+    config: str
+    seen: str
+    resource: str
+
+
+def read(records: Iterable[Mapping[str, Any]]) -> list[Place]:
+    """Read what a `run-ended` record says under `places`."""
+    return [
+        Place(str(r.get("owner")), str(r.get("config")), str(r.get("seen")), str(resource))
+        for r in records
+        for resource in r.get("resources", ())
+    ]
+
+
+def written(places: Iterable[Place]) -> list[dict[str, object]]:
+    """Write places as a `run-ended` record holds them: resources by owner, config and day."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for place in sorted(places):
+        groups.setdefault((place.owner, place.config, place.seen), []).append(place.resource)
+    return [{"owner": o, "config": c, "seen": s, "resources": found} for (o, c, s), found in groups.items()]
+
+
+def after(places: Iterable[Place], config: Config, world: World, done: Plan) -> list[Place]:
+    """Return the places as this run leaves them: what it read it knows, the rest it hands on for a while."""
+    today = world.now.date()
+    held = _held(config.owner, world, done)
+    named = {s.resource for s in world.states if s.targets}
+    looked = {_scope(s.resource) for s in world.states}
+    kept, known = [], {}
+    for place in places:
+        if place.owner != config.owner or _scope(place.resource) not in looked:
+            kept.append(place)
+        elif place.resource in held and place.resource not in named:
+            known[place.resource] = place.config  # an orphan here may be another config's own
+    mine = [Place(config.owner, known.get(r, config.source), today.isoformat(), r) for r in held]
+    return [*(p for p in kept if _until(p) >= today), *mine]
+
+
+def notices(
+    places: Iterable[Place], config: Config, world: World, *, selected: Iterable[str], others: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return what to tell people of places that this config has left; `others` are configs that live beside it."""
+    today, elsewhere = world.now.date(), set(others)
+    ours = [p for p in places if p.config not in elsewhere and _until(p) >= today]
+    renamed: dict[str, list[Place]] = {}
+    gone: dict[str, list[Place]] = {}
+    for place in sorted(ours):
+        if place.owner != config.owner:
+            renamed.setdefault(place.owner, []).append(place)
+        elif why := _left(place, config, world, set(selected)):
+            gone.setdefault(why, []).append(place)
+    return (
+        *(_renamed(owner, found, config.owner) for owner, found in renamed.items()),
+        *(_gone(why, found) for why, found in gone.items()),
+    )
+
+
+def _held(owner: str, world: World, done: Plan) -> set[str]:
+    seen = {s.resource for s in world.states if _holds(s, owner)}
+    return seen | {e.resource for e in done.elements if e.add and e.status in WROTE}
+
+
+def _holds(state: State, owner: str) -> bool:
+    return any(mark_of(e, owner=owner, listed=state.listed) for e in state.entries)
+
+
+def _scope(resource: str) -> tuple[str, ...]:
+    parts = resource.split("/")
+    return tuple(parts[: _PARTS if parts[0] == "aws" else _PARTS - 1])
+
+
+def _until(place: Place) -> date:
+    """Return the last day on which a place is told; a day that can't be read is long ago."""
+    try:
+        return date.fromisoformat(place.seen) + TOLD
+    except ValueError:
+        return date.min
+
+
+# ── has the config left it? ──────────────────────────────────────────────────
+
+
+def _left(place: Place, config: Config, world: World, selected: set[str]) -> str:
+    """Say in which words the config has left a place; "" if it hasn't, or if this run can't know."""
+    scope = _scope(place.resource)
+    if scope[0] == "gcp":
+        there = [t for t in config.targets if isinstance(t.where, GcpRule) and t.where.project in scope[1:]]
+        return "" if there else f"project {'/'.join(scope[1:])}"
+    if len(scope) != _PARTS:
+        return ""
+    _, account, region = scope
+    here = [t.name for t in config.targets if isinstance(t.where, AwsGroups) and t.where.region == region]
+    if not here:
+        return f"region {region}" + (f" of account {account}" if account else "")
+    read_in = {name: _scope(s.resource)[1] for s in world.states for name in s.targets if name in here}
+    certain = set(here) <= selected & read_in.keys() and not any(set(f.targets) & set(here) for f in world.failures)
+    return f"account {account}" if certain and account and account not in read_in.values() else ""
+
+
+# ── words ────────────────────────────────────────────────────────────────────
+
+
+def _renamed(owner: str, found: Sequence[Place], now: str) -> str:
+    return (
+        f"the owner is {now} now, but earlier runs of this config made what stands in {_listed(found)} as {owner}. To {now} "
+        f"that is somebody else's: it stays open, and no run takes it away. {_advice(found)}"
+    )
+
+
+def _gone(why: str, found: Sequence[Place]) -> str:
+    return (
+        f"{why} is in the config no more, but earlier runs let addresses in at {_listed(found)}. Those doors stay open, "
+        f"and no run looks at them. {_advice(found)}"
+    )
+
+
+def _listed(found: Sequence[Place]) -> str:
+    return ", ".join(_resources(found))
+
+
+def _resources(found: Sequence[Place]) -> Iterator[str]:
+    yield from (p.resource for p in found[:SHOWN])
+    if len(found) > SHOWN:
+        yield f"{len(found) - SHOWN} more (`places` in the log's last run-ended lists them)"
+
+
+def _advice(found: Sequence[Place]) -> str:
+    last = max(_until(p) for p in found)
+    return f"docs/moving.md says how to move or close them. This is told until {last}"

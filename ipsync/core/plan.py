@@ -1,0 +1,149 @@
+"""The plan's nouns: everything a sync would do, as a value that people read and guards judge.
+
+planner.py makes it. The id leaves the clock out, so that two runs that see the same world print the same id,
+whenever they run; an approval names that id, or the id of one change that waits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+
+from ipsync.core.diff import Diff
+from ipsync.core.guards import needs_swap
+from ipsync.core.judgement import approvable, released
+from ipsync.core.model import Entry, Held, Leaving, ReadFailure, Snapshot, State, Status, Step, Verdict, Violation
+from ipsync.core.operations import steps
+
+
+@dataclass(frozen=True, slots=True)
+class FeedResult:
+    """What came of fetching one feed: a snapshot, or why there is none."""
+
+    name: str
+    url: str
+    snapshot: Snapshot | None
+    error: str | None = None
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One target on one resource, as the plan shows it.
+
+    settings  (rule, setting, from, to) of each list that changes; of one that is made, all it will open with, from ""
+    deletes   the lists that are taken away whole
+    marks     entries and lists whose marks alone change: who wants them, not what is let in
+    waiting   the changes that a guard holds back, each with the id that approves it
+    sources   why each entry that is added, removed or leaving is or was wanted: feeds, or `static`
+    """
+
+    target: str
+    kind: str
+    resource: str
+    status: Status
+    add: tuple[Entry, ...] = ()
+    remove: tuple[Entry, ...] = ()
+    leaving: tuple[Leaving, ...] = ()
+    starts_leaving: tuple[Entry, ...] = ()
+    returns: tuple[Entry, ...] = ()
+    satisfied: tuple[Entry, ...] = ()
+    settings: tuple[tuple[str, str, str, str], ...] = ()
+    deletes: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+    waiting: tuple[Held, ...] = ()
+    sources: tuple[tuple[Entry, str], ...] = ()
+    violations: tuple[Violation, ...] = ()
+    held: int = 0
+    error: str | None = None
+
+
+@dataclass(frozen=True)  # no slots: the writes are worked out once
+class Work:
+    """What is to be written to one resource, for the target `leader` and others that share it.
+
+    `verdict` is the worst that a guard said of it; `stops` that nothing may be written there at all.
+    """
+
+    state: State
+    change: Diff
+    owner: str
+    leader: str
+    verdict: Verdict = Verdict.ALLOW
+    held: tuple[Held, ...] = ()
+    stops: bool = False
+    seen: tuple[str, ...] = ()
+    swap: bool = False
+    keep_settings: bool = False
+
+    @cached_property
+    def steps(self) -> tuple[Step, ...]:
+        """Return all writes, those that wait for an approval included."""
+        return self._steps(self.change)
+
+    def allowed(self, approved: frozenset[str] = frozenset()) -> tuple[Step, ...]:
+        """Return the writes that may go now: without what a guard holds back and nobody approved."""
+        return self._released(approved) if approved else self._unapproved
+
+    @cached_property
+    def _unapproved(self) -> tuple[Step, ...]:
+        return self._released(frozenset())
+
+    def _released(self, approved: frozenset[str]) -> tuple[Step, ...]:
+        return () if self.stops else self._steps(released(self.change, self.held, approved))
+
+    def _steps(self, change: Diff) -> tuple[Step, ...]:
+        """Return a change's writes. Something is removed first only where this very change doesn't fit otherwise."""
+        added = [m.entry.network for m in change.add]
+        full = self.swap and self.state.complete and needs_swap(self.state.capacity, added)
+        return steps(self.state, change, owner=self.owner, remove_first=full, keep_settings=self.keep_settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """An entry of ours that belongs to no target any more."""
+
+    resource: str
+    entry: Entry
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything a sync would do. `work` holds what waits too, for an approval."""
+
+    owner: str
+    feeds: tuple[FeedResult, ...]
+    elements: tuple[Element, ...]
+    orphaned: tuple[Orphan, ...]
+    work: tuple[Work, ...] = field(default=(), repr=False)
+    id: str = ""
+
+    def approvals(self, given: frozenset[str]) -> frozenset[str]:
+        """Return the ids of the held changes that these approvals let go: the plan's own id stands for all of them."""
+        known = approvable(h for w in self.work for h in w.held)
+        return known if self.id in given else known & given
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a plan is made from: the feeds and the clouds as they were read, and the time.
+
+    `unread` are the targets whose scope wasn't read in this run.
+    """
+
+    feeds: Mapping[str, FeedResult]
+    states: Sequence[State]
+    failures: Sequence[ReadFailure]
+    now: datetime
+    unread: frozenset[str] = frozenset()
+
+
+def digest(value: object) -> str:
+    """Return the digest of a JSON value in canonical form (RFC 8785 for texts, integers and lists)."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,290 @@
+"""Makes the plan: compares what is wanted with what was read, resource by resource, and lets the guards judge it.
+
+Pure: the same feeds, clouds, config and clock give the same plan. Every write in it belongs to an element that people
+see, of a target that is selected and whose feeds can be believed; `accounted` holds it to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ipsync.core import guards
+from ipsync.core.blockers import Hindrance, hindrances, obstacles, unfit
+from ipsync.core.diff import Diff, Marked, Policy, diff, wants
+from ipsync.core.judgement import Judgement, judge
+from ipsync.core.marks import mark_of, rule_marks
+from ipsync.core.model import Config, Network, ReadFailure, State, Status, Step, Target, Verdict, Violation
+from ipsync.core.operations import MARKED, entry_text, observed
+from ipsync.core.placement import overflow_of, settings_of
+from ipsync.core.plan import Element, FeedResult, Orphan, Plan, Work, World, digest
+from ipsync.core.sharing import may_name
+from ipsync.core.shown import NO_LISTS, Mine, accounted, list_changes, shown_element
+
+
+def make_plan(config: Config, world: World, *, selected: Iterable[str] | None = None) -> Plan:
+    """Compare what is wanted with what was read, let the guards judge it, and return the plan."""
+    chosen = {t.name for t in config.targets} if selected is None else set(selected)
+    hindered = hindrances((t for t in config.targets if t.name in chosen), world.feeds)
+    vague = world.unread | {name for f in world.failures if f.all_of for name in f.targets}
+    frozen = frozenset(t.name for t in config.targets if t.name not in chosen or hindered[t.name] or t.name in vague)
+    planner = _Planner(config, world, frozen, hindered, vague)
+    resources = [planner.planned(s) for s in sorted(world.states, key=lambda s: s.resource)]
+    failed = [_failed(f, name, config) for f in world.failures for name in f.targets if name in chosen]
+    order = {t.name: i for i, t in enumerate(config.targets)}
+    elements = [*failed, *(e for r in resources for e in r.elements)]
+    elements.sort(key=lambda e: (order[e.target], e.resource))
+    orphans = tuple(o for r in resources for o in r.orphans)
+    work = tuple(r.work for r in resources if r.work)
+    used = {f for t in config.targets if t.name in chosen for f in t.feeds}
+    feeds = tuple(world.feeds[f.name] for f in config.feeds if f.name in used)
+    return Plan(config.owner, feeds, tuple(elements), orphans, work, _identity(config, feeds, resources))
+
+
+def _failed(failure: ReadFailure, name: str, config: Config) -> Element:
+    kind = next(t.kind for t in config.targets if t.name == name)
+    return Element(name, kind, failure.resource, Status.ERROR, error=failure.message)
+
+
+# ── one resource ─────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class _Resource:
+    elements: tuple[Element, ...] = ()
+    orphans: tuple[Orphan, ...] = ()
+    work: Work | None = None
+    identity: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    config: Config
+    world: World
+    frozen: frozenset[str]
+    hindered: Mapping[str, Hindrance | None]
+    vague: frozenset[str]
+    made: dict[str, int] = field(default_factory=dict)
+    """How many lists the resources so far make in each project: they share one quota."""
+
+    def planned(self, state: State) -> _Resource:
+        """Plan one resource; a fault that only it provokes is its own error, and no other's."""
+        try:
+            return self._resource(state)
+        except Exception as error:  # noqa: BLE001 - told in the element, and held back whole
+            text = f"a fault in ipsync while planning this resource, which was not touched: {error!r}"
+            blank = [Element(t.name, t.kind, state.resource, Status.ERROR, error=text) for t in self._shown(state)]
+            return _Resource(tuple(blank), identity=[state.resource, text])
+
+    def _resource(self, state: State) -> _Resource:
+        state, strays = _without_strays(state, self.config)
+        targets = self._sharing(state)
+        healthy = [t for t in targets if t.name not in self.frozen]
+        if len(healthy) < len(targets):
+            state = _as_it_is(state)
+        state = self._another_configs(state)
+        change = self._diff(state, targets, healthy)
+        judgement = self._judge(state, change, targets, healthy)
+        work = self._work(state, change, targets, healthy, judgement)
+        if work and (full := self._full(work)):
+            stops = any(v.verdict is Verdict.REFUSE for v in full)
+            judgement = replace(judgement, violations=(*judgement.violations, *full), stops=judgement.stops or stops)
+            work = replace(work, verdict=_worst(judgement.violations), stops=judgement.stops)
+        elements = tuple(self._element(t, state, change, judgement, work) for t in self._shown(state))
+        if work:
+            accounted(work, elements)
+        orphans = [*_orphans(state.resource, change.orphaned), *strays]
+        seen = observed(state, owner=self.config.owner)
+        words = _words(work.steps if work else (), judgement.violations)
+        identity = [state.resource, _seen_digest(state, seen), _changes(change), words]
+        return _Resource(elements, tuple(orphans), work, identity)
+
+    def _another_configs(self, state: State) -> State:
+        """Refuse a list that is the overflow of one that another config of this owner keeps."""
+        folder, _, name = state.resource.rpartition("/")
+        stem = overflow_of(name)
+        own = {t for p in state.parts for t in rule_marks(p.note, owner=self.config.owner) or ()}
+        if not state.listed or not stem or not own or own & {t.name for t in self.config.targets}:
+            return state
+        others = [p for s in self.world.states if s.resource == f"{folder}/{stem}" for p in s.parts]
+        if not any(own & set(rule_marks(p.note, owner=self.config.owner) or ()) for p in others):
+            return state
+        text = (
+            f"rule {name} is the overflow of rule {stem}, which another config of this owner "
+            f"keeps for {', '.join(sorted(own))}; choose another `rule:`"
+        )
+        return replace(state, obstacle=text)
+
+    def _shown(self, state: State) -> list[Target]:
+        """Return the selected targets that name the resource."""
+        return [t for t in self.config.targets if t.name in state.targets and t.name in self.hindered]
+
+    def _sharing(self, state: State) -> list[Target]:
+        """Return all targets that name the resource, and those that may name it but couldn't be asked."""
+        return [
+            t
+            for t in self.config.targets
+            if t.name in state.targets or (t.name in self.vague and may_name(t, state.resource))
+        ]
+
+    def _diff(self, state: State, targets: Sequence[Target], healthy: Sequence[Target]) -> Diff:
+        if state.listed and not targets:
+            marks = ((e, mark_of(e, owner=self.config.owner, listed=True)) for e in state.entries)
+            return Diff(orphaned=tuple(Marked(e, mark) for e, mark in marks if mark))
+        policy = Policy(
+            self.config.owner,
+            self.world.now,
+            self.config.grace,
+            targets,
+            self.frozen,
+            feeds=frozenset(f.name for f in self.config.feeds),
+            names=frozenset(t.name for t in self.config.targets),
+        )
+        return diff(state, wants(healthy, self._lists(healthy), listed=state.listed), policy)
+
+    def _lists(self, targets: Sequence[Target]) -> dict[str, Sequence[Network]]:
+        names = {f for t in targets for f in t.feeds}
+        results = {name: self.world.feeds[name].snapshot for name in names}
+        return {name: snapshot.networks for name, snapshot in results.items() if snapshot}
+
+    def _judge(self, state: State, change: Diff, targets: Sequence[Target], healthy: Sequence[Target]) -> Judgement:
+        if not healthy:
+            return Judgement()
+        blocked = obstacles(state, change, self.config.owner)
+        judged = judge(state, change, targets, now=self.world.now, grace=self.config.grace)
+        told = unfit(healthy, self._lists(healthy))
+        return replace(judged, violations=(*blocked, *judged.violations, *told), stops=judged.stops or bool(blocked))
+
+    def _work(
+        self,
+        state: State,
+        change: Diff,
+        targets: Sequence[Target],
+        healthy: Sequence[Target],
+        judgement: Judgement,
+    ) -> Work | None:
+        """Return the writes; where nobody may act there are none, nor where a list can't be managed at all."""
+        if not healthy or (state.listed and any(v.guard == "ownership" for v in judgement.violations)):
+            return None
+        work = Work(
+            state,
+            change,
+            self.config.owner,
+            leader=healthy[0].name,
+            verdict=_worst(judgement.violations),
+            held=judgement.held,
+            stops=judgement.stops,
+            seen=observed(state, owner=self.config.owner),
+            swap=any(t.swap for t in targets),
+            keep_settings=len(healthy) < len(targets),
+        )
+        return work if work.steps else None
+
+    def _full(self, work: Work) -> list[Violation]:
+        """Judge whether the lists that are made fit into their project's quota, beside those of other resources."""
+        made = sum(s.kind == "create" for s in work.steps)
+        if not made or not work.state.capacity:
+            return []
+        place = work.state.resource.rpartition("/")[0]
+        found = guards.check_lists(work.state.capacity, created=made + self.made.get(place, 0))
+        if not any(v.verdict is Verdict.REFUSE for v in found):
+            self.made[place] = self.made.get(place, 0) + made
+        return found
+
+    def _element(self, target: Target, state: State, change: Diff, judgement: Judgement, work: Work | None) -> Element:
+        mine = Mine(target.name, state, change, self.config.owner)
+        blank = Element(target.name, target.kind, state.resource, Status.IN_SYNC, held=mine.held)
+        hindrance = self.hindered[target.name]
+        if hindrance:
+            return replace(blank, status=hindrance.status, error=hindrance.error, violations=hindrance.violations)
+        if target.name in self.frozen:
+            return replace(blank, status=Status.ERROR, error="what this target names could not be read")
+        waits = _waits(state, target, self._sharing(state), self.frozen)
+        if not work:
+            return shown_element(blank, mine, judgement, None, NO_LISTS, waits)
+        goes, whole = list_changes(work.allowed()), list_changes(work.steps)
+        if work.leader != target.name:  # all who share a list see what becomes of it; its marks, one of them
+            goes, whole = replace(goes, marks=()), replace(whole, marks=())
+        return shown_element(blank, mine, judgement, work, goes, waits, held_lists=whole)
+
+
+def _waits(state: State, target: Target, sharing: Sequence[Target], frozen: frozenset[str]) -> list[Violation]:
+    """Say that a shared list's settings wait for a target that can't be asked now."""
+    others = [t.name for t in sharing if t.name in frozen]
+    differing = _set_otherwise(state)
+    if not others or not differing:
+        return []
+    text = (
+        f"settings of {', '.join(sorted(differing))} differ from the config's; they stay as they are while "
+        f"{', '.join(others)}, which shares the rule with {target.name}, is not selected or can't be asked"
+    )
+    return [Violation("settings", Verdict.ALLOW, text)]
+
+
+def _as_it_is(state: State) -> State:
+    """Let nothing new into lists whose settings differ from the config's while somebody shares them who can't be asked."""
+    return replace(state, taken=tuple(sorted({*state.taken, *_set_otherwise(state)})))
+
+
+def _set_otherwise(state: State) -> set[str]:
+    """Return the lists whose settings differ from the config's."""
+    return {p.name for p in state.parts if p.networks and p.settings != settings_of(state, p.networks[0].version)}
+
+
+def _without_strays(state: State, config: Config) -> tuple[State, list[Orphan]]:
+    """Take out further lists whose marks name nobody of this config: another config's list may have such a name.
+
+    What the list under the very rule name is marked for is known too: its target was renamed (see operations.py).
+    """
+    if not state.listed or not state.targets:
+        return state, []
+    marks = {p.name: rule_marks(p.note, owner=config.owner) for p in state.parts}
+    base = state.resource.rpartition("/")[2]
+    known = {t.name for t in config.targets} & set(state.targets) | set(marks.get(base) or ())
+    strays = {name for name, by in marks.items() if by is not None and name != base and not known & set(by)}
+    if not strays:
+        return state, []
+    kept = replace(
+        state,
+        parts=tuple(p for p in state.parts if p.name not in strays),
+        entries=tuple(e for e in state.entries if e.handle not in strays),
+        taken=tuple(sorted({*state.taken, *strays})),
+    )
+    folder = state.resource.rpartition("/")[0]
+    lost = [(e, mark_of(e, owner=config.owner, listed=True)) for e in state.entries if e.handle in strays]
+    return kept, [o for e, m in lost if m for o in _orphans(f"{folder}/{e.handle}", [Marked(e, m)])]
+
+
+def _orphans(resource: str, items: Iterable[Marked]) -> list[Orphan]:
+    return [Orphan(resource, m.entry, m.mark.targets[0] if m.mark.targets else "") for m in items]
+
+
+def _worst(violations: Iterable[Violation]) -> Verdict:
+    verdicts = {v.verdict for v in violations}
+    return next((v for v in (Verdict.REFUSE, Verdict.NEEDS_APPROVAL) if v in verdicts), Verdict.ALLOW)
+
+
+def _identity(config: Config, feeds: Sequence[FeedResult], resources: Sequence[_Resource]) -> str:
+    lists = [[f.name, f.url, f.snapshot.digest if f.snapshot else ""] for f in feeds]
+    return digest([config.owner, lists, [r.identity for r in resources]])
+
+
+def _seen_digest(state: State, seen: Sequence[str]) -> list[object]:
+    foreign = sorted({entry_text(e) for e in state.entries} - {t.partition(MARKED)[0] for t in seen})
+    return [list(seen), foreign if state.complete else [], [state.obstacle or "", *(p.hindrance for p in state.parts)]]
+
+
+def _changes(change: Diff) -> list[object]:
+    """Return what decides the writes, without the clock: an entry that begins to leave has no time yet."""
+    word: Callable[[Marked], list[object]] = lambda m: [  # noqa: E731 - one shape for all lists
+        entry_text(m.entry),
+        list(m.mark.targets),
+        m.mark.origin,
+        m.mark.since is not None,
+    ]
+    return [[word(m) for m in items] for items in (change.add, change.remove, change.remark)]
+
+
+def _words(todo: Sequence[Step], violations: Sequence[Violation]) -> list[object]:
+    kinds = [[s.kind, s.resource, list(map(list, s.part.settings)) if s.part else []] for s in todo]
+    return [kinds, [[v.guard, v.verdict.value] for v in violations]]

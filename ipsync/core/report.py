@@ -1,0 +1,80 @@
+"""What a run has to say: the plan, what became of it, and the exit code that follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ipsync.core.model import Status, Verdict
+from ipsync.core.plan import Element, Plan
+
+AS_WISHED = {Status.IN_SYNC, Status.APPLIED}
+FAILED = {Status.ERROR, Status.PARTIAL, Status.UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One run. `mode` is plan, sync or apply; `checkpoint` is the audit log's head, `SEQ:HASH`, if there is one."""
+
+    run: str
+    mode: str
+    created_at: datetime
+    plan: Plan
+    checkpoint: str = ""
+    notices: tuple[str, ...] = ()
+    refused: bool = False
+
+
+def exit_code(report: Report, *, detailed: bool) -> int:
+    """Return the contract's exit code (section 1): the first that holds of 4, 1, 3, 2, 0.
+
+    A target left half done or unknown is 4 even when it is alone, since 1 says that nothing was touched.
+    """
+    statuses = {e.status for e in report.plan.elements}
+    half_done = bool(statuses & {Status.PARTIAL, Status.UNKNOWN})
+    if half_done or (statuses & AS_WISHED and statuses & FAILED):
+        return 4
+    if statuses & FAILED or any(f.error for f in report.plan.feeds):
+        return 1
+    if report.refused or Status.BLOCKED in statuses or any(objects(e) for e in report.plan.elements):
+        return 3
+    return 2 if detailed and Status.CHANGE in statuses else 0
+
+
+def objects(element: Element) -> bool:
+    """Tell whether a guard holds something of an element back, be it the whole or one change of several."""
+    whole = any(v.verdict is not Verdict.ALLOW and not v.change for v in element.violations)
+    return bool(element.waiting) or (whole and element.status is not Status.APPLIED)
+
+
+def approvable(report: Report) -> bool:
+    """Tell whether an approval would let something through."""
+    elements = report.plan.elements
+    return any(h.verdict is Verdict.NEEDS_APPROVAL for e in elements for h in e.waiting) or any(
+        e.status is Status.BLOCKED and {v.verdict for v in e.violations} <= {Verdict.NEEDS_APPROVAL, Verdict.ALLOW}
+        for e in elements
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The plan's totals: entries to add, remove and leaving; elements in sync, blocked and failed."""
+
+    add: int
+    remove: int
+    leaving: int
+    in_sync: int
+    blocked: int
+    failed: int
+
+
+def summarize(elements: tuple[Element, ...]) -> Summary:
+    """Count what the elements of a plan would do and how they stand."""
+    return Summary(
+        add=sum(len(e.add) for e in elements),
+        remove=sum(len(e.remove) for e in elements),
+        leaving=sum(len(e.leaving) for e in elements),
+        in_sync=sum(e.status in AS_WISHED and not e.waiting for e in elements),
+        blocked=sum(e.status is Status.BLOCKED or bool(e.waiting) for e in elements),
+        failed=sum(e.status in FAILED for e in elements),
+    )

@@ -1,0 +1,233 @@
+"""Carry out a plan's steps, resource by resource: intent, write, outcome; then read everything back.
+
+Workers return results and raise nothing but a JournalError, which ends the run: no audit, no write.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ipsync.core.errors import CloudError, Denied, IpsyncError, JournalError, Stale, Uncertain
+from ipsync.core.model import ReadFailure, State, Status, Step, Target
+from ipsync.core.operations import closes, opens
+from ipsync.core.plan import Plan, Work
+from ipsync.engine.outcomes import Result
+from ipsync.engine.read import complete
+from ipsync.engine.recover import compared, lines_now
+from ipsync.engine.run import Recorded, Run, pool
+from ipsync.targets.base import Writer
+
+log = logging.getLogger(__name__)
+
+READ_BACK_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Seconds to wait before each attempt to see a write: EC2's API is eventually consistent (AWS docs)."""
+READ_ONCE = (0.0,)
+"""After a refusal: the cloud has said that it did nothing, so there is nothing to wait for."""
+
+
+def carry_out(run: Run, made: Plan, *, approved: frozenset[str], only: set[str] | None = None) -> list[Result]:
+    """Carry out what no guard holds back and what was approved, a scope a thread; `only` names some resources.
+
+    Everything that opens is opened first, in all scopes; then what closes is closed, where all had been opened.
+    """
+    todo = [w for w in made.work if only is None or w.state.resource in only]
+    targets = {t.name: t for t in run.config.targets}
+    by_scope: dict[tuple[object, ...], _Scope] = {}
+    for work in todo:
+        if steps := work.allowed(approved):
+            target = targets[work.leader]
+            by_scope.setdefault(target.scope, _Scope(run, target)).tasks.append(_Task(work, steps))
+    scopes = list(by_scope.values())
+    with pool() as threads:
+        for part in (_Scope.open, _Scope.close, _Scope.verify):
+            for job in [threads.submit(part, scope) for scope in scopes]:
+                job.result()
+    return [task.result for scope in scopes for task in scope.tasks if task.result]
+
+
+@dataclass(slots=True)
+class _Task:
+    """One resource's writes, how far they got, and what became of them."""
+
+    work: Work
+    steps: Sequence[Step]
+    intents: list[int] = field(default_factory=list)
+    result: Result | None = None
+
+    @property
+    def resource(self) -> str:
+        return self.work.state.resource
+
+    @property
+    def opening(self) -> int:
+        """Return how many of the first steps come before anything is closed; all, where removing comes first."""
+        first = next((n for n, step in enumerate(self.steps) if closes(step)), len(self.steps))
+        return len(self.steps) if any(opens(step) for step in self.steps[first:]) else first
+
+
+class _Scope:
+    """The resources that are written with one set of credentials, one after the other."""
+
+    def __init__(self, run: Run, target: Target) -> None:
+        self.run, self.target = run, target
+        self.tasks: list[_Task] = []
+        self._writer: Writer | None = None
+
+    def open(self) -> None:
+        """Make what can write, and let in what is to be let in."""
+        try:
+            self._writer = self.run.clouds.writer(self.target)
+        except IpsyncError as error:
+            for task in self.tasks:
+                task.result = Result(task.resource, Status.ERROR, str(error))
+            return
+        for task in self.tasks:
+            self._carry_on(task, task.opening)
+
+    def close(self) -> None:
+        """Take away what is to go, of each resource where everything was let in before."""
+        for task in self.tasks:
+            if task.result is None:
+                self._carry_on(task, len(task.steps))
+                if task.result is None:
+                    task.result = Result(
+                        task.resource, Status.APPLIED, intents=tuple(task.intents), done=tuple(task.steps)
+                    )
+
+    def verify(self) -> None:
+        """Read back what was written."""
+        _verify(self.run, self.target, [t for t in self.tasks if t.result and t.result.status is Status.APPLIED])
+
+    def _carry_on(self, task: _Task, end: int) -> None:
+        """Carry out a resource's steps in order, up to `end`; the first that doesn't succeed ends it."""
+        while len(task.intents) < end and task.result is None:
+            done = len(task.intents)
+            if self.run.stopping():
+                status = Status.PARTIAL if done else Status.ERROR
+                text = "stopped by a signal before this write"
+                task.result = Result(task.resource, status, text, done=tuple(task.steps[:done]))
+                return
+            self._carry_out(task, task.steps[done], tuple(task.steps[:done]))
+
+    def _carry_out(self, task: _Task, step: Step, done: tuple[Step, ...]) -> None:
+        if self._writer is None:
+            raise RuntimeError("nothing is written before `open` made what can write")
+        told = _execute(self.run, self._writer, self.target, task.work, step)
+        task.intents.append(told.intent)
+        if told.outcome == "unknown":
+            task.result = Result(task.resource, Status.UNKNOWN, told.error, done=done)
+        elif told.outcome != "applied":
+            status = Status.PARTIAL if told.touched or done else Status.ERROR
+            task.result = Result(task.resource, status, told.error, stale=told.outcome == "stale", done=done)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What became of one write, what to tell people, and whether the resource isn't as it was before."""
+
+    intent: int
+    outcome: str
+    error: str | None = None
+    touched: bool = True
+
+
+def _execute(run: Run, writer: Writer, target: Target, work: Work, step: Step) -> _Told:
+    """Record the intent, write, record the outcome: what was seen there afterwards, whatever the cloud answered."""
+    intent = run.record(
+        "intent",
+        resource=step.resource,
+        kind=step.kind,
+        target=work.leader,
+        before=list(step.before),
+        after=list(step.after),
+    )
+    try:
+        receipt = writer.execute(step)
+    except Uncertain as error:
+        result, now = _read_back(run, target, work, step)
+        _outcome(run, intent, step, result, error=error, now=now)
+        text = None if result == "applied" else f"{error} Read back since: {result}."
+        return _Told(intent.seq, result, text, touched=result != "failed")
+    except CloudError as error:
+        result = "stale" if isinstance(error, Stale) else "denied" if isinstance(error, Denied) else "failed"
+        seen, now = _read_back(run, target, work, step, delays=READ_ONCE)
+        _outcome(run, intent, step, result, error=error, now=now)
+        return _Told(intent.seq, result, str(error), touched=seen in {"applied", "partial"})
+    except JournalError:
+        raise
+    except Exception as error:
+        log.exception("writing to %s: a fault in ipsync", step.resource)
+        result, now = _read_back(run, target, work, step)
+        _outcome(run, intent, step, result, error=CloudError(repr(error)), now=now)
+        return _Told(intent.seq, result, f"a fault in ipsync while writing: {error!r}", touched=result != "failed")
+    run.record("outcome", intent=intent.seq, resource=step.resource, result="applied", request_id=receipt.request_id)
+    return _Told(intent.seq, "applied")
+
+
+def _outcome(
+    run: Run, intent: Recorded, step: Step, result: str, *, error: CloudError, now: Sequence[str] | None = None
+) -> None:
+    details: dict[str, object] = {"error": str(error), "code": error.code, "request_id": error.request_id}
+    if now is not None:
+        details["now"] = list(now)
+    run.record("outcome", intent=intent.seq, resource=step.resource, result=result, **details)
+
+
+# ── read back ────────────────────────────────────────────────────────────────
+
+
+def _read_back(
+    run: Run, target: Target, work: Work, step: Step, *, delays: Sequence[float] = READ_BACK_DELAYS
+) -> tuple[str, tuple[str, ...] | None]:
+    """Find out what a write really did, and what is there now: applied, failed, partial, or still unknown."""
+    result, now = "unknown", None
+    for delay in delays:
+        run.clouds.pause(delay)
+        states = [s for s in complete(run, target, [work.state]) if isinstance(s, State)]
+        read = lines_now(step.resource, states, run.config.owner) if states else None
+        if read is None:
+            continue
+        now = read
+        result = compared(now, {"before": list(step.before), "after": list(step.after)})
+        if result == "applied":
+            break
+    return result, now
+
+
+def _verify(run: Run, target: Target, tasks: Sequence[_Task]) -> None:
+    """Read what was written, once for the scope, again while the cloud still shows the past."""
+    pending = {t.resource: t for t in tasks}
+    seen: dict[str, State | ReadFailure] = {}
+    for delay in READ_BACK_DELAYS:
+        if not pending:
+            break
+        run.clouds.pause(delay)
+        for item in complete(run, target, [t.work.state for t in pending.values()]):
+            seen[item.resource] = item
+            task = pending.get(item.resource)
+            if task and isinstance(item, State) and not _differing(item, task, run.config.owner):
+                del pending[item.resource]
+    for task in pending.values():
+        task.result = _after_reading(run, task, seen.get(task.resource))
+
+
+def _differing(state: State, task: _Task, owner: str) -> list[int]:
+    """Return which steps left something else than they were to; of those of one list or group, the last speaks."""
+    last = {step.resource: number for number, step in enumerate(task.steps)}
+    return [n for resource, n in last.items() if lines_now(resource, [state], owner) != task.steps[n].after]
+
+
+def _after_reading(run: Run, task: _Task, seen: State | ReadFailure | None) -> Result:
+    """Say, and record, that what was written could not be read back, or isn't what is there."""
+    if not isinstance(seen, State):
+        why = seen.message if seen else "it is not among what was read"
+        text = f"written, but it could not be read back: {why}"
+        return Result(task.resource, Status.UNKNOWN, text, done=tuple(task.steps))
+    text = "written, but reading it back shows something else: someone changes it at the same time; run again"
+    for number in _differing(seen, task, run.config.owner):
+        step, intent = task.steps[number], task.intents[number]
+        now = lines_now(step.resource, [seen], run.config.owner) or ()
+        run.record("outcome", intent=intent, resource=step.resource, result="partial", error=text, now=list(now))
+    return Result(task.resource, Status.PARTIAL, text, done=tuple(task.steps))

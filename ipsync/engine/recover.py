@@ -1,0 +1,60 @@
+"""What became of a write is told by what is there now: on the spot, and of an earlier run's open intents at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ipsync.core.model import State
+from ipsync.core.operations import observed, part_texts
+from ipsync.core.placement import base_name, belongs
+from ipsync.core.plan import World
+from ipsync.engine.run import Run
+
+
+def settle_open_intents(run: Run, world: World) -> None:
+    """Record of each intent that an earlier run left open what is really there.
+
+    Only of this owner's, and only where a target of this config names the resource and it was read: one log may serve
+    several configs, and each settles its own. What isn't settled stays open.
+    """
+    named = [s for s in world.states if s.targets]
+    configured = {t.name for t in run.config.targets}
+    for intent in run.open_intents:
+        if intent.get("owner", run.config.owner) != run.config.owner:
+            continue
+        resource = str(intent["resource"])
+        now = lines_now(resource, named, run.config.owner)
+        if now is not None:
+            run.record(
+                "recovered", intent=intent["seq"], resource=resource, result=compared(now, intent), now=list(now)
+            )
+        elif intent.get("target") not in configured:
+            run.notices.append(_left_open(intent))
+    run.open_intents = ()
+
+
+def _left_open(intent: Mapping[str, object]) -> str:
+    return (
+        f"{intent['resource']}: what became of the write #{intent['seq']} of {intent.get('at')} (run {intent.get('run')}, "
+        f"target {intent.get('target')}) is not known, and no target of this config reads it. The config that has the "
+        f"target says so at its next run; where none has it any more, look by hand, or put it back for one run"
+    )
+
+
+def compared(now: Sequence[str], intent: Mapping[str, object]) -> str:
+    """Compare what is there with what an intent says: applied, failed (as before), or partial."""
+    if list(now) == intent.get("after"):
+        return "applied"
+    return "failed" if list(now) == intent.get("before") else "partial"
+
+
+def lines_now(resource: str, states: Iterable[State], owner: str) -> tuple[str, ...] | None:
+    """Return what is ours on a resource or in one of its lists, as intents have it; None if it wasn't read."""
+    for state in sorted(states, key=lambda s: s.resource != resource):  # a rule's own state before that of a like name
+        if state.resource == resource and not state.listed:
+            return observed(state, owner=owner)
+        folder, _, name = resource.rpartition("/")
+        if state.listed and state.resource.rpartition("/")[0] == folder and belongs(name, base_name(state)):
+            part = next((p for p in state.parts if p.name == name), None)
+            return part_texts(part, owner=owner)
+    return None

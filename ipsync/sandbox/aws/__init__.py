@@ -1,0 +1,1 @@
+"""A local AWS: moto, and what AWS refuses that moto lets pass."""

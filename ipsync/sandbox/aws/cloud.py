@@ -1,0 +1,173 @@
+"""An AWS on loopback: moto's server behind a layer that is as strict, slow and fallible as the real one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import urllib.request
+from collections import deque
+from types import TracebackType
+from typing import Any, Self
+
+import boto3
+from moto.ec2.models.security_groups import SecurityGroupBackend
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from ipsync.sandbox.aws.params import Refused
+from ipsync.sandbox.aws.replies import Reply
+from ipsync.sandbox.aws.settings import Settings
+from ipsync.sandbox.aws.strict import Strict
+from ipsync.sandbox.faults import Call, Calls, Faults, TokenBucket
+
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE", "AWS_SECRET_ACCESS_KEY": "sandbox"}
+logging.getLogger("werkzeug").setLevel(logging.ERROR)
+
+
+class _Quiet(WSGIRequestHandler):
+    """HTTP/1.1, as AWS speaks it, and no line a request."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: object) -> None:  # noqa: A002 - werkzeug's signature
+        del type, message, args
+
+
+def _any_number(*_args: object, **_more: object) -> None:
+    """Moto's own limit is 60 whatever the quota, both families together; the layer in front of it counts."""
+
+
+class AwsCloud:
+    """A context manager; `endpoint_url` is where it answers."""
+
+    def __init__(self) -> None:
+        groups: Any = SecurityGroupBackend
+        groups._verify_group_will_respect_rule_count_limit = _any_number  # noqa: SLF001
+        self._settings = Settings()
+        self._strict = Strict(DomainDispatcherApplication(create_backend_app), self._settings)
+        self._server = make_server("127.0.0.1", 0, self._strict, threaded=True, request_handler=_Quiet)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.reset()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)
+
+    @property
+    def endpoint_url(self) -> str:
+        """Return the URL of every service."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def environment(self) -> dict[str, str]:
+        """Return what a shell needs to use this cloud."""
+        return {**CREDENTIALS, "AWS_DEFAULT_REGION": "eu-north-1", "AWS_ENDPOINT_URL": self.endpoint_url}
+
+    # ── settings ─────────────────────────────────────────────────────────
+
+    @property
+    def calls(self) -> list[Call]:
+        """Return the EC2 calls since the last reset_calls, this class's own seeding included."""
+        return self._settings.calls.made
+
+    @property
+    def calls_made(self) -> Calls:
+        """Return the calls with their counts."""
+        return self._settings.calls
+
+    @property
+    def faults(self) -> Faults:
+        """Return the faults to come."""
+        return self._settings.faults
+
+    def reset_calls(self) -> None:
+        """Forget the calls so far."""
+        self._settings.calls.clear()
+
+    def deny(self, *actions: str) -> None:
+        """Refuse these actions (`ec2:CreateTags`), as IAM does."""
+        self._settings.denied |= {a.removeprefix("ec2:") for a in actions}
+
+    def refuse(self, code: str, message: str, *, status: int, region: str = "", action: str = "") -> None:
+        """Answer every call, or those of a region or an action, with this error: expired, not enabled, not trusted."""
+        self._settings.refusals[region, action] = Refused(code, message, status=status)
+
+    def reply(
+        self, action: str, body: bytes, *, status: int = 200, times: int = 1, after: int = 0, done: bool = False
+    ) -> None:
+        """Answer the next calls of an action with this body, once `after` calls went well: a gateway's page, `{}`.
+
+        With `done` what was asked is carried out, and only its answer is replaced.
+        """
+        waiting = self._settings.replies.setdefault(action, deque())
+        waiting.extend([*[None] * after, *[Reply(body, status, done=done)] * times])
+
+    def weigh(self, name: str, weight: int) -> None:
+        """Let one of AWS's own prefix lists, which tell no MaxEntries, count as this many rules."""
+        self._settings.list_weights[name] = weight
+
+    def quota(self, rules: int) -> None:
+        """Let a group hold this many inbound rules a family."""
+        self._settings.quota = rules
+
+    def throttle(self, action: str, *, burst: float, refill: float) -> None:
+        """Give an action a token bucket."""
+        self._settings.throttles[action] = TokenBucket(burst, refill)
+
+    def lag(self, describes: int) -> None:
+        """Let this many describes after each write show the past."""
+        self._settings.lag = describes
+
+    def reset(self) -> None:
+        """Begin anew: no resources, no faults, no calls."""
+        request = urllib.request.Request(f"{self.endpoint_url}/moto-api/reset", method="POST")  # noqa: S310 - loopback
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30):
+            pass
+        settings = self._settings
+        settings.faults.clear()
+        settings.denied.clear()
+        settings.refusals.clear()
+        settings.replies.clear()
+        settings.list_weights.clear()
+        settings.throttles.clear()
+        settings.quota, settings.lag = 60, 0
+        self._strict.forget()
+        settings.calls.clear()
+
+    # ── seeding and looking ──────────────────────────────────────────────
+
+    def client(self, service: str, *, region: str = "eu-north-1") -> Any:
+        """Return a boto3 client of this cloud's default account."""
+        known = self._clients.get((service, region))
+        if known is None:
+            known = boto3.Session(
+                aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+                region_name=region,
+            ).client(service, endpoint_url=self.endpoint_url)  # type: ignore[call-overload]
+            self._clients[service, region] = known
+        return known
+
+    def make_group(
+        self, name: str, *, vpc_id: str | None = None, tags: dict[str, str] | None = None, region: str = "eu-north-1"
+    ) -> str:
+        """Make a security group and return its id."""
+        ec2 = self.client("ec2", region=region)
+        where = {"VpcId": vpc_id} if vpc_id else {}
+        group = str(ec2.create_security_group(GroupName=name, Description=name, **where)["GroupId"])
+        if tags:
+            ec2.create_tags(Resources=[group], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
+        return group
+
+    def rules(self, group: str, *, region: str = "eu-north-1") -> list[dict[str, Any]]:
+        """Return a group's inbound rules as EC2 describes them."""
+        pages = self.client("ec2", region=region).get_paginator("describe_security_group_rules")
+        found = pages.paginate(Filters=[{"Name": "group-id", "Values": [group]}], MaxResults=1000)
+        return [r for page in found for r in page["SecurityGroupRules"] if not r["IsEgress"]]

@@ -1,0 +1,1 @@
+"""A local Compute Engine, checked against Google's own description of its API."""

@@ -1,0 +1,213 @@
+"""Reaching AWS: one client for each account and region, made cheaply; errors in our words.
+
+What AWS's library costs decides the shape. botocore, which boto3's clients are, starts 80 ms sooner without boto3's
+resources and S3 transfers around it. Sessions share one data loader (a second session: 16 ms instead of 250 ms),
+AssumeRole asks for nothing before its first use, and making clients isn't thread-safe.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from functools import partial
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+from botocore.credentials import (
+    AssumeRoleCredentialFetcher,
+    DeferredRefreshableCredentials,
+    create_credential_resolver,
+)
+from botocore.exceptions import BotoCoreError, NoCredentialsError
+
+from ipsync import __version__
+from ipsync.core.errors import Denied, Unreachable
+from ipsync.core.model import AwsAccount, AwsGroups
+from ipsync.targets.aws import answers as aws_answers
+from ipsync.targets.aws import errors as aws_errors
+from ipsync.targets.aws.codes import SPENT
+from ipsync.targets.aws.credentials import CONFIG_FILE, KEYS_FILE, Unusable, ask_for_code, explained, source_of
+
+CONFIG = Config(
+    connect_timeout=5,
+    read_timeout=20,
+    retries={"mode": "standard", "total_max_attempts": 5},  # set by us: the default changed between botocore releases
+    user_agent_extra=f"ipsync/{__version__}",
+)
+for _name in ("botocore.credentials", "botocore.tokens"):
+    logging.getLogger(_name).setLevel(logging.ERROR)  # their warnings are tracebacks of what we explain
+_LOCK = threading.Lock()
+_LOADER: list[Any] = []
+_SESSIONS: dict[tuple[AwsAccount, str, str | None], botocore.session.Session] = {}
+"""By account, and by where its role is assumed: STS's region and endpoint; without those, before it is assumed."""
+_WORLD: list[tuple[object, ...]] = []
+"""What the chain read when these sessions were made."""
+
+
+def client(service: str, where: AwsGroups) -> Any:
+    """Return a client for the account and region.
+
+    Raises Denied where there are no credentials to try, or Unreachable where what gives them is out of reach.
+    """
+    with _LOCK:
+        session = _started(where)
+        try:
+            made = session.create_client(
+                service, region_name=where.region, endpoint_url=where.endpoint_url, config=CONFIG
+            )
+        except (BotoCoreError, ValueError) as error:
+            raise Denied(f"no AWS client for {where.region}: {error}") from None
+    made.meta.events.register_first("before-call", partial(_refreshed, session, where.account))
+    made.meta.events.register("after-call", partial(_judged, where.account))
+    made.meta.events.register(f"needs-retry.{service}", aws_errors.note_try)
+    return made
+
+
+def _started(where: AwsGroups) -> botocore.session.Session:
+    """Return the account's session, with its credentials looked up; a failure of the chain is a sentence."""
+    try:
+        session = _session(where)
+        session.get_credentials()
+    except Exception as error:  # noqa: BLE001 - the chain lets through what files, pipes and parsers raise
+        meaning = _given_up(error, where.account)
+        kind = Unreachable if meaning.passing else Denied
+        raise kind(f"{where.region}: {meaning}", code=meaning.code, request_id=meaning.request_id) from None
+    return session
+
+
+def _refreshed(session: Any, account: AwsAccount, **_: object) -> None:
+    """Get the credentials that a call will be signed with, before it is sent: so a failure is theirs alone."""
+    try:
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise NoCredentialsError  # noqa: TRY301 - said as all others are
+        credentials.get_frozen_credentials()
+    except Exception as error:  # noqa: BLE001 - as above
+        raise _given_up(error, account) from None
+
+
+def _judged(account: AwsAccount, *, parsed: Any, **_: object) -> None:
+    """Forget credentials that AWS itself calls expired, unknown or wrong: the next pass asks the chain again."""
+    if (parsed or {}).get("Error", {}).get("Code") in SPENT:
+        forget(account)
+
+
+def _given_up(error: Exception, account: AwsAccount) -> Unusable:
+    """Explain a failure of the chain, and forget the account's sessions: the next pass begins anew, and may heal."""
+    plain = _SESSIONS.get((account, "", None))
+    forget(account)
+    return explained(error, source_of(plain or botocore.session.Session(), account), role=account.role_arn)
+
+
+def forget(account: AwsAccount) -> None:
+    """Let the account's next client begin with a new session: its credentials are of no use."""
+    for key in [key for key in _SESSIONS if key[0] == account]:
+        _SESSIONS.pop(key, None)
+
+
+def _world() -> tuple[object, ...]:
+    """Return what the chain reads, as it is now: a rotated key or a new profile must not wait for a restart."""
+    files = (os.environ.get("AWS_SHARED_CREDENTIALS_FILE", KEYS_FILE), os.environ.get("AWS_CONFIG_FILE", CONFIG_FILE))
+    named = {k: v for k, v in os.environ.items() if k.startswith("AWS_")}
+    return (tuple(sorted(named.items())), *(_stamp(os.path.expanduser(path)) for path in files))  # noqa: PTH111 - as botocore does
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 - one call for all three
+    except OSError:
+        return ()
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def unknown_region(where: AwsGroups) -> str:
+    """Return what to add to an error where no region has that name, as far as botocore knows; else nothing.
+
+    Only a hint: AWS opens regions that an older botocore hasn't heard of.
+    """
+    from difflib import get_close_matches
+
+    with _LOCK:
+        session = _started(where)
+    known = {r for p in session.get_available_partitions() for r in session.get_available_regions("ec2", p)}
+    near = get_close_matches(where.region, sorted(known), 1)
+    if where.region in known:
+        return ""
+    return f"; {where.region} is no region that we know of" + (f", did you mean {near[0]}?" if near else "")
+
+
+def _session(where: AwsGroups) -> botocore.session.Session:
+    if [now := _world()] != _WORLD:
+        _SESSIONS.clear()
+        _WORLD[:] = [now]
+    account = where.account
+    plain = (account, "", None)
+    source = _SESSIONS.get(plain) or _plain_session(account, where.region)
+    _SESSIONS[plain] = source
+    if account.role_arn is None:
+        return source
+    region = source.get_config_variable("region") or where.region
+    key = (account, region, where.endpoint_url)
+    if key not in _SESSIONS:
+        made = _plain_session(account, where.region)
+        _assume(made, source, where, region, account.role_arn)
+        _SESSIONS[key] = made  # only now: what isn't the role yet must never be taken for it
+    return _SESSIONS[key]
+
+
+def _plain_session(account: AwsAccount, region: str | None = None) -> botocore.session.Session:
+    """Make a session; `region` is where STS is asked on the way to the account's own credentials."""
+    made = botocore.session.Session(profile=account.profile)
+    made.register("before-parse", aws_answers.demand)  # for every client of this session, STS's too
+    chain = create_credential_resolver(made, region_name=made.get_config_variable("region") or region)
+    roles: Any = chain.get_provider("assume-role")
+    roles._prompter = ask_for_code  # noqa: SLF001 - botocore's own asks where nobody can answer
+    made.register_component("credential_provider", chain)
+    if _LOADER:
+        made.register_component("data_loader", _LOADER[0])
+    else:
+        _LOADER.append(made.get_component("data_loader"))
+    return made
+
+
+def _assume(made: Any, source: Any, where: AwsGroups, region: str, role_arn: str) -> None:
+    """Let a session become the account's role at its first call.
+
+    STS is asked in the machine's own region, or in the target's where it has none: there is no default (botocore asks
+    regional endpoints since 2022), and a region that the account hasn't enabled must not keep us out of the others.
+    """
+    account = where.account
+    given = source.get_credentials()
+    if given is None:
+        raise NoCredentialsError
+    extra = {"RoleSessionName": "ipsync"} | ({"ExternalId": account.external_id} if account.external_id else {})
+    fetcher = AssumeRoleCredentialFetcher(
+        client_creator=partial(
+            source.create_client, region_name=region, endpoint_url=where.endpoint_url, config=CONFIG
+        ),
+        source_credentials=given,
+        role_arn=role_arn,
+        extra_args=extra,
+    )
+    made._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")  # noqa: SLF001
+
+
+class Bucket:
+    """A token bucket a little under AWS's own (50 burst, 5/s), so that a large run isn't throttled at all."""
+
+    def __init__(self, *, burst: float = 45, refill: float = 4.5) -> None:
+        self._burst, self._refill, self._left = burst, refill, burst
+        self._at, self._lock = time.monotonic(), threading.Lock()
+
+    def take(self) -> None:
+        """Wait until one more call fits."""
+        with self._lock:
+            now = time.monotonic()
+            self._left = min(self._burst, self._left + (now - self._at) * self._refill)
+            self._at, self._left = now, self._left - 1
+            wait = max(0.0, -self._left / self._refill)
+        if wait:
+            time.sleep(wait)

@@ -1,0 +1,196 @@
+"""A firewall rule as Compute Engine shows it, and as we do: what it allows, whose name it stands under, what hinders.
+
+No calls are made here. A rule's description is carried verbatim; of its meaning only the first word is looked at,
+which tells an ipsync's rule from everybody else's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_network
+from typing import Any
+
+from ipsync.core.addresses import sort_key
+from ipsync.core.errors import Rejected, UsageError
+from ipsync.core.model import GcpRule, Network, Part, Target
+
+OURS = "ipsync "
+"""How the description of every rule that any ipsync made begins; whose it is, others decide."""
+SETTINGS = ("network", "ports", "priority", "target_service_accounts", "target_tags")
+CLEARABLE = ("target_service_accounts", "target_tags")
+NAMES_ROOM = 1000
+"""Characters of a description for the names of targets and feeds; the other half is for the marks of ranges."""
+PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6", "132": "sctp"}
+"""Protocols by number; icmpv6 has no name in Compute Engine (API, `allowed[].IPProtocol`)."""
+Rule = Any
+
+
+def where_of(target: Target) -> GcpRule:
+    """Return where a GCP target is. Raises UsageError for another kind."""
+    if not isinstance(target.where, GcpRule):
+        raise UsageError(f"target {target.name} is no GCP target")
+    return target.where
+
+
+def wanted_settings(target: Target) -> tuple[tuple[str, str], ...]:
+    """Return what the config asks of each rule besides its sources, as text pairs."""
+    where = where_of(target)
+    return (
+        ("network", where.network),
+        ("ports", ",".join(sorted(str(s) for s in target.services))),
+        ("priority", str(where.priority)),
+        ("target_service_accounts", ",".join(sorted(where.target_service_accounts))),
+        ("target_tags", ",".join(sorted(where.target_tags))),
+    )
+
+
+def ours(description: str) -> bool:
+    """Tell whether some ipsync made the rule; whose it is, the core decides."""
+    return description.startswith(OURS)
+
+
+def description_of(part: Part) -> str:
+    """Return the description that a part carries."""
+    return dict(part.note).get("description", "")
+
+
+def part_of(rule: Rule) -> Part:
+    """Return a rule as it was read, with its settings written as `wanted_settings` does.
+
+    Raises Rejected for a source that is no network.
+    """
+    settings = (
+        ("network", rule.network.rpartition("/")[2]),
+        ("ports", ",".join(sorted(_ports(rule)))),
+        ("priority", str(rule.priority)),
+        ("target_service_accounts", ",".join(sorted(rule.target_service_accounts))),
+        ("target_tags", ",".join(sorted(rule.target_tags))),
+    )
+    return Part(rule.name, _networks(rule), (("description", rule.description),), settings)
+
+
+def _networks(rule: Rule) -> tuple[Network, ...]:
+    try:
+        found = {ip_network(text, strict=False) for text in rule.source_ranges}
+    except ValueError as error:
+        raise Rejected(f"rule {rule.name} has a source that can't be read: {error}") from None
+    return tuple(sorted(found, key=sort_key))
+
+
+def _ports(rule: Rule) -> Iterator[str]:
+    for allowed in rule.allowed:
+        protocol = PROTOCOLS.get(allowed.I_p_protocol, str(allowed.I_p_protocol))
+        if not allowed.ports:
+            yield protocol
+        for port in allowed.ports:
+            first, _, last = port.partition("-")
+            yield f"{first}/{protocol}" if last in {"", first} else f"{first}-{last}/{protocol}"
+
+
+def _allowed(ports: str) -> list[dict[str, Any]]:
+    found: dict[str, list[str]] = {}
+    for text in ports.split(","):
+        port, _, protocol = text.rpartition("/")
+        found.setdefault(protocol, []).extend([port] if port else [])
+    return [{"I_p_protocol": "58" if name == "icmpv6" else name, "ports": listed} for name, listed in found.items()]
+
+
+def created(part: Part) -> dict[str, Any]:
+    """Return the fields of a rule to insert."""
+    network = dict(part.settings)["network"]
+    body = _fields(part, SETTINGS)
+    return {**body, "name": part.name, "direction": "INGRESS", "network": f"global/networks/{network}"}
+
+
+def patched(part: Part, was: Part | None) -> dict[str, Any]:
+    """Return only what differs: PATCH replaces an array whole and leaves what it doesn't name."""
+    old, new = dict(was.settings) if was else {}, dict(part.settings)
+    changed = [key for key in SETTINGS if old.get(key) != new.get(key)]
+    cleared = [key for key in changed if not new.get(key)]
+    if cleared:
+        # The library leaves an empty list out of the request, and so would change nothing.
+        raise Rejected(
+            f"{part.name}: {', '.join(cleared)} can't be taken off an existing rule; "
+            f"choose another `rule:` (ipsync makes it), then delete this one"
+        )
+    body = _fields(part, changed)
+    if was and was.networks == part.networks:
+        del body["source_ranges"]
+    if was and was.note == part.note:
+        del body["description"]
+    return {**body, "name": part.name}
+
+
+def _fields(part: Part, keys: Iterable[str]) -> dict[str, Any]:
+    settings = dict(part.settings)
+    body: dict[str, Any] = {
+        "source_ranges": [str(n) for n in part.networks],
+        "description": dict(part.note)["description"],
+    }
+    for key in keys:
+        text = settings[key]
+        if key == "ports":
+            body["allowed"] = _allowed(text)
+        elif key == "priority":
+            body["priority"] = int(text)
+        elif key != "network" and text:
+            body[key] = text.split(",")
+    return body
+
+
+def base_of(rule: Rule, named: Iterable[str]) -> str | None:
+    """Return which of these names a rule stands under: its own, else the longest that it continues."""
+    bases = [name for name in named if _belongs(rule, name)]
+    return rule.name if rule.name in bases else max(bases, key=len, default=None)
+
+
+def _belongs(rule: Rule, base: str) -> bool:
+    """Tell whether a rule is `base` itself, its IPv6 twin, or (only if an ipsync made it) overflow of either."""
+    return rule.name in {base, f"{base}-v6"} or (_overflows(rule.name, base) and ours(rule.description))
+
+
+def _overflows(name: str, base: str) -> bool:
+    """Tell whether a name is a numbered one of `base` or of its IPv6 twin."""
+    return bool(re.fullmatch(rf"{re.escape(base)}(?:-v6)?-[0-9]+", name))
+
+
+def taken_by_others(base: str, rules: Iterable[str], mine: Iterable[str], named: Iterable[str]) -> tuple[str, ...]:
+    """Return the numbered names of `base` that overflow must step over: rules of others, and what the config names."""
+    others = {name for name in rules if name not in set(mine)} | set(named) | {f"{name}-v6" for name in named}
+    return tuple(sorted(name for name in others if _overflows(name, base)))
+
+
+def names_obstacle(targets: Sequence[Target], owner: str) -> str | None:
+    """Return why a rule's description can't hold the marks of its ranges beside all these names; None where it can."""
+    names = {owner} | {t.name for t in targets} | {f for t in targets for f in t.feeds}
+    length = sum(len(name) + 1 for name in names)
+    if length <= NAMES_ROOM:
+        return None
+    return (
+        f"the names of the {len(targets)} targets and their feeds ({length} characters) leave too little room in the "
+        f"description of a rule (2,048): spread them over several `rule:`, or shorten them to {NAMES_ROOM} together"
+    )
+
+
+def hindrance(rule: Rule, wanted: Mapping[str, str], project: str) -> str:
+    """Return what stands in the way of managing one rule, as the rest of a sentence; empty for nothing."""
+    network, command = rule.network.rpartition("/")[2], "gcloud compute firewall-rules"
+    if rule.direction not in {"", "INGRESS"} or rule.denied:
+        return "is not a rule that allows ingress; choose another `rule:` in the config, or delete or rename it"
+    if network != wanted["network"]:
+        return f"is in network {network}, and the config says {wanted['network']}; a rule can't change its network"
+    if rule.disabled:
+        return (
+            "is disabled; somebody closed it on purpose: take the target out of the config, or enable it: "
+            f"{command} update {rule.name} --project={project} --no-disabled"
+        )
+    if rule.source_tags or rule.source_service_accounts:
+        return "also lets in sources by tag or service account, which ipsync did not set; take them out of the rule"
+    if cleared := [key for key in CLEARABLE if dict(part_of(rule).settings)[key] and not wanted[key]]:
+        return (
+            f"has {', '.join(cleared)} and the config has none; ipsync can't take them off, which would open more "
+            "machines: put them back into the config, choose another `rule:`, or delete this one and ipsync makes it "
+            f"anew: {command} delete {rule.name} --project={project}"
+        )
+    return ""

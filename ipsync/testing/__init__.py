@@ -1,0 +1,1 @@
+"""For whoever writes a kind of target: a cloud in memory and what tests need to build on."""

@@ -1,0 +1,178 @@
+"""A cloud in memory, for proofs that need hundreds of thousands of steps: groups of rules and lists.
+
+It knows the two shapes a target can have, what people and other programs do beside ipsync, and nothing of HTTP; what
+real APIs do is in aws.py and gcp.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from ipsync.core.errors import Missing, Rejected, Stale
+from ipsync.core.model import AwsAccount, AwsGroups, Entry, Note, Part, Receipt, Step, Target
+from ipsync.testing.memory_reader import MemoryReader
+
+Hook = Callable[[Step], None]
+QUOTA = 60
+RULES_OF_A_PROJECT = 100
+"""Compute Engine's default quota FIREWALLS."""
+ACCOUNT = "1"
+DESCRIPTION_LIMIT = 2048
+
+
+@dataclass(slots=True)
+class MemoryCloud:
+    """Groups of rules by resource, and lists by their full name; `before` and `after` are called around each write.
+
+    tags        the tags of groups themselves, by resource, for targets that choose by `match`
+    accounts    which account credentials lead to, where it isn't ACCOUNT: several may lead to the same
+    obstacles   why a list can't be managed (it denies, or is disabled), by its full name
+    unreadable  scopes (`Target.scope`) that give no answer, and names of targets whose `match` doesn't
+    blind       nothing can be read again: neither whole resources, nor what was written
+    """
+
+    groups: dict[str, dict[str, Entry]] = field(default_factory=dict)
+    lists: dict[str, Part] = field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    accounts: Mapping[AwsAccount, str] = field(default_factory=dict)
+    obstacles: dict[str, str] = field(default_factory=dict)
+    unreadable: set[object] = field(default_factory=set)
+    blind: bool = False
+    quota: int = QUOTA
+    rules: int = RULES_OF_A_PROJECT
+    before: Hook = lambda _step: None
+    after: Hook = lambda _step: None
+    writes: int = 0
+    ids: Iterable[int] = field(default_factory=lambda: count(1))
+
+    def reader(self, target: Target) -> MemoryReader:
+        """Return a reader of the target's scope."""
+        return MemoryReader(self, target.scope, self.account_of(target))
+
+    def writer(self, target: Target) -> MemoryWriter:
+        """Return a writer."""
+        del target
+        return MemoryWriter(self)
+
+    def account_of(self, target: Target) -> str:
+        """Return to which account a target's credentials lead, or its project."""
+        where = target.where
+        return self.accounts.get(where.account, ACCOUNT) if isinstance(where, AwsGroups) else where.project
+
+    def put(self, resource: str, entry: Entry) -> str:
+        """Add a rule as someone would, and return its id."""
+        handle = self.new_id()
+        self.groups[resource][handle] = replace(entry, handle=handle)
+        return handle
+
+    def new_id(self) -> str:
+        """Return the id that the next rule gets."""
+        return f"sgr-{next(iter(self.ids)):08d}"
+
+    def resources_of(self, target: Target) -> list[str]:
+        """Return what a target names by the truth of the cloud, be it there or not; none where no tags match."""
+        where = target.where
+        if not isinstance(where, AwsGroups):
+            return [f"gcp/{where.project}/{where.rule}"]
+        folder = f"aws/{self.account_of(target)}/{where.region}"
+        if where.groups:
+            return [f"{folder}/{group}" for group in where.groups]
+        wanted = set(where.match_tags)
+        near = (r for r in self.groups if r.startswith(f"{folder}/"))
+        return sorted(r for r in near if wanted <= self.tags.get(r, {}).items())
+
+    def result(self, step: Step) -> dict[str, Entry] | Part | None:
+        """Return what a write would leave of its group or list, without doing it; raise what a real cloud would."""
+        if step.part is not None:
+            return _list_after(self, step)
+        group = self.groups.get(step.resource)
+        if group is None:
+            raise Missing(f"{step.resource} not found")
+        return _group_after(self, step, group)
+
+
+@dataclass(slots=True)
+class MemoryWriter:
+    """Writes to a MemoryCloud, atomically and with the real clouds' refusals."""
+
+    cloud: MemoryCloud
+
+    def execute(self, step: Step) -> Receipt:
+        """Do the step; `before` and `after` hooks may raise, as a network does."""
+        self.cloud.before(step)
+        self.cloud.writes += 1
+        after = self.cloud.result(step)
+        if isinstance(after, dict):
+            self.cloud.groups[step.resource] = after
+        elif after is None:
+            del self.cloud.lists[step.resource]
+        else:
+            self.cloud.lists[step.resource] = after
+        self.cloud.after(step)
+        return Receipt(f"req-{self.cloud.writes}")
+
+
+# ── lists: Compute Engine ────────────────────────────────────────────────────
+
+
+def _list_after(cloud: MemoryCloud, step: Step) -> Part | None:
+    if cloud.lists.get(step.resource) != step.was or (step.was and step.resource in cloud.obstacles):
+        raise Stale(f"{step.resource} changed")
+    if step.kind == "delete":
+        return None
+    if step.part is None or not step.part.networks:
+        raise Rejected("an empty source list is the whole internet")
+    _check_part(step.part)
+    project = step.resource.rpartition("/")[0] + "/"
+    if step.was is None and sum(name.startswith(project) for name in cloud.lists) >= cloud.rules:
+        raise Rejected("quotaExceeded: Quota 'FIREWALLS' exceeded")
+    return step.part
+
+
+def _check_part(part: Part) -> None:
+    families = {n.version for n in part.networks}
+    protocols = {s.rpartition("/")[2] for s in dict(part.settings).get("ports", "").split(",")}
+    if len(families) > 1:
+        raise Rejected("a rule holds IPv4 or IPv6 sources, not both")
+    if ("icmp" if 6 in families else "icmpv6") in protocols:  # noqa: PLR2004 - the IP version
+        raise Rejected("the protocol doesn't go with the sources' family")
+    if len(dict(part.note).get("description", "")) > DESCRIPTION_LIMIT:
+        raise Rejected(f"a description holds {DESCRIPTION_LIMIT} characters")
+
+
+# ── groups: EC2 ──────────────────────────────────────────────────────────────
+
+
+def _group_after(cloud: MemoryCloud, step: Step, group: Mapping[str, Entry]) -> dict[str, Entry]:
+    if step.kind == "add":
+        return _added(cloud, step, group)
+    if any(e.handle not in group for e in step.entries):
+        raise Stale("InvalidSecurityGroupRuleId.NotFound")
+    if step.kind == "remove":
+        gone = {e.handle for e in step.entries}
+        return {handle: entry for handle, entry in group.items() if handle not in gone}
+    changed = {e.handle: replace(group[e.handle], note=_tagged(group[e.handle], step, e)) for e in step.entries}
+    return {**group, **changed}
+
+
+def _added(cloud: MemoryCloud, step: Step, group: Mapping[str, Entry]) -> dict[str, Entry]:
+    if set(step.entries) & set(group.values()):
+        raise Stale("InvalidPermission.Duplicate")
+    for family in (4, 6):
+        total = [e for e in (*group.values(), *step.entries) if e.network.version == family]
+        if len(total) > cloud.quota and any(e.network.version == family for e in step.entries):
+            raise Rejected("RulesPerSecurityGroupLimitExceeded")
+    made = [replace(entry, handle=cloud.new_id()) for entry in step.entries]
+    return {**group, **{entry.handle: entry for entry in made}}
+
+
+def _tagged(held: Entry, step: Step, entry: Entry) -> Note:
+    tags = dict(held.note)
+    for key, value in entry.note:
+        if step.kind == "note":
+            tags[key] = value
+        else:
+            tags.pop(key, None)
+    return tuple(sorted(tags.items()))

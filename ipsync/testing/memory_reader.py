@@ -1,0 +1,145 @@
+"""Reads a cloud in memory as the providers read theirs: a scope at a time, a failure for what gives no answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ipsync.core.errors import Unreachable
+from ipsync.core.marks import OWNER
+from ipsync.core.model import AwsGroups, Capacity, Entry, GcpRule, Part, ReadFailure, State, Target
+from ipsync.targets.base import Finding
+from ipsync.targets.gcp.rules import ours, taken_by_others, wanted_settings
+
+if TYPE_CHECKING:
+    from ipsync.testing.memory import MemoryCloud
+
+CLEARABLE = ("target_service_accounts", "target_tags")
+"""What can't be taken off a rule that has it (targets/gcp/rules.py)."""
+
+
+@dataclass(slots=True)
+class MemoryReader:
+    """Reads one scope of a MemoryCloud: `account` is what its credentials lead to, or the project."""
+
+    cloud: MemoryCloud
+    scope: object
+    account: str
+    calls: tuple[tuple[str, str], ...] = ()
+
+    def survey(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
+        """Read what this owner holds; groups come incomplete, as from AWS."""
+        if self.scope in self.cloud.unreadable:
+            raise Unreachable(f"{self.account}: no usable answer")
+        named: dict[str, list[Target]] = {}
+        failures: list[State | ReadFailure] = []
+        for target in targets:
+            found = [] if target.name in self.cloud.unreadable else self.cloud.resources_of(target)
+            for resource in found:
+                named.setdefault(resource, []).append(target)
+            failures += [] if found else [self._unmatched(target)]
+        states = [self._state(resource, tuple(ts), named, owner=owner) for resource, ts in named.items()]
+        return [*states, *self._strays(targets[0], states, owner=owner), *failures]
+
+    def complete(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
+        """Read these resources whole."""
+        del owner
+        if self.cloud.blind or self.scope in self.cloud.unreadable:
+            raise Unreachable(f"{self.account}: no usable answer")
+        bases = {s.resource for s in states if s.targets}
+        return [self._list(s, bases) if s.listed else self._group(s) for s in states]
+
+    def check(self, targets: Sequence[Target], *, owner: str) -> list[Finding]:
+        """Find nothing missing: a MemoryCloud has no permissions."""
+        return [Finding(f"{t.name} for {owner}", ok=True) for t in targets]
+
+    def _unmatched(self, target: Target) -> ReadFailure:
+        """Say that a target's `match` can't be read, so that nobody knows what it names, or that it finds nothing."""
+        region = target.where.region if isinstance(target.where, AwsGroups) else ""
+        unread = target.name in self.cloud.unreadable
+        text = f"match of {target.name} {'can not be read' if unread else 'finds no group'}"
+        return ReadFailure((target.name,), f"aws/{self.account}/{region}", text, all_of=unread)
+
+    def _state(
+        self, resource: str, targets: tuple[Target, ...], named: Iterable[str], *, owner: str
+    ) -> State | ReadFailure:
+        names, first = tuple(t.name for t in targets), targets[0]
+        if isinstance(first.where, GcpRule):
+            blank = State(first.kind, resource, names, listed=True, wanted_settings=wanted_settings(first))
+            return self._list(replace(blank, max_ranges=first.where.max_ranges), named)
+        if resource not in self.cloud.groups:
+            return ReadFailure(names, resource, f"{resource} not found")
+        return State(first.kind, resource, names, self._owned(resource, owner), complete=False)
+
+    def _owned(self, resource: str, owner: str) -> tuple[Entry, ...]:
+        return tuple(e for e in self.cloud.groups[resource].values() if (OWNER, owner) in e.note)
+
+    def _strays(
+        self, target: Target, states: Sequence[State | ReadFailure], *, owner: str
+    ) -> list[State | ReadFailure]:
+        if isinstance(target.where, GcpRule):
+            taken = {p.name for s in states if isinstance(s, State) for p in s.parts}
+            folder = f"gcp/{self.account}/"
+            return [
+                _stray(full, part)
+                for full, part in self.cloud.lists.items()
+                if full.startswith(folder) and part.name not in taken and ours(dict(part.note).get("description", ""))
+            ]
+        folder = f"aws/{self.account}/{target.where.region}/"
+        others = self.cloud.groups.keys() - {s.resource for s in states}
+        held = {r: self._owned(r, owner) for r in sorted(others) if r.startswith(folder)}
+        return [State(target.kind, r, (), entries, complete=False) for r, entries in held.items() if entries]
+
+    def _group(self, state: State) -> State | ReadFailure:
+        if state.resource not in self.cloud.groups:
+            return ReadFailure(state.targets, state.resource, f"{state.resource} not found")
+        entries = tuple(self.cloud.groups[state.resource].values())
+        used = {f: sum(e.network.version == f for e in entries) for f in (4, 6)}
+        capacity = tuple(Capacity(f, n, self.cloud.quota) for f, n in used.items())
+        return replace(state, entries=entries, complete=True, capacity=capacity)
+
+    def _list(self, state: State, bases: Iterable[str]) -> State:
+        folder, _, rule = state.resource.rpartition("/")
+        if not state.targets:
+            part = self.cloud.lists.get(state.resource)
+            return _stray(state.resource, part) if part else replace(state, parts=(), entries=())
+        names = {b.rpartition("/")[2] for b in bases if b.startswith(f"{folder}/")} | {rule}
+        lists = {full: p for full, p in self.cloud.lists.items() if full.startswith(f"{folder}/")}
+        mine = {full: p for full, p in lists.items() if _base_of(p, names) == rule}
+        mine = {
+            full: replace(p, hindrance=self.cloud.obstacles.get(full) or _uncleared(p, state) or "") if _made(p) else p
+            for full, p in mine.items()
+        }
+        entries = tuple(Entry(n, None, p.note, p.name) for p in mine.values() for n in p.networks)
+        taken = taken_by_others(rule, (p.name for p in lists.values()), (p.name for p in mine.values()), names)
+        return replace(state, parts=tuple(mine.values()), entries=entries, taken=taken)
+
+
+def _stray(full: str, part: Part) -> State:
+    entries = tuple(Entry(n, None, part.note, part.name) for n in part.networks)
+    return State("gcp-firewall", full, (), entries, listed=True, parts=(part,))
+
+
+def _made(part: Part) -> bool:
+    return ours(dict(part.note).get("description", ""))
+
+
+def _base_of(part: Part, named: Iterable[str]) -> str | None:
+    """Return which of the rules a list stands under: its own name, else the longest that it continues."""
+    bases = [base for base in named if part.name in {base, f"{base}-v6"} or (_made(part) and _continues(part, base))]
+    return part.name if part.name in bases else max(bases, key=len, default=None)
+
+
+def _continues(part: Part, base: str) -> bool:
+    return bool(re.fullmatch(rf"{re.escape(base)}(?:-v6)?-[0-9]+", part.name))
+
+
+def _uncleared(part: Part, state: State) -> str:
+    held: Mapping[str, str] = dict(part.settings)
+    wanted: Mapping[str, str] = dict(state.wanted_settings)
+    if held.get("network", "") != wanted["network"]:
+        return f"rule {part.name} is in network {held.get('network')}"
+    cleared = [key for key in CLEARABLE if held.get(key) and not wanted[key]]
+    return f"rule {part.name} has {', '.join(cleared)} and the config has none" if cleared else ""

@@ -1,0 +1,110 @@
+"""What stands in a target's way before anything is compared, and the words for it."""
+
+from __future__ import annotations
+
+import pytest
+from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, networks, snapshot
+
+from ipsync.core.blockers import Hindrance, hindrances, obstacles, unfit
+from ipsync.core.diff import Diff, Marked
+from ipsync.core.marks import Mark, rule_note
+from ipsync.core.model import Entry, Limits, Part, Service, State, Status, Verdict, Violation
+from ipsync.core.plan import FeedResult
+
+A, B, V6 = networks("8.8.8.8", "8.8.4.4", "2600::1")
+PING, PING6 = Service("icmp"), Service("icmpv6")
+
+
+def feeds(**lists) -> dict[str, FeedResult]:
+    return {
+        name: FeedResult(name, "u", None, listed)
+        if isinstance(listed, str)
+        else FeedResult(name, "u", snapshot(listed, feed=name))
+        for name, listed in lists.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("lists", "limits", "expected"),
+    [
+        ({"qatech": [A], "cdn": [B]}, (), None),
+        ({"qatech": "down", "cdn": [B]}, (), "down"),
+        ({"qatech": [], "cdn": "cut"}, (), "cut"),
+        ({"qatech": "down", "cdn": "cut"}, (), "down; cut"),
+        ({"qatech": [A], "cdn": []}, (), ["empty"]),
+        ({"qatech": [], "cdn": []}, (), ["empty", "empty"]),
+        ({"qatech": [A], "cdn": ["9.0.0.0/8"]}, (), ["min-prefix", "max-coverage"]),
+        ({"qatech": [A, B], "cdn": [B, A]}, (("qatech", Limits(max_addresses=1)),), ["max-addresses"]),
+    ],
+)
+def test_a_target_is_hindered_by_each_of_its_feeds(lists, limits, expected):
+    target, free = aws_target(feeds=("qatech", "cdn"), limits=limits), aws_target("free", feeds=(), static=(A,))
+    found = hindrances([target, free], feeds(**lists))
+    assert found["free"] is None
+    if isinstance(expected, list):
+        hindrance = found["web"]
+        assert hindrance is not None
+        assert (hindrance.status, hindrance.error) == (Status.BLOCKED, None)
+        assert [(v.guard, v.verdict) for v in hindrance.violations] == [(g, Verdict.REFUSE) for g in expected]
+    else:
+        words = (Violation("feed", Verdict.REFUSE, expected),) if expected else ()
+        assert found["web"] == (Hindrance(Status.ERROR, expected, words) if expected else None)
+
+
+def rule(*parts: Part, obstacle: str | None = None) -> State:
+    return State("gcp-firewall", RULE, ("edge",), listed=True, parts=parts, obstacle=obstacle)
+
+
+def wanting(*listed) -> Diff:
+    return Diff(add=tuple(Marked(Entry(n), Mark("acme", ("edge",), "qatech")) for n in listed))
+
+
+def part(name: str, owner: str = "") -> Part:
+    note = rule_note(owner, {A: Mark(owner, ("edge",), "qatech")}) if owner else (("description", "by hand"),)
+    return Part(name, (A,), note)
+
+
+@pytest.mark.parametrize(
+    ("state", "listed", "names"),
+    [
+        (rule(), [A, V6], []),
+        (rule(part("allow-qatech")), [A], ["allow-qatech"]),
+        (rule(part("allow-qatech")), [V6], []),
+        (rule(part("allow-qatech-v6")), [V6, A], ["allow-qatech-v6"]),
+        (rule(part("allow-qatech-v6"), part("allow-qatech", "globex")), [V6, A], ["allow-qatech", "allow-qatech-v6"]),
+        (rule(part("allow-qatech", "acme")), [A], []),
+        (rule(part("allow-qatech-2")), [A], []),
+        (State("aws-security-group", GROUP, ("web",), parts=(part("sg-1"),)), [A], []),
+    ],
+)
+def test_a_name_that_is_needed_and_somebody_else_s_is_an_obstacle(state, listed, names):
+    found = obstacles(state, wanting(*listed), "acme")
+    assert {(v.guard, v.verdict, v.change) for v in found} == ({("ownership", Verdict.REFUSE, "")} if names else set())
+    assert [v.detail.split(" exists")[0] for v in found] == [f"a rule named {n}" for n in names]
+    assert all("(acme)" in v.detail and "`rule:`" in v.detail for v in found)
+
+
+def test_an_obstacle_is_told_first():
+    found = obstacles(rule(part("allow-qatech"), obstacle="it is a deny rule"), wanting(A), "acme")
+    assert [v.detail[:16] for v in found] == ["it is a deny rul", "a rule named all"]
+
+
+@pytest.mark.parametrize(
+    ("services", "listed", "static", "told"),
+    [
+        ((PING,), [A, V6], (), ["2600::1/128 not let in: none of its ports (icmp) exists in IPv6"]),
+        ((PING6,), [A, B, V6], (), ["8.8.4.4/32, 8.8.8.8/32 not let in: none of its ports (icmpv6) exists in IPv4"]),
+        ((PING, PING6), [A, V6], (), []),
+        ((HTTPS, PING), [A, V6], (), []),
+        ((PING,), [A], (V6,), ["2600::1/128 not let in: none of its ports (icmp) exists in IPv6"]),
+        ((PING, Service("58")), [A, V6], (), []),
+        ((Service("1"), PING), [V6], (), ["2600::1/128 not let in: none of its ports (1, icmp) exists in IPv6"]),
+        ((), [A, V6], (), []),
+        ((PING,), [A], (), []),
+    ],
+)
+def test_a_family_that_no_port_exists_in_is_said(services, listed, static, told):
+    target, other = gcp_target(services=services, static=static), gcp_target("other", feeds=("cdn",), services=(PING,))
+    found = unfit([target, other], {"qatech": listed})
+    assert [(v.guard, v.verdict) for v in found] == [("family", Verdict.ALLOW)] * len(told)
+    assert [v.detail for v in found] == [f"edge: {t}" for t in told]

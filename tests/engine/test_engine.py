@@ -1,0 +1,639 @@
+"""One pass over clouds in memory: what it changes, what it leaves, and what it says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from factory import GROUP, RULE, Log, Stage, aws_target, config, gcp_target, hosts, networks
+
+from ipsync import engine
+from ipsync.core.errors import Denied, JournalError, Rejected, Stale, Uncertain, Unreachable
+from ipsync.core.model import Entry, Part, Service, Status, Step
+from ipsync.core.report import exit_code
+from ipsync.testing.memory import MemoryCloud, MemoryReader
+
+HTTPS = Service("tcp", 443, 443)
+A, B, C, D = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32"
+
+
+def both(**changes: object) -> Stage:
+    return Stage(config(aws_target(), gcp_target()), lists={"qatech": [A, B, C, D]}, **changes)  # type: ignore[arg-type]
+
+
+def statuses(report) -> dict[str, str]:
+    return {e.target: e.status.value for e in report.plan.elements}
+
+
+def test_the_main_job_over_both_clouds():
+    stage = both()
+    report = stage.sync()
+    assert statuses(report) == {"web": "applied", "edge": "applied"}
+    assert exit_code(report, detailed=False) == 0
+    assert stage.held() == sorted([A, B, C, D])
+    assert stage.ranges() == sorted([A, B, C, D])
+
+
+def test_the_second_run_writes_nothing():
+    stage = both()
+    stage.sync()
+    writes = stage.cloud.writes
+    report = stage.sync()
+    assert stage.cloud.writes == writes
+    assert statuses(report) == {"web": "in-sync", "edge": "in-sync"}
+
+
+def test_a_plan_writes_nothing_and_makes_no_writer():
+    stage = both()
+    run = stage.run()
+    run.clouds = replace(run.clouds, writer=None)  # type: ignore[arg-type]
+    report = engine.plan(run)
+    assert statuses(report) == {"web": "change", "edge": "change"}
+    assert stage.cloud.writes == 0
+    assert exit_code(report, detailed=True) == 2
+
+
+def test_a_dropped_address_leaves_after_the_grace():
+    stage = both()
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C]
+    report = stage.sync()
+    assert len(report.plan.elements[0].leaving) == 1
+    assert D in stage.held()
+    stage.now += timedelta(hours=71)
+    stage.sync()
+    assert D in stage.held()
+    assert D in stage.ranges()
+    stage.now += timedelta(hours=2)
+    stage.sync()
+    assert stage.held() == sorted([A, B, C])
+    assert stage.ranges() == sorted([A, B, C])
+
+
+def test_an_address_that_comes_back_starts_its_grace_anew():
+    stage = both()
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C]
+    stage.sync()
+    stage.now += timedelta(hours=71)
+    stage.lists["qatech"] = [A, B, C, D]
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C]
+    stage.sync()
+    stage.now += timedelta(hours=2)
+    stage.sync()
+    assert D in stage.held()
+    assert D in stage.ranges()
+
+
+@pytest.mark.parametrize(
+    ("off", "stays", "leaves"),
+    [(-24, 71, 72), (24, 95, 96), (24 * 365, 71, 72)],
+    ids=["behind now", "ahead when it was marked", "a year ahead when it was marked"],
+)
+def test_a_wrong_clock_lets_nothing_go_early(off, stays, leaves):
+    """A mark in the future: was the clock ahead then, or is it behind now? The answer that keeps the door open holds."""
+    stage = both()
+    start = stage.now
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C]
+    for hour, held in ((max(0, off), True), (min(0, off), True), (stays, True), (leaves, False)):
+        stage.now = start + timedelta(hours=hour)
+        stage.sync()
+        assert (D in stage.held(), D in stage.ranges()) == (held, held)
+
+
+@pytest.mark.parametrize(("grace", "left"), [(timedelta(0), 3), (None, 4)])
+def test_grace_can_be_nothing_or_for_ever(grace, left):
+    stage = Stage(config(aws_target(), grace=grace), lists={"qatech": [A, B, C, D]})
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C]
+    stage.sync()
+    stage.now += timedelta(days=3650)
+    stage.sync()
+    assert len(stage.held()) == left
+
+
+def test_a_failing_feed_freezes_its_targets_only():
+    stage = Stage(config(aws_target("web"), gcp_target("edge", feeds=("cdn",))), lists={"qatech": [A, B], "cdn": [C]})
+    stage.sync()
+    stage.lists = {"qatech": "feed qatech: no answer", "cdn": [C, D]}
+    report = stage.sync()
+    assert statuses(report) == {"web": "error", "edge": "applied"}
+    assert exit_code(report, detailed=False) == 4
+    assert stage.held() == sorted([A, B])
+
+
+def test_an_empty_feed_is_refused():
+    stage = both()
+    stage.sync()
+    stage.lists["qatech"] = []
+    report = stage.sync()
+    assert statuses(report) == {"web": "blocked", "edge": "blocked"}
+    assert exit_code(report, detailed=False) == 3
+    assert len(stage.held()) == 4
+
+
+def test_foreign_entries_and_twins_live_on():
+    stage = Stage(config(aws_target(), grace=timedelta(0)), lists={"qatech": [A, B, C]})
+    stage.cloud.put(GROUP, Entry(networks(A)[0], HTTPS))
+    stage.cloud.put(GROUP, Entry(networks("10.0.0.0/8")[0], Service("all")))
+    report = stage.sync()
+    assert [str(e.network) for e in report.plan.elements[0].satisfied] == [A]
+    stage.lists["qatech"] = [B, C]
+    stage.sync()
+    assert stage.held() == sorted([A, "10.0.0.0/8", B, C])
+
+
+def test_too_many_removals_want_an_approval_of_this_plan():
+    stage = Stage(config(aws_target(), grace=timedelta(0)), lists={"qatech": [A, B, C, D]})
+    stage.sync()
+    stage.lists["qatech"] = [A, B]
+    report = stage.sync()
+    assert exit_code(report, detailed=False) == 3
+    assert len(stage.held()) == 4
+    wrong = stage.sync(approve="sha256:0")
+    assert len(stage.held()) == 4
+    assert wrong.notices
+    right = stage.sync(approve=report.plan.id)
+    assert exit_code(right, detailed=False) == 0
+    assert stage.held() == sorted([A, B])
+
+
+def test_too_many_leaving_warns_at_once_and_asks_when_due():
+    stage = both()
+    stage.sync()
+    stage.lists["qatech"] = [A, B]
+    report = stage.sync()
+    assert [v.verdict.value for v in report.plan.elements[0].violations] == ["allow"]
+    assert exit_code(report, detailed=False) == 0
+    stage.now += timedelta(hours=73)
+    assert exit_code(stage.plan(), detailed=False) == 3
+
+
+def test_the_id_leaves_the_clock_out():
+    stage = both()
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C]
+    first = stage.plan().plan.id
+    stage.now += timedelta(hours=5)
+    assert stage.plan().plan.id == first
+    stage.lists["qatech"] = [A, B, D]
+    assert stage.plan().plan.id != first
+
+
+def test_a_port_taken_out_goes_at_once():
+    stage = Stage(config(aws_target(services=(HTTPS, Service("tcp", 80, 80)))), lists={"qatech": [A, B]})
+    stage.sync()
+    assert len(stage.held()) == 4
+    stage.config = config(aws_target())
+    stage.sync()
+    assert stage.held() == sorted([A, B])
+
+
+@pytest.mark.parametrize("target", [aws_target, gcp_target])
+def test_a_static_address_goes_at_once_but_a_listed_one_has_its_grace(target):
+    stage = Stage(config(target(static=networks("10.1.0.0/16", A))), lists={"qatech": [A, B, C]})
+    stage.sync()
+    stage.config = config(target())
+    stage.sync()
+    held = stage.held() if target is aws_target else stage.ranges()
+    assert held == sorted([A, B, C])
+
+
+def test_two_targets_on_one_group_share_addresses():
+    stage = Stage(
+        config(aws_target("one"), aws_target("two", feeds=("cdn",)), grace=timedelta(0)),
+        lists={"qatech": [A, B], "cdn": [B, C]},
+    )
+    stage.sync()
+    assert stage.held() == sorted([A, B, C])
+    stage.lists["qatech"] = [A]
+    stage.sync()
+    assert stage.held() == sorted([A, B, C])
+    stage.lists["cdn"] = [C]
+    stage.sync()
+    assert stage.held() == sorted([A, C])
+
+
+def test_a_frozen_neighbour_holds_what_it_may_want():
+    stage = Stage(
+        config(aws_target("one"), aws_target("two", feeds=("cdn",)), grace=timedelta(0)),
+        lists={"qatech": [A, B, D], "cdn": [B, C]},
+    )
+    stage.sync()
+    stage.lists = {"qatech": [A, D], "cdn": "down"}
+    stage.sync()
+    assert B in stage.held()
+
+
+def test_an_orphan_is_reported_and_left_alone():
+    stage = Stage(config(aws_target("old")), lists={"qatech": [A, B]})
+    stage.sync()
+    other = "aws/1/eu-north-1/sg-2"
+    stage.cloud.groups[other] = {}
+    stage.config = config(aws_target("new", where={"groups": ("sg-2",)}))
+    report = stage.sync()
+    assert {o.resource for o in report.plan.orphaned} == {GROUP}
+    assert stage.held() == sorted([A, B])
+    assert stage.held(other) == sorted([A, B])
+
+
+def test_only_the_named_target_is_touched():
+    stage = both()
+    report = stage.sync("edge")
+    assert statuses(report) == {"edge": "applied"}
+    assert stage.held() == []
+
+
+def test_a_full_group_is_refused_before_any_write_and_swap_finds_the_way():
+    stage = Stage(config(aws_target(), grace=timedelta(0)), lists={"qatech": [A, B, C, D]})
+    stage.cloud.quota = 4
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C, "1.0.0.1"]
+    report = stage.sync()
+    assert [v.guard for v in report.plan.elements[0].violations] == ["capacity"]
+    assert "swap" in report.plan.elements[0].violations[0].detail
+    stage.config = config(aws_target(swap=True), grace=timedelta(0))
+    stage.sync()
+    assert stage.held() == sorted([A, B, C, "1.0.0.1/32"])
+
+
+def test_ipv6_has_a_rule_of_its_own_and_overflow_gets_numbered_rules():
+    stage = Stage(config(gcp_target(where={"max_ranges": 3})), lists={"qatech": [*hosts(7), "2600::1"]})
+    stage.sync()
+    names = {k.rpartition("/")[2]: len(p.networks) for k, p in stage.cloud.lists.items()}
+    assert names == {"allow-qatech": 3, "allow-qatech-2": 3, "allow-qatech-3": 1, "allow-qatech-v6": 1}
+    assert stage.sync().plan.work == ()
+
+
+def test_a_foreign_rule_of_that_name_is_refused():
+    stage = Stage(config(gcp_target()), lists={"qatech": [A]})
+    theirs = Part("allow-qatech", networks("9.0.0.0/24"), (("description", "made by hand"),))
+    stage.cloud.lists[RULE] = theirs
+    report = stage.sync()
+    assert [v.guard for v in report.plan.elements[0].violations] == ["ownership"]
+    assert exit_code(report, detailed=False) == 3
+    assert stage.cloud.lists[RULE] == theirs
+
+
+def test_every_write_has_its_intent_before_and_its_outcome_after():
+    stage = both()
+    seen = []
+    stage.cloud.before = lambda step: seen.append(stage.log.records[-1]["event"])
+    stage.sync()
+    assert seen == ["intent", "intent"]
+    assert [r["intent"] for r in stage.log.events("outcome")] == [r["seq"] for r in stage.log.events("intent")]
+    assert [r["event"] for r in stage.log.records][:3] == ["run-started", "feed", "plan"]
+    assert stage.log.records[-1]["event"] == "run-ended"
+
+
+class Broken(Log):
+    """A log whose disk is full when it matters."""
+
+    def record(self, event, **fields):
+        if event == "intent":
+            raise JournalError("disk full")
+        return Log.record(self, event, **fields)
+
+
+def test_no_record_no_write():
+    stage = both(log=Broken())
+    with pytest.raises(JournalError):
+        stage.sync()
+    assert stage.cloud.writes == 0
+
+
+def test_a_log_that_fails_halfway_says_that_something_was_written():
+    class Halfway(Log):
+        def record(self, event, **fields):
+            if event == "outcome":
+                raise JournalError("disk full")
+            return Log.record(self, event, **fields)
+
+    stage = both(log=Halfway())
+    with pytest.raises(JournalError) as caught:
+        stage.sync()
+    assert caught.value.wrote
+    stage = both(log=Broken())
+    with pytest.raises(JournalError) as caught:
+        stage.sync()
+    assert not caught.value.wrote
+
+
+def raising(error: Exception, *, once: bool = True):
+    left = [1 if once else 10**6]
+
+    def hook(step: Step) -> None:
+        if left[0]:
+            left[0] -= 1
+            raise error
+
+    return hook
+
+
+def test_a_lost_reply_is_read_back_before_anything_is_said():
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    stage.cloud.after = raising(Uncertain("no reply"))
+    report = stage.sync()
+    assert statuses(report) == {"web": "applied"}
+    assert [r["result"] for r in stage.log.events("outcome")] == ["applied"]
+
+
+def test_a_write_that_was_never_taken_is_failed_not_unknown():
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    stage.cloud.before = raising(Uncertain("no reply"))
+    report = stage.sync()
+    assert statuses(report) == {"web": "error"}
+    assert [r["result"] for r in stage.log.events("outcome")] == ["failed"]
+    assert exit_code(report, detailed=False) == 1
+
+
+def blind(stage, monkeypatch):
+    """Let the reply to the next write be lost, and nothing be read back: the cloud is gone for the rest of the run."""
+    gone = []
+
+    def complete(reader, states, *, owner):
+        if gone:
+            raise Unreachable("no answer")
+        return complete_as_ever(reader, states, owner=owner)
+
+    def after(step):
+        gone.append(step)
+        raise Uncertain("no reply")
+
+    complete_as_ever = MemoryReader.complete
+    monkeypatch.setattr(MemoryReader, "complete", complete)
+    stage.cloud.after = after
+    return gone
+
+
+def test_what_could_not_be_read_back_is_unknown_and_said_so(monkeypatch):
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    blind(stage, monkeypatch)
+    report = stage.sync()
+    assert statuses(report) == {"web": "unknown"}
+    assert [(r["result"], "now" in r) for r in stage.log.events("outcome")] == [("unknown", False)]
+    assert exit_code(report, detailed=False) == 4
+
+
+def test_the_next_run_finds_out_what_was_unknown(monkeypatch):
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    gone = blind(stage, monkeypatch)
+    stage.sync()
+    gone.clear()
+    stage.open_intents = stage.log.events("intent")  # as the journal gives them back
+    stage.sync()
+    assert [(r["intent"], r["result"]) for r in stage.log.events("recovered")] == [(4, "applied")]
+
+
+def test_after_a_refusal_the_log_says_what_is_there():
+    stage = Stage(config(aws_target()), lists={"qatech": [A]})
+    stage.sync()
+    stage.lists["qatech"] = [A, B]
+    stage.cloud.before = raising(Denied("no"))
+    report = stage.sync()
+    assert stage.log.events("outcome")[-1]["now"] == stage.log.events("intent")[-1]["before"] != []
+    assert statuses(report) == {"web": "error"}
+    assert exit_code(report, detailed=False) == 1
+
+
+def test_a_refusal_that_did_half_of_it_all_the_same_is_partial():
+    """Whether EC2 keeps the rules before a duplicate in a batch is not documented: so it is looked at."""
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+
+    def half(step):
+        stage.cloud.put(GROUP, step.entries[0])
+        raise Rejected("InvalidParameterValue")
+
+    stage.cloud.before = half
+    report = stage.sync()
+    assert statuses(report) == {"web": "partial"}
+    assert exit_code(report, detailed=False) == 4
+    (outcome,) = stage.log.events("outcome")
+    assert (outcome["result"], len(outcome["now"])) == ("failed", 1)
+
+
+def test_what_somebody_undoes_before_it_is_read_back_is_recorded_as_it_is():
+    stage = Stage(config(aws_target(), gcp_target()), lists={"qatech": [A, B]})
+
+    def undone(step):
+        if step.kind == "add":
+            stage.cloud.groups[GROUP].popitem()
+        else:
+            stage.cloud.lists[RULE] = replace(stage.cloud.lists[RULE], networks=networks(A))
+
+    stage.cloud.after = undone
+    report = stage.sync()
+    assert statuses(report) == {"web": "partial", "edge": "partial"}
+    assert exit_code(report, detailed=False) == 4
+    told = {}
+    for record in stage.log.events("outcome"):
+        told.setdefault(record["resource"], []).append((record["result"], len(record.get("now", ()))))
+    assert told == {GROUP: [("applied", 0), ("partial", 1)], RULE: [("applied", 0), ("partial", 4)]}
+    intents = {r["seq"]: r["resource"] for r in stage.log.events("intent")}
+    assert all(intents[r["intent"]] == r["resource"] for r in stage.log.events("outcome"))
+
+
+def test_a_group_that_is_gone_when_it_is_read_back_says_nothing_of_the_others():
+    other = GROUP.replace("sg-1", "sg-2")
+    targets = (aws_target(), aws_target("api", where={"groups": ("sg-2",)}))
+    cloud = MemoryCloud(groups={GROUP: {}, other: {}})
+    stage = Stage(config(*targets), cloud=cloud, lists={"qatech": [A, B]})
+
+    def gone(step):
+        if step.resource == other:
+            del cloud.groups[GROUP]
+
+    cloud.after = gone
+    report = stage.sync()
+    assert statuses(report) == {"web": "unknown", "api": "applied"}
+    (error,) = [e.error for e in report.plan.elements if e.error]
+    assert error == f"written, but it could not be read back: {GROUP} not found"
+
+
+def test_denied_names_itself_and_leaves_the_others_alone():
+    stage = both()
+    stage.cloud.before = lambda step: (_ for _ in ()).throw(Denied("no")) if step.kind == "add" else None
+    report = stage.sync()
+    assert statuses(report) == {"web": "error", "edge": "applied"}
+    assert exit_code(report, detailed=False) == 4
+
+
+def test_what_moved_meanwhile_is_planned_once_more():
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+
+    def meddle(step: Step) -> None:
+        stage.cloud.before = lambda _s: None
+        stage.cloud.put(GROUP, Entry(networks(A)[0], HTTPS))
+
+    stage.cloud.before = meddle
+    report = stage.sync()
+    assert statuses(report) == {"web": "applied"}
+    assert [r["result"] for r in stage.log.events("outcome")] == ["stale", "applied"]
+    assert stage.held() == sorted([A, B])
+
+
+def drift(report):
+    return [(v.guard, v.verdict.value, v.detail) for e in report.plan.elements for v in e.violations]
+
+
+def test_stale_twice_is_refused_as_drift():
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    stage.cloud.before = raising(Stale("changed since it was read"), once=False)
+    report = stage.sync()
+    assert statuses(report) == {"web": "blocked"}
+    assert drift(report) == [("drift", "refuse", "changed since it was read")]
+    assert exit_code(report, detailed=False) == 3
+    assert len(stage.log.events("outcome")) == 2
+
+
+def added(report):
+    return [str(entry.network) for e in report.plan.elements for entry in e.add]
+
+
+def removed(report):
+    return [str(entry.network) for e in report.plan.elements for entry in e.remove]
+
+
+def marking_is_stale(step):
+    if step.kind != "add":
+        raise Stale("moved")
+
+
+def test_stale_after_a_first_write_is_half_done_however_the_second_try_ends():
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    stage.sync()
+    stage.lists["qatech"] = [A, C]  # an addition, then a mark
+    stage.cloud.before = marking_is_stale
+    report = stage.sync()
+    assert statuses(report) == {"web": "partial"}
+    assert added(report) == [C], "the first try wrote it, and the second found it there"
+    assert exit_code(report, detailed=False) == 4
+
+
+def test_what_a_first_try_added_and_removed_stands_in_the_report_of_the_second():
+    stage = Stage(config(aws_target(), gcp_target(), grace=timedelta(0)), lists={"qatech": [A, B, D]})
+    stage.sync()
+    stage.lists["qatech"] = [A, C, D]  # an addition, then a removal
+
+    def someone_removes_it_first(step):
+        if step.kind == "remove":
+            stage.cloud.groups[GROUP].pop(step.entries[0].handle)
+            stage.cloud.before = lambda _s: None
+
+    stage.cloud.before = someone_removes_it_first
+    report = stage.sync()
+    assert statuses(report) == {"web": "applied", "edge": "applied"}
+    assert added(report) == [C, C]
+    assert removed(report) == [B], "of the group somebody else removed it"
+    assert stage.held() == stage.ranges() == sorted([A, C, D])
+
+
+@pytest.mark.parametrize(("wrote", "status", "code"), [(False, "error", 1), (True, "partial", 4)])
+def test_what_is_stale_and_then_can_not_be_read_is_not_left_out(monkeypatch, wrote, status, code):
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    stage.sync()
+    stage.lists["qatech"] = [A, C] if wrote else [A]  # an addition, then a mark; or a mark alone
+
+    def gone(*_args, **_kwargs):
+        raise Unreachable("no usable answer")
+
+    def meddle(step):
+        if step.kind != "add":
+            monkeypatch.setattr(MemoryReader, "survey", gone)
+            raise Stale("moved")
+
+    stage.cloud.before = meddle
+    report = stage.sync()
+    (element,) = report.plan.elements
+    assert (element.status.value, element.resource, added(report)) == (status, GROUP, [C] if wrote else [])
+    assert element.error == "it changed since it was read, and then: no usable answer"
+    assert exit_code(report, detailed=False) == code
+
+
+def test_an_open_intent_is_settled_by_what_is_really_there():
+    stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
+    stage.sync()
+    intent = stage.log.events("intent")[0]
+    stage.open_intents = [intent]
+    stage.sync()
+    assert stage.log.events("recovered")[0]["result"] == "applied"
+
+
+def left_open(**changes: object) -> dict[str, object]:
+    base = {"seq": 7, "event": "intent", "resource": GROUP, "target": "web", "owner": "acme", "run": "r0"}
+    return {
+        **base,
+        "at": "2026-01-30T09:00:00Z",
+        "before": [],
+        "after": [f"{A} 443/tcp for web from qatech"],
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("intent", "told"),
+    [
+        (left_open(), 0),
+        (left_open(target="renamed"), 0),
+        (left_open(owner="umbrella"), None),
+        (left_open(owner="umbrella", target="theirs", resource="aws/1/eu-north-1/sg-9"), None),
+        (left_open(target="theirs", resource="aws/1/eu-north-1/sg-9"), 1),
+        (left_open(target="theirs", resource="gcp/other/allow"), 1),
+        (left_open(target="edge", resource=RULE), None),
+    ],
+    ids=["ours", "renamed", "an owner's", "another's", "another config's", "another project's", "not read"],
+)
+def test_an_open_intent_is_settled_by_the_config_that_has_its_resource(intent, told):
+    """Two configs may share one log; what the other one left open, or what isn't read now, is no concern of this run."""
+    stage = Stage(config(aws_target(), gcp_target(), grace=timedelta(0)), lists={"qatech": [A]})
+    stage.sync("web")
+    stage.open_intents = [intent]
+    notices = stage.sync("web").notices
+    assert [r["intent"] for r in stage.log.events("recovered")] == ([7] if told == 0 else [])
+    assert len(notices) == (told or 0)
+    assert all(n.startswith(f"{intent['resource']}: what became of the write #7") for n in notices)
+
+
+def test_an_orphan_in_a_scope_that_is_read_is_another_config_s_to_settle():
+    theirs = "aws/1/eu-north-1/sg-9"
+    other = Stage(config(aws_target("theirs", where={"groups": ("sg-9",)})), lists={"qatech": [A]})
+    other.cloud.groups[theirs] = {}
+    other.sync()
+    stage = Stage(config(aws_target()), cloud=other.cloud, lists={"qatech": [A]})
+    stage.open_intents = other.log.events("intent")
+    report = stage.sync()
+    assert [o.resource for o in report.plan.orphaned] == [theirs]
+    assert stage.log.events("recovered") == []
+
+
+def test_a_missing_group_is_an_error_on_its_own_target():
+    stage = Stage(config(aws_target("gone", where={"groups": ("sg-9",)}), gcp_target()), lists={"qatech": [A]})
+    report = stage.sync()
+    assert statuses(report) == {"gone": "error", "edge": "applied"}
+
+
+def test_a_signal_ends_the_run_before_the_next_write():
+    stage = Stage(config(aws_target(), gcp_target()), lists={"qatech": [A]})
+    run = stage.run()
+    run.stopping = lambda: True
+    report = engine.sync(run)
+    assert stage.cloud.writes == 0
+    assert {e.status for e in report.plan.elements} == {Status.ERROR}
+    assert stage.log.records[-1]["interrupted"] is True
+    assert report.notices == ("a signal ended this run early: nothing was written; the next run does the rest",)
+    assert exit_code(report, detailed=False) == 1
+
+
+def test_a_write_is_announced_before_its_intent_and_reading_isn_t():
+    stage = Stage(config(aws_target()), lists={"qatech": [A]})
+    run, seen = stage.run(), []
+    run.announcing = lambda: seen.append(len(stage.log.events("intent")))
+    engine.sync(run)
+    assert seen == [0]
+    run = stage.run()
+    run.announcing = lambda: seen.append("again")
+    engine.sync(run)
+    assert seen == [0]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ipsync.app import now
-from ipsync.audit import Journal
+from ipsync.audit import AuditLog
 from ipsync.sandbox.aws.cloud import AwsCloud
 from ipsync.sandbox.feed import FeedServer
 from ipsync.sandbox.gcp.cloud import GcpCloud
@@ -203,9 +203,11 @@ def _imports(what: str, config: Path, module: str) -> Row:
 def _write_log(path: Path, records: int) -> None:
     original, os.fsync = os.fsync, lambda _fd: None  # only this file's making is hurried, never the measured reading
     try:
-        with Journal.open(path, owner="bench", actor="bench", run="bench", clock=now) as journal:
+        with AuditLog.open(path, owner="bench", actor="bench", run="bench", clock=now) as audit_log:
             for i in range(records):
-                journal.record("intent", resource="aws/1/r/sg-1", kind="add", before=[], after=[f"8.8.8.{i % 250}/32"])
+                audit_log.record(
+                    "intent", resource="aws/1/r/sg-1", kind="add", before=[], after=[f"8.8.8.{i % 250}/32"]
+                )
     finally:
         os.fsync = original
 

@@ -18,10 +18,10 @@ from typing import Any
 
 from ipsync import engine
 from ipsync import targets as providers
-from ipsync.audit import Journal, NullJournal, OptionalJournal, last_number, open_optional
+from ipsync.audit import AuditLog, NullAuditLog, OptionalAuditLog, last_number, open_optional
 from ipsync.core import places, planfile
 from ipsync.core.contested import RUNS_BEFORE
-from ipsync.core.errors import JournalError, PlanFileError, UsageError
+from ipsync.core.errors import AuditLogError, PlanFileError, UsageError
 from ipsync.core.model import Config, Feed, Snapshot
 from ipsync.core.printable import printable
 from ipsync.core.report import Report
@@ -38,9 +38,9 @@ def now() -> datetime:
 def plan_once(config: Config, *, only: Iterable[str] = (), clock: Callable[[], datetime] = now) -> Report:
     """Plan, and record that in the audit log where it is writable; touch nothing else."""
     names, run = selection(config, only), _run_id()
-    with log_if_writable(config, run=run, clock=clock) as journal:
-        made = _run(config, run, names, journal, clock)
-        made.earlier = journal.runs_before(RUNS_BEFORE, config=config.source)
+    with log_if_writable(config, run=run, clock=clock) as audit_log:
+        made = _run(config, run, names, audit_log, clock)
+        made.earlier = audit_log.runs_before(RUNS_BEFORE, config=config.source)
         return engine.plan(made)
 
 
@@ -53,16 +53,16 @@ def sync_once(
     writing: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
 ) -> Report:
-    """Make one pass that may write. Raises JournalError, before any write, when it can't be recorded.
+    """Make one pass that may write. Raises AuditLogError, before any write, when it can't be recorded.
 
     `stopping` is asked before each write, `writing` is called before each intent.
     """
     names, run = selection(config, only), _run_id()
-    with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
-        made = _run(config, run, names, journal, clock)
-        made.open_intents, made.stopping, made.announcing = tuple(journal.pending.values()), stopping, writing
-        made.earlier = journal.runs_before(RUNS_BEFORE, config=config.source)
-        return _copied(config, journal, engine.sync(made, approve=frozenset(approve)))
+    with AuditLog.open(config.audit_path, clock=clock, **_identity(config, run)) as audit_log:
+        made = _run(config, run, names, audit_log, clock)
+        made.open_intents, made.stopping, made.announcing = tuple(audit_log.pending.values()), stopping, writing
+        made.earlier = audit_log.runs_before(RUNS_BEFORE, config=config.source)
+        return _copied(config, audit_log, engine.sync(made, approve=frozenset(approve)))
 
 
 def apply_once(
@@ -76,38 +76,38 @@ def apply_once(
 ) -> Report:
     """Apply a saved plan's bytes. Raises PlanFileError, with nothing written to a cloud, when it may not be applied."""
     run = _run_id()
-    with Journal.open(config.audit_path, clock=clock, **_identity(config, run)) as journal:
+    with AuditLog.open(config.audit_path, clock=clock, **_identity(config, run)) as audit_log:
         try:
             saved = planfile.load(data, config, now=clock())
         except PlanFileError as error:
-            journal.record("run-started", mode="apply")
-            journal.record("run-ended", mode="apply", targets=[], refused=str(error))
+            audit_log.record("run-started", mode="apply")
+            audit_log.record("run-ended", mode="apply", targets=[], refused=str(error))
             raise
-        made = _run(config, run, saved.selected, journal, clock)
-        made.open_intents, made.stopping, made.announcing = tuple(journal.pending.values()), stopping, writing
-        return _copied(config, journal, engine.apply(made, saved, approve=frozenset(approve)))
+        made = _run(config, run, saved.selected, audit_log, clock)
+        made.open_intents, made.stopping, made.announcing = tuple(audit_log.pending.values()), stopping, writing
+        return _copied(config, audit_log, engine.apply(made, saved, approve=frozenset(approve)))
 
 
 def log_if_writable(
     config: Config, *, run: str = "", clock: Callable[[], datetime] = now
-) -> OptionalJournal | NullJournal:
+) -> OptionalAuditLog | NullAuditLog:
     """Open the audit log for what only reads the clouds: where it can't be written, nothing is recorded."""
     return open_optional(config.audit_path, clock=clock, **_identity(config, run or _run_id()))
 
 
-def _copied(config: Config, journal: Journal, report: Report) -> Report:
+def _copied(config: Config, audit_log: AuditLog, report: Report) -> Report:
     """Copy what no copy holds yet to the object store, if one is configured; the next run makes up for a failure."""
     if config.audit_objects is None:
         return report
     from ipsync.audit import buckets as sinks  # noqa: PLC0415 - brings a cloud's library
 
-    data = journal.uncopied()
+    data = audit_log.uncopied()
     last = last_number(data)
     name = f"{config.owner}/{now():%Y/%m/%d/%H%M%S}-{last:010d}-{report.run}.jsonl"  # sorted, the chain's order
     try:
         where = sinks.upload(config.audit_objects, name=name, data=data)
-        head = journal.record("copied", object=where, through=last)
-    except JournalError as error:
+        head = audit_log.record("copied", object=where, through=last)
+    except AuditLogError as error:
         log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would only frighten
         return replace(report, notices=(*report.notices, str(error)))
     return replace(report, checkpoint=f"{head.seq}:{head.hash}")
@@ -136,13 +136,13 @@ def _run(
     config: Config,
     run: str,
     names: frozenset[str],
-    journal: Journal | OptionalJournal | NullJournal,
+    audit_log: AuditLog | OptionalAuditLog | NullAuditLog,
     clock: Callable[[], datetime],
 ) -> engine.Run:
     clouds = engine.Clouds(fetch=fetch_feed, reader=providers.open_reader, writer=providers.open_writer)
-    known = places.read(journal.places)
+    known = places.read(audit_log.places)
     others = {p.config for p in known if p.config not in {"", config.source} and Path(p.config).exists()}
-    return engine.Run(run, config, clouds, journal, clock, names, places=known, others=frozenset(others))
+    return engine.Run(run, config, clouds, audit_log, clock, names, places=known, others=frozenset(others))
 
 
 def fetch_feed(feed: Feed) -> Snapshot:

@@ -18,7 +18,7 @@ from pathlib import Path
 from threading import Event
 
 from ipsync import app as worker
-from ipsync import audit as journal
+from ipsync import audit as audit_log
 from ipsync import config as configs
 from ipsync.core.model import Config
 from ipsync.core.report import Report, exit_code
@@ -205,7 +205,7 @@ def _acts(teller: _Teller) -> Iterator[str | None]:
     yield _unless(code == 3 and teller.writes() == before, "an empty feed was applied")  # noqa: PLR2004
 
     teller.title("7. And all of it can be proven.")
-    result = journal.verify(Path(config.audit_path))
+    result = audit_log.verify(Path(config.audit_path))
     teller.say("$ ipsync audit verify")
     teller.say(f"{result.records} records hold, head {result.head}" if result.ok else str(result.problem))
     yield _unless(result.ok, "the audit log does not verify")

@@ -56,11 +56,11 @@ BREAKS = (
     Break("icmp goes with every family", "core/diff.py", "[s for s in target.services if suits(s.protocol, network.version)]", "list(target.services)"),
     # ── marks ──
     Break("a frozen entry is given to its sibling", "core/diff.py", "if policy.frozen & {t.name for t in policy.targets} & set(mark.targets):", "if False:"),
-    Break("a frozen target's name is taken out of the list", "core/diff.py", "targets = tuple(sorted({t.name for t in sharing} | frozen))", "targets = tuple(sorted({t.name for t in sharing}))"),
+    Break("a frozen target's name is taken out of the list", "core/diff.py", "targets=tuple(sorted({t.name for t in sharing} | frozen))", "targets=tuple(sorted({t.name for t in sharing}))"),
     Break("a list's mark says what its ranges said", "core/diff.py", "_list_mark(item.mark, by, policy) if state.listed else _current(item.mark, by, policy)", "_current(item.mark, by, policy)"),
     # ── who may be touched ──
     Break("what isn't selected is planned too", "core/planner.py", "if t.name not in chosen or hindered[t.name] or t.name in vague", "if hindered.get(t.name) or t.name in vague"),
-    Break("a match that can't be read is none", "core/planner.py", "vague = world.unread | {name for f in world.failures if f.all_of for name in f.targets}", "vague = world.unread"),
+    Break("a match that can't be read is none", "core/planner.py", "vague = observed.unread | {name for f in observed.failures if f.all_of for name in f.targets}", "vague = observed.unread"),
     Break("a scope that isn't read names nothing", "engine/read.py", "if t.scope not in read)", "if False)"),
     Break("one resource through two scopes is two", "engine/read.py", "    return list(found.values())\n", "    return list(states)\n"),
     Break("another config's list is our overflow", "core/planner.py", "    if not strays:\n", "    if True:\n"),
@@ -83,15 +83,15 @@ BREAKS = (
     Break("a removal that waits keeps others out", "core/plan.py", "return () if self.stops else", "return () if self.stops or self.held else"),
     Break("an approval lets everything go", "core/plan.py", "return known if self.id in given else known & given", "return known if given else known & given"),
     # ── order ──
-    Break("removed before added", "core/plan.py", "remove_first=full,", "remove_first=True,"),
+    Break("removed before added", "core/plan.py", "removals_first=full,", "removals_first=True,"),
     Break("a list is narrowed before the others are widened", "core/operations.py", "for item in (*widened, *changed, *sorted(narrowed", "for item in (*narrowed, *widened, *changed, *sorted(()"),
     Break("what is denied is passed over", "engine/apply.py", 'elif told.outcome != "applied":', 'elif told.outcome not in {"applied", "denied"}:'),
     # ── the report and the log ──
-    Break("a deleted rule isn't said", "core/shown.py", 'if s.part and s.kind == "delete")', "if False)"),
-    Break("settings aren't shown", "core/shown.py", "for s in listed for item in step_settings(s)", "for s in () for item in step_settings(s)"),
-    Break("a lost reply means failed", "engine/apply.py", "        result, now = _read_back(run, target, work, step)\n", '        result, now = "failed", None\n'),
+    Break("a deleted rule isn't said", "core/shown.py", 'if s.managed and s.kind == "delete")', "if False)"),
+    Break("settings aren't shown", "core/shown.py", "for s in listed for item in operation_settings(s)", "for s in () for item in step_settings(s)"),
+    Break("a lost reply means failed", "engine/apply.py", "        result, now = _read_back(run, target, resource_change, operation)\n", '        result, now = "failed", None\n'),
     Break("nothing is settled after a kill", "engine/recover.py", "    for intent in run.open_intents:\n", "    for intent in ():\n"),
-    Break("one intent, two writes", "engine/apply.py", "        receipt = writer.execute(step)\n", "        writer.execute(step)\n        receipt = writer.execute(step)\n"),
+    Break("one intent, two writes", "engine/apply.py", "        receipt = writer.execute(operation)\n", "        writer.execute(operation)\n        receipt = writer.execute(operation)\n"),
 )  # fmt: skip
 
 

@@ -186,12 +186,14 @@ def _one(place: Place, key: str, number: int, case: Case) -> Outcome:
     run.clouds = replace(run.clouds, fetch=lambda asked: feeds.fetch(asked, clock=lambda: NOW))
     began, fault = time.monotonic(), ""
     try:
-        elements = engine.sync(run).plan.elements
+        target_changes = engine.sync(run).plan.target_changes
     except (IpsyncError, RuntimeError, ValueError, MemoryError) as error:
-        elements, fault = (), f"ended by {type(error).__name__}: {error}"[:LONGEST_WORD]
+        target_changes, fault = (), f"ended by {type(error).__name__}: {error}"[:LONGEST_WORD]
     seconds = time.monotonic() - began
-    accepted = any(e.add and e.status not in {Status.BLOCKED, Status.ERROR} for e in elements)
-    fault = fault or _unfit(error for e in elements for error in [e.error, *(v.detail for v in e.violations)] if error)
+    accepted = any(e.add and e.status not in {Status.BLOCKED, Status.ERROR} for e in target_changes)
+    fault = fault or _unfit(
+        error for e in target_changes for error in [e.error, *(v.detail for v in e.violations)] if error
+    )
     return Outcome(case.name, accepted, cloud.writes - written, seconds, 0.0, fault)
 
 

@@ -383,8 +383,8 @@ def documents() -> Iterator[Case]:
         "spaces": (b"", b" ", LIST[:-1]),
         "commas": (b"[", b",", b"]"),
     }
-    for name, parts in texts.items():
-        yield _large(name, partial(repeated, *parts))
+    for name, managed_lists in texts.items():
+        yield _large(name, partial(repeated, *managed_lists))
     yield _large("different keys", partial(_different, "{}-{}-{}", keys=True))
     lines = {
         "empty lines": b"\n",

@@ -21,8 +21,8 @@ from typing import ClassVar
 from factory import HTTPS, NOW, Stage, aws_target, config, gcp_target, networks
 
 from ipsync import engine
-from ipsync.audit import Journal, verify
-from ipsync.core.model import Entry, Step
+from ipsync.audit import AuditLog, verify
+from ipsync.core.model import Entry, Operation
 from ipsync.testing.memory import MemoryCloud
 from proof.referee import Referee, Write
 from proof.table import Row
@@ -68,7 +68,7 @@ class Fuse:
         self.point()
 
 
-class Mortal(Journal):
+class Mortal(AuditLog):
     """The audit log of a process that may be killed at each append."""
 
     fuse: ClassVar[Fuse] = Fuse()
@@ -81,7 +81,7 @@ class Mortal(Journal):
 
 
 @dataclass(slots=True)
-class World:
+class Observed:
     """Clouds in memory, a log on disk, and a referee who sees each write."""
 
     stage: Stage
@@ -94,8 +94,8 @@ class World:
     def run(self, kill_at: int | None = None) -> Fuse:
         """Make one pass, killed at that point; return the fuse with the number of points passed."""
         fuse = Mortal.fuse = Fuse(kill_at)
-        self.stage.cloud.before = lambda step: self._before(step, fuse)
-        self.stage.cloud.after = lambda step: self._after(step, fuse)
+        self.stage.cloud.before = lambda operation: self._before(operation, fuse)
+        self.stage.cloud.after = lambda operation: self._after(operation, fuse)
         stage, served = self.stage, {"qatech": networks(*self.stage.lists["qatech"])}
         watch = Watch(stage.cloud, stage.config)
         report = None
@@ -103,24 +103,24 @@ class World:
         names = frozenset(t.name for t in stage.config.targets)
         self.referee.begin(watch.facts(names, stage.now, served, added=self.referee.added))
         try:
-            with Mortal.open(self.log, owner="acme", actor="proof", run="r", clock=lambda: stage.now) as journal:
-                intents = tuple(journal.pending.values())
-                run = engine.Run("r", stage.config, clouds, journal, lambda: stage.now, names, intents)
+            with Mortal.open(self.log, owner="acme", actor="proof", run="r", clock=lambda: stage.now) as audit_log:
+                intents = tuple(audit_log.pending.values())
+                run = engine.Run("r", stage.config, clouds, audit_log, lambda: stage.now, names, intents)
                 report = engine.sync(run)
         except Killed:
             pass
         self.referee.end(told(report) if report else None, watch.contents())
         return fuse
 
-    def _before(self, step: Step, fuse: Fuse) -> None:
+    def _before(self, operation: Operation, fuse: Fuse) -> None:
         fuse.point()
         with self.watching:
-            write = self.writes[id(step)] = Watch(self.stage.cloud, self.stage.config).write(step)
+            write = self.writes[id(operation)] = Watch(self.stage.cloud, self.stage.config).write(operation)
             if write:
-                self.referee.write(write, _announced(self.log, step), log=self.log)
+                self.referee.write(write, _announced(self.log, operation), log=self.log)
 
-    def _after(self, step: Step, fuse: Fuse) -> None:
-        write = self.writes[id(step)]
+    def _after(self, operation: Operation, fuse: Fuse) -> None:
+        write = self.writes[id(operation)]
         if write:
             self.referee.answered(write, carried_out=True)
         fuse.point()
@@ -140,10 +140,10 @@ class World:
         proven = verify(self.log)
         found += [] if proven.ok else [f"the log doesn't verify: {proven.problem}"]
         found += self.referee.fouls
-        with Journal.open(self.log, owner="acme", actor="proof", run="r", clock=lambda: NOW) as journal:
-            return found + [f"intent {seq} is still open" for seq in journal.pending]
+        with AuditLog.open(self.log, owner="acme", actor="proof", run="r", clock=lambda: NOW) as audit_log:
+            return found + [f"intent {seq} is still open" for seq in audit_log.pending]
 
-    def copy(self, log: Path) -> World:
+    def copy(self, log: Path) -> Observed:
         """Return the same world with a log of its own."""
         if self.log.exists():
             log.write_bytes(self.log.read_bytes())
@@ -155,10 +155,10 @@ class World:
             ids=deepcopy(self.stage.cloud.ids),
         )
         stage = Stage(self.stage.config, cloud=cloud, lists=dict(self.stage.lists), now=self.stage.now)
-        return World(stage, log, self.graced, Referee(list(self.referee.fouls), dict(self.referee.added)))
+        return Observed(stage, log, self.graced, Referee(list(self.referee.fouls), dict(self.referee.added)))
 
 
-def _announced(log: Path, step: Step) -> dict[str, object] | None:
+def _announced(log: Path, operation: Operation) -> dict[str, object] | None:
     """Return the intent on disk that says just this, and of which nobody has said yet what became of it."""
     open_: dict[int, dict[str, object]] = {}
     whole, _, _ = log.read_bytes().rpartition(b"\n")  # another thread may be writing the next line
@@ -168,14 +168,14 @@ def _announced(log: Path, step: Step) -> dict[str, object] | None:
             open_[record["seq"]] = record
         elif record["event"] in {"outcome", "recovered"}:
             open_.pop(record.get("intent"), None)
-    said = [step.resource, step.kind, list(step.before), list(step.after)]
+    said = [operation.resource, operation.kind, list(operation.before), list(operation.after)]
     return next((r for r in open_.values() if [r["resource"], r["kind"], r["before"], r["after"]] == said), None)
 
 
 # ── where a run can stand when it is killed ──────────────────────────────────
 
 
-def worlds(folder: Path) -> dict[str, World]:
+def worlds(folder: Path) -> dict[str, Observed]:
     """Return the beginnings: nothing is there yet; the list has changed; what it dropped is due."""
     static = networks(STATIC)
     targets = [
@@ -186,7 +186,7 @@ def worlds(folder: Path) -> dict[str, World]:
     cloud = MemoryCloud(groups={name: {} for name in GROUPS})
     for entry in (FOREIGN, TWIN):
         cloud.put(GROUPS[0], entry)
-    first = World(Stage(config(*targets), cloud=cloud, lists={"qatech": OLD}), folder / "first.jsonl")
+    first = Observed(Stage(config(*targets), cloud=cloud, lists={"qatech": OLD}), folder / "first.jsonl")
 
     changed = first.copy(folder / "changed.jsonl")
     changed.run()
@@ -215,28 +215,30 @@ def matrix(runs: int) -> Iterator[tuple[str, int, int, list[str], int]]:
         points = {b: w.copy(folder / "count.jsonl").run().points for b, w in beginnings.items()}
         seconds = max(1, -(-runs // sum(points.values())))
         stride = max(1, sum(points.values()) // runs)
-        for beginning, world in beginnings.items():
+        for beginning, observed in beginnings.items():
             for first in range(1, points[beginning] + 1, stride):
                 for nth in range(seconds):
-                    yield _pair(beginning, world.copy(folder / "log.jsonl"), first, nth, seconds)
+                    yield _pair(beginning, observed.copy(folder / "log.jsonl"), first, nth, seconds)
 
 
-def _pair(beginning: str, world: World, first: int, nth: int, seconds: int) -> tuple[str, int, int, list[str], int]:
-    world.run(first)
-    points = world.copy(world.log.with_name("recovery.jsonl")).run().points
+def _pair(
+    beginning: str, observed: Observed, first: int, nth: int, seconds: int
+) -> tuple[str, int, int, list[str], int]:
+    observed.run(first)
+    points = observed.copy(observed.log.with_name("recovery.jsonl")).run().points
     second = 1 + (first + nth * points // seconds) % points
-    world.run(second)
+    observed.run(second)
     for further in range(1, FURTHER + 1):
-        world.run()
-        faults = world.faults() if further == FURTHER or _quiet(world) else ["not yet"]
+        observed.run()
+        faults = observed.faults() if further == FURTHER or _quiet(observed) else ["not yet"]
         if not faults:
             return beginning, first, second, [], further
     return beginning, first, second, faults, FURTHER
 
 
-def _quiet(world: World) -> bool:
+def _quiet(observed: Observed) -> bool:
     """Tell whether a further run would write nothing."""
-    return not world.stage.plan().plan.work
+    return not observed.stage.plan().plan.changes
 
 
 def rows(runs: int) -> list[Row]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from ipsync.audit import Journal, Verification, verify
+from ipsync.audit import AuditLog, Verification, verify
 from ipsync.audit.files import rotated
 from ipsync.audit.record import GENESIS, canonical, seal
 from proof.table import Row
@@ -51,7 +51,7 @@ class Log:
 
     def mended(self) -> None:
         """Open the log as the next run does, which cuts off a torn end and records that."""
-        with Journal.open(self.path, owner="acme", actor="proof", run="r3", clock=lambda: AT, hmac_key=self.key):
+        with AuditLog.open(self.path, owner="acme", actor="proof", run="r3", clock=lambda: AT, hmac_key=self.key):
             self._written.clear()
 
 
@@ -59,25 +59,25 @@ def made(folder: Path, records: int, *, key: str | None = None) -> Log:
     """Write a log of about so many records, half of them in a rotated file."""
     path = folder / "audit.jsonl"
     for run, most in (("r1", 2**20), ("r2", 1)):
-        with Journal.open(
+        with AuditLog.open(
             path, owner="acme", actor="me@host", run=run, clock=lambda: AT, hmac_key=key, max_bytes=most
-        ) as journal:
-            _run(journal, records // 2)
+        ) as audit_log:
+            _run(audit_log, records // 2)
     paths = (*rotated(path), path)
     lines = tuple((n, line) for n, p in enumerate(paths) for line in p.read_bytes().splitlines(keepends=True))
     return Log(path, paths, lines, verify(path, hmac_key=key).head, key)
 
 
-def _run(journal: Journal, records: int) -> None:
-    journal.record("run-started", mode="sync", target=["web"])
-    journal.record("feed", feed="qatech", count=2, digest=f"sha256:{GENESIS}", rejected=None)
-    journal.record("plan", id=f"sha256:{GENESIS}", summary={"add": 1, "remove": 0}, verdicts=[])
+def _run(audit_log: AuditLog, records: int) -> None:
+    audit_log.record("run-started", mode="sync", target=["web"])
+    audit_log.record("feed", feed="qatech", count=2, digest=f"sha256:{GENESIS}", rejected=None)
+    audit_log.record("plan", id=f"sha256:{GENESIS}", summary={"add": 1, "remove": 0}, verdicts=[])
     where = {"resource": "aws/1/eu-north-1/sg-1", "kind": "add", "target": "web"}
     for nth in range((records - 4) // 2):
         after = [f"8.8.8.{n}/32 443/tcp" for n in range(nth + 1)]
-        intent = journal.record("intent", **where, before=after[:-1], after=after)
-        journal.record("outcome", **where, intent=intent.seq, result="applied", request_id=f"req-{nth}", error="été")
-    journal.record("run-ended", mode="sync", targets=[{"target": "web", "status": "applied"}])
+        intent = audit_log.record("intent", **where, before=after[:-1], after=after)
+        audit_log.record("outcome", **where, intent=intent.seq, result="applied", request_id=f"req-{nth}", error="été")
+    audit_log.record("run-ended", mode="sync", targets=[{"target": "web", "status": "applied"}])
 
 
 # ── tamperings: each yields whole logs, as the bytes of each file ────────────

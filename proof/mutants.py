@@ -20,9 +20,9 @@ TO_REACH = 95
 AREAS = {
     "addresses": ("addresses",),
     "plan": ("plan", "planner", "diff", "steps", "layout", "planfile", "shown", "sharing"),
-    "guards": ("guards", "judgement", "hindrance"),
+    "guards": ("guards", "judgement", "blockers"),
     "ownership": ("ownership",),
-    "journal": ("journal",),
+    "audit": ("audit",),
 }
 NOTICED = {"killed", "segfault", "hung"}
 """A mutant that made a test fail, or that crashed or never came back under test."""
@@ -72,10 +72,10 @@ def _again(folder: Path, mutant: str) -> str:
 
 def _run(folder: Path) -> str:
     """Run mutmut in a copy, so that its own folder never stands in the tree; return each mutant with its fate."""
-    for part in COPIED:
-        place = ROOT / part
+    for managed in COPIED:
+        place = ROOT / managed
         copy = shutil.copytree if place.is_dir() else shutil.copy
-        copy(place, folder / part)
+        copy(place, folder / managed)
     mutmut = [sys.executable, "-m", "mutmut"]
     ran = subprocess.run(
         [*mutmut, "run", "--max-children", str(os.cpu_count() or 2)],

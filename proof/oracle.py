@@ -58,9 +58,9 @@ def _decimal(text: str, most: int) -> int:
 
 
 def _v4(text: str) -> int:
-    parts = text.split(".")
-    need(len(parts) == 4, "four numbers are needed")
-    a, b, c, d = (_decimal(part, 255) for part in parts)
+    managed_lists = text.split(".")
+    need(len(managed_lists) == 4, "four numbers are needed")
+    a, b, c, d = (_decimal(managed, 255) for managed in managed_lists)
     return ((a * 256 + b) * 256 + c) * 256 + d
 
 
@@ -78,13 +78,13 @@ def _v6(text: str) -> int:
 
 def _groups(text: str, *, last: bool) -> list[int]:
     groups: list[int] = []
-    parts = text.split(":") if text else []
-    for i, part in enumerate(parts):
-        if "." in part and last and i == len(parts) - 1:
-            groups += divmod(_v4(part), 65536)
+    managed_lists = text.split(":") if text else []
+    for i, managed in enumerate(managed_lists):
+        if "." in managed and last and i == len(managed_lists) - 1:
+            groups += divmod(_v4(managed), 65536)
             continue
-        need(1 <= len(part) <= 4 and set(part) <= set("0123456789abcdefABCDEF"), f"{part!r} is no group")
-        groups.append(int(part, 16))
+        need(1 <= len(managed) <= 4 and set(managed) <= set("0123456789abcdefABCDEF"), f"{managed!r} is no group")
+        groups.append(int(managed, 16))
     return groups
 
 
@@ -299,9 +299,9 @@ def _filled(value: Any, environ: Mapping[str, str]) -> Any:
         return [_filled(inner, environ) for inner in value]
     if not isinstance(value, str):
         return value
-    parts = re.split(r"(\$\$\{|\$\{\w+\})", value, flags=re.ASCII)
-    need(all("${" not in part for part in parts[::2]), "a ${ that is no variable")
-    return "".join("${" if p == "$${" else _variable(p, environ) if i % 2 else p for i, p in enumerate(parts))
+    managed_lists = re.split(r"(\$\$\{|\$\{\w+\})", value, flags=re.ASCII)
+    need(all("${" not in managed for managed in managed_lists[::2]), "a ${ that is no variable")
+    return "".join("${" if p == "$${" else _variable(p, environ) if i % 2 else p for i, p in enumerate(managed_lists))
 
 
 def _variable(text: str, environ: Mapping[str, str]) -> str:
@@ -313,10 +313,10 @@ def _check_feed(name: str, one: Mapping[str, Any]) -> None:
     need(re.fullmatch(r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}", name) and name != "static", "a feed's name")
     need(one.get("url") or name == "qatech", "a feed without a url")
     need(one.get("format", "json") == "json" or one.get("select") is None, "a text feed that selects")
-    parts = urlsplit(one.get("url") or "https://x")
-    need(parts.username is None and "@" not in parts.netloc and parts.hostname, "a url's host")
-    local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
-    need(parts.scheme == "https" or local or one.get("insecure") is True, "plain http")
+    managed_lists = urlsplit(one.get("url") or "https://x")
+    need(managed_lists.username is None and "@" not in managed_lists.netloc and managed_lists.hostname, "a url's host")
+    local = managed_lists.hostname in {"localhost", "127.0.0.1", "::1"}
+    need(managed_lists.scheme == "https" or local or one.get("insecure") is True, "plain http")
     need(not one.get("ca_file") or Path(one["ca_file"]).is_file(), "no CA file")
     need(0 < _seconds(one.get("timeout", 30)) <= 600, "a feed's timeout")
     need(0 < _bytes(one.get("max_bytes", 1)) <= 100 * 2**20, "a feed's size")

@@ -105,26 +105,26 @@ class _Clock:
         report = self.stage.sync(approve=approved)
         self.result.approvals += len(approved)
         self.result.shut_by_a_removal += self._shut_by_a_removal(report)
-        self.due = {leaving.until for leaving in report.plan.elements[0].leaving if leaving.until}
+        self.due = {leaving.until for leaving in report.plan.target_changes[0].leaving if leaving.until}
         self.result.door.set(self.stage.held(), at=at, listed=self.listed)
         return report
 
     def _approved(self, plan: Plan, at: datetime) -> frozenset[str]:
         """Return the changes that the human approves: 24 h after each was first shown."""
-        waiting = frozenset(h.id for w in plan.work for h in w.held if h.verdict is Verdict.NEEDS_APPROVAL)
+        waiting = frozenset(h.id for w in plan.changes for h in w.held if h.verdict is Verdict.NEEDS_APPROVAL)
         approved = frozenset(change for change in waiting if at >= self.asked.setdefault(change, at) + HUMAN)
         self.waiting = waiting - approved
         return approved
 
     def _shut_by_a_removal(self, report: Report) -> bool:
-        actions = {h.action for e in report.plan.elements for h in e.waiting}
+        actions = {h.action for e in report.plan.target_changes for h in e.waiting}
         inside = Covered(parse(text) for text in self.stage.held())
         outside = any(parse(text) not in inside for text in self.listed)
         return not _refused(report) and "add" not in actions and outside
 
 
 def _refused(report: Report) -> bool:
-    guards = {v.guard for e in report.plan.elements for v in e.violations if v.verdict is Verdict.REFUSE}
+    guards = {v.guard for e in report.plan.target_changes for v in e.violations if v.verdict is Verdict.REFUSE}
     return bool(guards & {"feed", "empty", "min-prefix", "max-addresses", "special-use", "max-coverage"})
 
 

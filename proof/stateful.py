@@ -19,10 +19,10 @@ def rows(steps: int) -> list[Row]:
     """Run at least this many steps; judged against the promised number where that many were asked for."""
     share = -(-steps // PROCESSES)
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        parts = list(pool.map(_run, [share] * PROCESSES, range(1, PROCESSES + 1)))
-    counts = sum((Counter(c) for c, _, _ in parts), Counter[str]())
-    faults = [fault for *_, fault in parts if fault]
-    total, writes = counts.total(), sum(judged for _, judged, _ in parts)
+        managed_lists = list(pool.map(_run, [share] * PROCESSES, range(1, PROCESSES + 1)))
+    counts = sum((Counter(c) for c, _, _ in managed_lists), Counter[str]())
+    faults = [fault for *_, fault in managed_lists if fault]
+    total, writes = counts.total(), sum(judged for _, judged, _ in managed_lists)
     kinds = ", ".join(f"{name} {number:,}" for name, number in counts.most_common())
     reached = f"{total:,} steps, {writes:,} writes judged, {len(faults)} words of the referee"
     ok = not faults and total >= min(steps, TO_REACH)

@@ -15,7 +15,7 @@ from typing import Any
 from ipsync import app as worker
 from ipsync import config as configs
 from ipsync import demo
-from ipsync.audit import Journal, verify
+from ipsync.audit import AuditLog, verify
 from ipsync.core.report import exit_code
 from proof.watch_sandbox import SandboxWatch
 
@@ -130,8 +130,8 @@ class Trial:
         found = [f"{text} wrongly there or not there" for text in sorted(self.held() ^ self._wanted())]
         proven = verify(self.log)
         found += [] if proven.ok else [f"the log doesn't verify: {proven.problem}"]
-        with Journal.open(self.log, owner=self.owner, actor="proof", run="r", clock=worker.now) as journal:
-            return found + [f"intent {seq} is still open" for seq in journal.pending]
+        with AuditLog.open(self.log, owner=self.owner, actor="proof", run="r", clock=worker.now) as audit_log:
+            return found + [f"intent {seq} is still open" for seq in audit_log.pending]
 
     def _wanted(self) -> set[str]:
         """Return what must be held in the end; a twin made by hand is never added to."""

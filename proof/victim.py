@@ -22,7 +22,7 @@ import google.cloud.compute_v1  # noqa: F401 - as above
 
 from ipsync import app as worker
 from ipsync import config
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 from ipsync.core.model import AwsAccount
 from ipsync.core.report import exit_code
 from ipsync.targets.aws import client as aws_client
@@ -68,7 +68,7 @@ def sync_with_room(path: Path, hours: int, room: int, answer: Connection) -> Non
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
     try:
         answer.send((_pass(path, hours), ""))
-    except JournalError as error:
+    except AuditLogError as error:
         answer.send((4 if error.wrote else 1, str(error)))
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from ipsync.core.errors import CloudError
-from ipsync.core.model import Config, Entry, GcpRule, Network, Note, Part, Service, Step
+from ipsync.core.model import Config, Entry, GcpRule, ManagedList, Network, Note, Operation, Service
 from ipsync.core.report import Report, exit_code
 from ipsync.testing.memory import MemoryCloud
 from proof.referee import Facts, Held, Hole, Line, Told, Write
@@ -57,7 +57,7 @@ class Watch:
         """Return the rules of which a list of this config is disabled or the like; another's list hinders only itself."""
         names = {t.name for t in self.config.targets}
         found = set()
-        for full in self.cloud.obstacles.keys() & self.cloud.lists.keys():
+        for full in self.cloud.conflicts.keys() & self.cloud.lists.keys():
             marks = [held.mark for held in _list(self.cloud.lists[full]).values()]
             if any(m and m.owner == self.config.owner and m.targets & names for m in marks):
                 found.add(self._resource(full))
@@ -66,29 +66,29 @@ class Watch:
     def contents(self) -> dict[str, Contents]:
         """Return what every resource holds."""
         found: dict[str, dict[str, Held]] = {r: _group(g) for r, g in self.cloud.groups.items()}
-        for full, part in self.cloud.lists.items():
-            found.setdefault(self._resource(full), {}).update(_list(part))
+        for full, managed in self.cloud.lists.items():
+            found.setdefault(self._resource(full), {}).update(_list(managed))
         return {**found}
 
-    def write(self, step: Step) -> Write | None:
+    def write(self, operation: Operation) -> Write | None:
         """Return what a write would do; None where it would be stale. One that is too much is looked at all the same."""
-        empty = step.part is not None and step.kind != "delete" and not step.part.networks
+        empty = operation.managed is not None and operation.kind != "delete" and not operation.managed.networks
         quota, self.cloud.quota = self.cloud.quota, NO_LIMIT
         try:
-            after = None if empty else self.cloud.result(step)
+            after = None if empty else self.cloud.result(operation)
         except CloudError:
             return None
         finally:
             self.cloud.quota = quota
-        if step.part is None:
-            before = _group(self.cloud.groups[step.resource])
+        if operation.managed is None:
+            before = _group(self.cloud.groups[operation.resource])
             assert isinstance(after, dict)
-            return Write(step.resource, step.resource, before, _group(after), limit=self.cloud.quota)
-        resource = self._resource(step.resource)
+            return Write(operation.resource, operation.resource, before, _group(after), limit=self.cloud.quota)
+        resource = self._resource(operation.resource)
         before = dict(self.contents().get(resource, {}))
-        kept = {k: h for k, h in before.items() if not k.startswith(f"{step.part.name}|")}
-        made = _list(after) if isinstance(after, Part) else {}
-        return Write(resource, step.resource, before, {**kept, **made}, whole=empty)
+        kept = {k: h for k, h in before.items() if not k.startswith(f"{operation.managed.name}|")}
+        made = _list(after) if isinstance(after, ManagedList) else {}
+        return Write(resource, operation.resource, before, {**kept, **made}, whole=empty)
 
     def _naming(self) -> dict[str, frozenset[str]]:
         found: dict[str, set[str]] = {}
@@ -115,7 +115,7 @@ def _belongs(name: str, rule: str) -> bool:
 
 
 def _group(rules: Mapping[str, Entry]) -> dict[str, Held]:
-    return {handle: _entry(e.network, e.service, e.note) for handle, e in rules.items()}
+    return {provider_id: _entry(e.network, e.service, e.note) for provider_id, e in rules.items()}
 
 
 @lru_cache(maxsize=100_000)
@@ -124,8 +124,8 @@ def _entry(network: Network, service: Service | None, note: Note) -> Held:
 
 
 @lru_cache(maxsize=20_000)
-def _list(part: Part) -> dict[str, Held]:
-    settings, text = dict(part.settings), dict(part.note).get("description", "")
+def _list(managed: ManagedList) -> dict[str, Held]:
+    settings, text = dict(managed.settings), dict(managed.note).get("description", "")
     way = way_of(
         network=settings.get("network", ""),
         ports=settings.get("ports", "").split(","),
@@ -133,8 +133,8 @@ def _list(part: Part) -> dict[str, Held]:
         accounts=settings.get("target_service_accounts", "").split(","),
         tags=settings.get("target_tags", "").split(","),
     )
-    marks: dict[Network, Mark | None] = {n: of_description(text, n) for n in part.networks}
-    return {f"{part.name}|{n}": Held(Hole(n, way), mark) for n, mark in marks.items()}
+    marks: dict[Network, Mark | None] = {n: of_description(text, n) for n in managed.networks}
+    return {f"{managed.name}|{n}": Held(Hole(n, way), mark) for n, mark in marks.items()}
 
 
 def told(report: Report) -> Told:
@@ -153,7 +153,7 @@ def told(report: Report) -> Told:
             guards=frozenset((v.guard, v.verdict.value) for v in e.violations),
             error=e.error,
         )
-        for e in report.plan.elements
+        for e in report.plan.target_changes
     )
     orphaned = frozenset((o.resource, o.entry.network) for o in report.plan.orphaned)
     return Told(lines, exit_code(report, detailed=False), orphaned)
@@ -165,9 +165,9 @@ def waiting(report: Report) -> dict[str, Approved]:
     A single change's id allows that change, the plan's id all of them.
     """
     found: dict[str, Approved] = {}
-    for element in report.plan.elements:
-        for held in element.waiting:
-            found[held.id] = frozenset((held.action, element.resource, entry.network) for entry in held.entries)
+    for target_change in report.plan.target_changes:
+        for held in target_change.waiting:
+            found[held.id] = frozenset((held.action, target_change.resource, entry.network) for entry in held.entries)
     return {**found, report.plan.id: frozenset().union(*found.values())}
 
 

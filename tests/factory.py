@@ -54,7 +54,7 @@ def config(*targets: Target, grace: timedelta | None = timedelta(hours=72), owne
 
 def hindered(state: State) -> str | None:
     """Return why a resource, or one of its lists, can't be managed."""
-    return next((text for text in (state.obstacle, *(p.hindrance for p in state.parts)) if text), None)
+    return next((text for text in (state.conflict, *(p.blocker for p in state.managed_lists)) if text), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,5 +114,5 @@ class Stage:
         return sorted(f"{e.network}" for e in self.cloud.groups[resource].values())
 
     def ranges(self, name: str = RULE) -> list[str]:
-        part = self.cloud.lists.get(name)
-        return sorted(str(n) for n in part.networks) if part else []
+        managed = self.cloud.lists.get(name)
+        return sorted(str(n) for n in managed.networks) if managed else []

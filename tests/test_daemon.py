@@ -14,7 +14,7 @@ import pytest
 import time_machine
 
 from ipsync import daemon
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 
 
 def serve_briefly(one_pass, *, every: float, stop: threading.Event, seconds: float = 5.0) -> None:
@@ -86,7 +86,7 @@ def test_jitter_spreads_the_runs():
 WORKER = """
 import threading, time
 from ipsync import daemon
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 daemon.PATIENCE = 0.5
 stop = threading.Event()
 wrote = threading.Event()
@@ -157,7 +157,7 @@ def test_what_was_expected_to_fail_is_told_in_a_sentence(caplog):
 
     def one_pass() -> None:
         stop.set()
-        raise JournalError("held by pid 7")
+        raise AuditLogError("held by pid 7")
 
     serve_briefly(one_pass, every=1, stop=stop)
     assert "the next one comes as scheduled: held by pid 7" in caplog.text

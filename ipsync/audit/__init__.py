@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from ipsync.audit.history import last_number
-from ipsync.audit.log import Checkpoint, Journal
+from ipsync.audit.log import AuditLog, Checkpoint
 from ipsync.audit.ocsf import export
-from ipsync.audit.optional import NullJournal, OptionalJournal, open_optional
+from ipsync.audit.optional import NullAuditLog, OptionalAuditLog, open_optional
 from ipsync.audit.show import explained, show
 from ipsync.audit.verify import Verification, verify
 from ipsync.audit.words import describe
 
 __all__ = [
+    "AuditLog",
     "Checkpoint",
-    "Journal",
-    "NullJournal",
-    "OptionalJournal",
+    "NullAuditLog",
+    "OptionalAuditLog",
     "Verification",
     "describe",
     "explained",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 
 TIMEOUT = 30.0
 STORAGE = "https://storage.googleapis.com"
@@ -24,7 +24,7 @@ Put = Callable[[str, str, bytes], None]
 def upload(target: str, *, name: str, data: bytes) -> str:
     """Write `data` as the object `name` under `s3://BUCKET/PREFIX` or `gs://BUCKET/PREFIX`; return its URL.
 
-    Raises JournalError where it can't be written, or where an object of that name is there already.
+    Raises AuditLogError where it can't be written, or where an object of that name is there already.
     """
     parts = urlsplit(target)
     key = f"{parts.path.strip('/')}/{name}".lstrip("/")
@@ -32,10 +32,10 @@ def upload(target: str, *, name: str, data: bytes) -> str:
     where = f"{parts.scheme}://{parts.netloc}/{key}"
     try:
         put(parts.netloc, key, data)
-    except JournalError:
+    except AuditLogError:
         raise
     except Exception as error:
-        raise JournalError(f"the run's records could not be copied to {where}: {error}") from error
+        raise AuditLogError(f"the run's records could not be copied to {where}: {error}") from error
     return where
 
 
@@ -65,4 +65,4 @@ def _put_gcs(bucket: str, key: str, data: bytes) -> None:
             timeout=TIMEOUT,
         )
     if answer.status_code != 200:  # noqa: PLR2004 - HTTP's OK
-        raise JournalError(f"gs://{bucket}/{key} was not written: {answer.status_code} {answer.reason}")
+        raise AuditLogError(f"gs://{bucket}/{key} was not written: {answer.status_code} {answer.reason}")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 
 BLOCK = 64 * 1024
 
@@ -15,7 +15,7 @@ def rotated(path: Path) -> list[Path]:
     """Return the rotated files, oldest first: NAME.FIRST-LAST, by the numbers of their records.
 
     Names are compared, never matched as patterns: `[`, `*` and `?` may stand in a path as anything else.
-    Raises JournalError where the folder can't be listed: a log with files unseen would begin a second chain.
+    Raises AuditLogError where the folder can't be listed: a log with files unseen would begin a second chain.
     """
     files = [path.with_name(name) for name in _names(path.parent)]
     return sorted((file for file in files if numbers(path, file)), key=lambda file: numbers(path, file) or (0, 0))
@@ -27,7 +27,7 @@ def _names(folder: Path) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise JournalError(f"{folder}: the audit log's folder can't be listed: {error.strerror}") from None
+        raise AuditLogError(f"{folder}: the audit log's folder can't be listed: {error.strerror}") from None
 
 
 def _number(text: str) -> bool:

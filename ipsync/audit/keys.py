@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ipsync.audit.record import Record, fault
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 
 Key = str | None
 """A secret, or None: a hash that anybody can compute."""
@@ -25,7 +25,7 @@ def opened_with(line: bytes, keys: Sequence[Key]) -> tuple[Record, Key, str]:
     return record, keys[0], why
 
 
-def doesnt_hold(file: Path, why: str, files: Sequence[Path], *, run: str) -> JournalError:
+def doesnt_hold(file: Path, why: str, files: Sequence[Path], *, run: str) -> AuditLogError:
     """Return the error to raise where the last record, on which the next would build, doesn't hold."""
     said = f"{file}: the last record doesn't hold: {why}. "
     if why == FORGED:
@@ -36,7 +36,7 @@ def doesnt_hold(file: Path, why: str, files: Sequence[Path], *, run: str) -> Jou
         )
     else:
         said += "Somebody changed the log: look with `ipsync audit verify`. "
-    return JournalError(said + f"To begin a new log and keep this one whole: {_set_aside(files, run)}")
+    return AuditLogError(said + f"To begin a new log and keep this one whole: {_set_aside(files, run)}")
 
 
 def _set_aside(files: Sequence[Path], run: str) -> str:

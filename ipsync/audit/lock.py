@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ipsync.audit.opening import open_lock
 from ipsync.audit.trouble import cant_lock, trouble
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 
 PAUSE = 0.05
 
@@ -24,7 +24,7 @@ class Lock:
     """`flock` on PATH.lock: the right to write to clouds, and to record that in this log."""
 
     def __init__(self, path: Path, *, run: str, timeout: float) -> None:
-        """Wait up to `timeout` seconds; raise JournalError that says who holds the log."""
+        """Wait up to `timeout` seconds; raise AuditLogError that says who holds the log."""
         self._path = path.with_name(path.name + ".lock")
         self._handle = open_lock(self._path, path)
         try:
@@ -37,7 +37,7 @@ class Lock:
     def _wait(self, path: Path, timeout: float) -> None:
         if not taken(self._handle, self._path, timeout=timeout):
             holder = os.pread(self._handle, 200, 0).decode(errors="replace") or "another process"
-            raise JournalError(f"{path} is held by {holder}; waited {timeout:g} s, and nothing was written")
+            raise AuditLogError(f"{path} is held by {holder}; waited {timeout:g} s, and nothing was written")
 
     def _say(self, who: str) -> None:
         try:
@@ -52,7 +52,7 @@ class Lock:
 
 
 def taken(handle: int, path: Path, *, timeout: float) -> bool:
-    """Lock an open file within `timeout` seconds; tell whether that went well. Raises JournalError where none can."""
+    """Lock an open file within `timeout` seconds; tell whether that went well. Raises AuditLogError where none can."""
     deadline = time.monotonic() + timeout
     while True:
         try:

@@ -26,7 +26,7 @@ from ipsync.audit.lock import Lock, released, taken
 from ipsync.audit.opening import open_log
 from ipsync.audit.record import GENESIS, Record, canonical, fault, seal
 from ipsync.audit.trouble import trouble
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Author:
     keys_before: tuple[Key, ...] = ()
 
 
-class Journal:
+class AuditLog:
     """An open audit log.
 
     The log's file is held for each append only, and what others appended meanwhile is taken up first.
@@ -87,12 +87,12 @@ class Journal:
         max_bytes: int = MAX_BYTES,
         lock_timeout: float = LOCK_TIMEOUT,
         writes: bool = True,
-    ) -> Journal:
+    ) -> AuditLog:
         """Mend a torn end, check the last record, and be ready to append.
 
         Where the last record was sealed with one of `hmac_keys_before`, the log goes on in a new file with this key.
         A run that `writes` to clouds also takes the lock that keeps other such runs out, until it is closed.
-        Raises JournalError if the log is held, can't be written, or its last record doesn't hold.
+        Raises AuditLogError if the log is held, can't be written, or its last record doesn't hold.
         """
         author = Author(owner, actor, run, clock, hmac_key, tuple(hmac_keys_before))
         if str(path) == STDOUT:
@@ -107,15 +107,15 @@ class Journal:
             raise
 
     @classmethod
-    def _opened(cls, path: Path, author: Author, lock: Lock | None, max_bytes: int, patience: float) -> Journal:
-        journal = cls(author, path, open_log(path), lock, patience)
+    def _opened(cls, path: Path, author: Author, lock: Lock | None, max_bytes: int, patience: float) -> AuditLog:
+        audit_log = cls(author, path, open_log(path), lock, patience)
         try:
-            with journal._turn(path):
-                journal._rotate(path, max_bytes)
+            with audit_log._turn(path):
+                audit_log._rotate(path, max_bytes)
         except BaseException:
-            os.close(journal._handle)
+            os.close(audit_log._handle)
             raise
-        return journal
+        return audit_log
 
     @property
     def pending(self) -> dict[int, Record]:
@@ -146,7 +146,7 @@ class Journal:
         """Lock the file that has the log's name now: another run may have rotated ours away."""
         while True:
             if not taken(self._handle, path, timeout=self._patience):
-                raise JournalError(f"{path} is being written by another process for more than {self._patience:g} s")
+                raise AuditLogError(f"{path} is being written by another process for more than {self._patience:g} s")
             if has_name(self._handle, path):
                 return
             fresh = open_log(path)
@@ -165,7 +165,7 @@ class Journal:
             for line in os.pread(self._handle, size - self._size, self._size).splitlines() if not gone else ():
                 self._follow(path, line)
         if gone:
-            raise JournalError(f"{path}: records #{known.seq} and before were taken away while this run was writing")
+            raise AuditLogError(f"{path}: records #{known.seq} and before were taken away while this run was writing")
         if torn:
             self._write("recovered", torn_bytes=len(torn), torn_sha256=hashlib.sha256(torn).hexdigest())
 
@@ -194,7 +194,7 @@ class Journal:
         """Take up one record that another process appended."""
         record, why = fault(line, key=self._author.key)
         if why or record.get("prev") != self._head.hash:
-            raise JournalError(f"{path}: a record that another process appended doesn't hold: {why or 'its `prev`'}")
+            raise AuditLogError(f"{path}: a record that another process appended doesn't hold: {why or 'its `prev`'}")
         self._open.take(record, self._size or 0)
         self._size = (self._size or 0) + len(line) + 1
         self._head = Checkpoint(int(record["seq"]), str(record["hash"]))
@@ -212,7 +212,9 @@ class Journal:
         name = path.with_name(f"{path.name}.{first.get('seq', 0)}-{self._head.seq}")
         if os.path.lexists(name):
             if rekeyed:
-                raise JournalError(f"{path} can't go on with another key: {name} is there already; move that file away")
+                raise AuditLogError(
+                    f"{path} can't go on with another key: {name} is there already; move that file away"
+                )
             log.warning("%s is not rotated, and grows: %s is there already; move that file away", path, name)
             return
         path.rename(name)
@@ -223,9 +225,9 @@ class Journal:
     # ── records ──────────────────────────────────────────────────────────────
 
     def record(self, event: str, **fields: object) -> Checkpoint:
-        """Append one record and return its place; it is on disk when this returns. Raises JournalError."""
+        """Append one record and return its place; it is on disk when this returns. Raises AuditLogError."""
         if self._broken:
-            raise JournalError(self._broken)
+            raise AuditLogError(self._broken)
         if self._path is None:
             return self._write(event, **fields)
         with self._turn(self._path):
@@ -265,7 +267,7 @@ class Journal:
         except OSError as error:
             where = self._path or "standard output"
             self._broken = f"{where}: can't be written: {error.strerror}; no audit, no write: this run ends here"
-            raise JournalError(self._broken) from None
+            raise AuditLogError(self._broken) from None
 
     # ── what was written before ──────────────────────────────────────────────
 

@@ -16,7 +16,9 @@ CREATE, READ, UPDATE, DELETE, OTHER = 1, 2, 3, 4, 99
 _ACTIVITIES = {
     "add": CREATE,
     "create": CREATE,
-    "note": UPDATE,
+    "tag": UPDATE,
+    "untag": UPDATE,
+    "note": UPDATE,  # as a log of an earlier version has it
     "unnote": UPDATE,
     "replace": UPDATE,
     "remove": DELETE,

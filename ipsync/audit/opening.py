@@ -15,7 +15,7 @@ ROOT = 0
 
 
 def open_log(path: Path) -> int:
-    """Open the log for reading and appending, and make it, durably, where it is missing. Raises JournalError."""
+    """Open the log for reading and appending, and make it, durably, where it is missing. Raises AuditLogError."""
     follow = (
         0 if _owner(path) is None else os.O_NOFOLLOW
     )  # root in another's folder: that user could aim a link anywhere
@@ -23,7 +23,7 @@ def open_log(path: Path) -> int:
 
 
 def open_lock(path: Path, log_path: Path) -> int:
-    """Open a lock file beside the log, and make it where it is missing. Raises JournalError."""
+    """Open a lock file beside the log, and make it where it is missing. Raises AuditLogError."""
     return _opened(path, log_path, os.O_NOFOLLOW, 0o600)
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Self
 
 from ipsync.audit.keys import Key
-from ipsync.audit.log import STDOUT, Checkpoint, Journal
+from ipsync.audit.log import STDOUT, AuditLog, Checkpoint
 from ipsync.audit.record import GENESIS, Record
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ PATIENCE = 1.0
 NOWHERE = Checkpoint(0, GENESIS)
 
 
-class NullJournal:
+class NullAuditLog:
     """Records nothing: for a plan where the log can't be written."""
 
     pending: Mapping[int, Record] = {}
@@ -43,11 +43,11 @@ class NullJournal:
         """Nothing to close."""
 
 
-class OptionalJournal:
+class OptionalAuditLog:
     """A log that is given up, with a warning, at the first record that can't be written."""
 
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, audit_log: AuditLog) -> None:
+        self._journal = audit_log
         self._lost = False
 
     def record(self, event: str, **fields: object) -> Checkpoint:
@@ -56,7 +56,7 @@ class OptionalJournal:
             return NOWHERE
         try:
             return self._journal.record(event, **fields)
-        except JournalError as error:
+        except AuditLogError as error:
             self._lost = True
             log.warning("the rest of this run is not recorded, and needn't be: %s", error)
             return NOWHERE
@@ -91,12 +91,12 @@ def open_optional(  # noqa: PLR0913 - what stands in every record, by name
     clock: Callable[[], datetime],
     hmac_key: str | None = None,
     hmac_keys_before: Sequence[Key] = (),
-) -> OptionalJournal | NullJournal:
+) -> OptionalAuditLog | NullAuditLog:
     """Open the log for appending alone: a run that writes to clouds meanwhile isn't kept waiting, nor waited for."""
     if str(path) == STDOUT:
-        return NullJournal()  # standard output is the report's
+        return NullAuditLog()  # standard output is the report's
     try:
-        opened = Journal.open(
+        opened = AuditLog.open(
             path,
             owner=owner,
             actor=actor,
@@ -107,7 +107,7 @@ def open_optional(  # noqa: PLR0913 - what stands in every record, by name
             lock_timeout=PATIENCE,
             writes=False,
         )
-    except JournalError as error:
+    except AuditLogError as error:
         log.warning("this run is not recorded, and needn't be: %s", error)
-        return NullJournal()
-    return OptionalJournal(opened)
+        return NullAuditLog()
+    return OptionalAuditLog(opened)

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 
 Record = dict[str, Any]
 GENESIS = "0" * 64
@@ -70,6 +70,6 @@ def _check(value: object, where: str) -> None:
         for key, item in value.items():
             _check(item, f"{where}.{key}")
         return
-    raise JournalError(
+    raise AuditLogError(
         f"a fault in ipsync: {where or 'a record'} holds a {type(value).__name__}, which can't be recorded"
     )

@@ -14,7 +14,7 @@ from ipsync.audit.files import all_files
 from ipsync.audit.record import Record
 from ipsync.audit.times import FIRST, LAST, instant, span
 from ipsync.audit.words import added, marked, taken, texts
-from ipsync.core.errors import JournalError, UsageError
+from ipsync.core.errors import AuditLogError, UsageError
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def show(  # noqa: PLR0913 - filters, by name
     """Yield the records that fit every filter, as they stand in the log.
 
     `since` and `until` are times as people write them (times.py), both inclusive. Raises UsageError for a filter
-    that can't be meant, JournalError where there is no log or it can't be read.
+    that can't be meant, AuditLogError where there is no log or it can't be read.
     """
     fits = _filter(run=run, target=target, address=address, since=since, until=until, event=event)
     return (record for record in _records(path) if fits(record))
@@ -76,7 +76,7 @@ def explained(path: Path, **filters: str | None) -> Iterator[Record]:
 def _records(path: Path) -> Iterator[Record]:
     files = all_files(path)
     if not files:
-        raise JournalError(
+        raise AuditLogError(
             f"{path}: there is no audit log here; name another with --path, or with -c the config that has it"
         )
     damaged = 0
@@ -95,7 +95,7 @@ def _lines(file: Path) -> Iterator[bytes]:
         with file.open("rb") as lines:
             yield from lines
     except OSError as error:
-        raise JournalError(f"{file}: the audit log can't be read: {error.strerror}") from error
+        raise AuditLogError(f"{file}: the audit log can't be read: {error.strerror}") from error
 
 
 def _record(line: bytes) -> Record | None:

@@ -7,7 +7,7 @@ import os
 import pwd
 from pathlib import Path
 
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 
 CANT_LOCK = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EBADF, errno.EIO, errno.ESTALE}
 """What flock(2) answers on file systems that don't lock: NFS without its lock service, some FUSE and network drives."""
@@ -20,20 +20,20 @@ _REMEDIES = {
 }
 
 
-def trouble(path: Path, error: OSError, what: str = "can't be opened") -> JournalError:
+def trouble(path: Path, error: OSError, what: str = "can't be opened") -> AuditLogError:
     """Return the error to raise for what the system said of this path."""
     remedy = _remedy(path, error)
-    return JournalError(f"{path}: {what}: {error.strerror}{remedy and f' ({remedy})'}; nothing was written")
+    return AuditLogError(f"{path}: {what}: {error.strerror}{remedy and f' ({remedy})'}; nothing was written")
 
 
-def cant_lock(path: Path, error: OSError) -> JournalError:
+def cant_lock(path: Path, error: OSError) -> AuditLogError:
     """Return the error to raise where flock(2) failed: without a lock two runs could write at once."""
     remedy = (
         "its file system doesn't lock files: put audit.path on a local disk. On NFS the lock service must run on both "
         "sides (NFS 4, or rpc.statd), or the mount needs local_lock=flock if one machine alone uses it"
     )
     helped = f" ({remedy})" if error.errno in CANT_LOCK else ""
-    return JournalError(f"{path}: can't be locked: {error.strerror}{helped}; nothing was written")
+    return AuditLogError(f"{path}: can't be locked: {error.strerror}{helped}; nothing was written")
 
 
 def _remedy(path: Path, error: OSError) -> str:

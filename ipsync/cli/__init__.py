@@ -21,7 +21,7 @@ import click
 from ipsync import __version__
 from ipsync.cli import streams
 from ipsync.cli.invocation import command
-from ipsync.core.errors import IpsyncError, JournalError, PlanFileError, UsageError
+from ipsync.core.errors import AuditLogError, IpsyncError, PlanFileError, UsageError
 from ipsync.core.printable import json_text, printable
 
 if TYPE_CHECKING:
@@ -66,11 +66,11 @@ def _code_of(command: Callable[[], Any]) -> int:
 def _failed_with(error: Exception) -> int:
     if isinstance(error, PlanFileError):
         return REFUSED
-    return PARTIAL if isinstance(error, JournalError) and error.wrote else FAILED
+    return PARTIAL if isinstance(error, AuditLogError) and error.wrote else FAILED
 
 
 def _complain(error: Exception, code: int) -> int:
-    prefix = "audit log: " if isinstance(error, JournalError) else ""
+    prefix = "audit log: " if isinstance(error, AuditLogError) else ""
     first, *more = error.lines if isinstance(error, IpsyncError) else (str(error),)
     if code == PARTIAL:
         more.append("Some writes of this run were made; the next run settles and records them.")
@@ -304,11 +304,11 @@ def _log_path(config_path: Path, path: Path | None) -> tuple[Path, tuple[str | N
 @click.option("--anchor", metavar="SEQ:HASH", help="A checkpoint that a run printed: proves that no end was cut off.")
 def verify(config_path: Path, log_format: str, verbose: int, path: Path | None, anchor: str | None) -> int:
     """Prove that the log's chain holds; else name the first record that doesn't, and exit with 1."""
-    from ipsync import audit as journal
+    from ipsync import audit as audit_log
 
     streams.start_logging(log_format, verbose)
     where, (key, *before) = _log_path(config_path, path)
-    result = journal.verify(where, anchor=anchor, hmac_key=key, hmac_keys_before=before)
+    result = audit_log.verify(where, anchor=anchor, hmac_key=key, hmac_keys_before=before)
     if result.ok:
         streams.say(printable(f"{where}: {result.records} records hold, head {result.head}"))
         return 0
@@ -330,14 +330,14 @@ def show(config_path: Path, log_format: str, verbose: int, path: Path | None, ru
          target: str | None, address: str | None, since: str | None, until: str | None, event: str | None,
          output: str) -> None:  # fmt: skip
     """Show what was done, by run, target, address or time."""
-    from ipsync import audit as journal
+    from ipsync import audit as audit_log
 
     streams.start_logging(log_format, verbose)
     where, _ = _log_path(config_path, path)
-    records = journal.explained(
+    records = audit_log.explained(
         where, run=run_id, target=target, address=address, since=since, until=until, event=event
     )
-    found = list(records) if output == "json" else _told(map(journal.describe, records))
+    found = list(records) if output == "json" else _told(map(audit_log.describe, records))
     if output == "json":
         streams.say(json_text(found, indent=2))
     if not found:
@@ -358,12 +358,12 @@ def _told(lines: Iterable[str]) -> bool:
 @click.option("--format", "form", type=click.Choice(["ocsf"]), default="ocsf", show_default=True)
 def export(config_path: Path, log_format: str, verbose: int, path: Path | None, form: str) -> None:
     """Write the log for a SIEM, an event a line: OCSF API Activity."""
-    from ipsync import audit as journal
+    from ipsync import audit as audit_log
 
     streams.start_logging(log_format, verbose)
     where, _ = _log_path(config_path, path)
     del form  # there is one so far
-    for event in journal.export(journal.show(where), version=__version__):
+    for event in audit_log.export(audit_log.show(where), version=__version__):
         streams.say(json_text(event))
 
 

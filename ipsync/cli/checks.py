@@ -23,12 +23,12 @@ log = logging.getLogger(__name__)
 def run(config: Config, *, only: Iterable[str] = ()) -> list[Finding]:
     """Try everything that a sync of these targets needs, and change nothing. Never raises for what it finds."""
     names = selection(config, only)
-    with log_if_writable(config) as journal:
-        journal.record("run-started", mode="check")
+    with log_if_writable(config) as audit_log:
+        audit_log.record("run-started", mode="check")
         found = _tried(config, names)
         missing, skipped = ([f.subject for f in found if is_so(f)] for is_so in (_missing, _skipped))
         passed = len(found) - len(missing) - len(skipped)
-        journal.record("run-ended", mode="check", targets=[], passed=passed, missing=missing, skipped=skipped)
+        audit_log.record("run-ended", mode="check", targets=[], passed=passed, missing=missing, skipped=skipped)
     return found
 
 

@@ -22,7 +22,7 @@ class Hindrance:
     violations: tuple[Violation, ...] = ()
 
 
-def hindrances(targets: Iterable[Target], feeds: Mapping[str, FeedResult]) -> dict[str, Hindrance | None]:
+def blockers(targets: Iterable[Target], feeds: Mapping[str, FeedResult]) -> dict[str, Hindrance | None]:
     """Return of each target what hinders it; None where nothing does."""
     return {t.name: _hindrance(t, feeds) for t in targets}
 
@@ -43,10 +43,10 @@ def _hindrance(target: Target, feeds: Mapping[str, FeedResult]) -> Hindrance | N
     return Hindrance(Status.BLOCKED, violations=tuple(found)) if found else None
 
 
-def obstacles(state: State, change: Diff, owner: str) -> list[Violation]:
+def conflicts(state: State, change: Diff, owner: str) -> list[Violation]:
     """Say why a list can't be managed: what hinders it, or a name that somebody else's holds."""
-    ours = [p.hindrance for p in state.parts if rule_is_ours(p.note, owner=owner)]
-    reason = state.obstacle or next((text for text in ours if text), None)
+    ours = [p.blocker for p in state.managed_lists if rule_is_ours(p.note, owner=owner)]
+    reason = state.conflict or next((text for text in ours if text), None)
     found = [Violation("ownership", Verdict.REFUSE, reason)] if reason else []
     for name in _foreign_names(state, change, owner):
         detail = (
@@ -60,7 +60,7 @@ def obstacles(state: State, change: Diff, owner: str) -> list[Violation]:
 def _foreign_names(state: State, change: Diff, owner: str) -> list[str]:
     if not state.listed:
         return []
-    taken = {p.name for p in state.parts if not rule_is_ours(p.note, owner=owner)}
+    taken = {p.name for p in state.managed_lists if not rule_is_ours(p.note, owner=owner)}
     families = {e.network.version for e in change.after}
     names = {family_name(base_name(state), version) for version in families}
     return sorted(names & taken)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ipsync.core.operations import MARKED
-from ipsync.core.plan import Plan, Work
+from ipsync.core.plan import Plan, ResourceChange
 
 RUNS_BEFORE = 3
 """So often in a row somebody must have undone it: once or twice may be a rollout."""
@@ -25,13 +25,15 @@ def contested(plan: Plan, runs: Sequence[Run]) -> dict[str, str]:
     if len(runs) < RUNS_BEFORE:
         return {}
     made = [_made(run) for run in runs[:RUNS_BEFORE]]
-    found = {work.state.resource: _again(work, made) for work in plan.work}
-    targets = {work.state.resource: ", ".join(work.state.targets) for work in plan.work}
+    found = {resource_change.state.resource: _again(resource_change, made) for resource_change in plan.changes}
+    targets = {
+        resource_change.state.resource: ", ".join(resource_change.state.targets) for resource_change in plan.changes
+    }
     return {resource: _text(targets[resource], resource, lines) for resource, lines in found.items() if lines}
 
 
-def _again(work: Work, made: Sequence[set[tuple[str, str]]]) -> list[str]:
-    planned = {(s.resource, line) for s in work.steps for line in _put(s.before, s.after)}
+def _again(resource_change: ResourceChange, made: Sequence[set[tuple[str, str]]]) -> list[str]:
+    planned = {(s.resource, line) for s in resource_change.operations for line in _put(s.before, s.after)}
     return sorted({line for _, line in planned.intersection(*made)})
 
 

@@ -5,7 +5,7 @@ IpsyncError
 ├── AddressError          a text is not an address: the whole feed is rejected
 ├── FeedError             a feed can't be used: freeze every target that uses it
 ├── PlanFileError         a saved plan may not be applied: write nothing, exit 3
-├── JournalError          the audit log can't be written or doesn't hold: write to no cloud
+├── AuditLogError          the audit log can't be written or doesn't hold: write to no cloud
 └── CloudError            a cloud said no, or nothing
     ├── Denied            a permission is missing: nothing was done, the message says which
     ├── Missing           the group, rule, project or region isn't there: nothing was done
@@ -43,7 +43,7 @@ class PlanFileError(IpsyncError):
     """A saved plan was edited, has expired, or rests on something that has moved."""
 
 
-class JournalError(IpsyncError):
+class AuditLogError(IpsyncError):
     """The audit log can't be written, is held by another process, or was changed.
 
     `wrote` tells that this run had begun to write to a cloud before: then targets may be half done.

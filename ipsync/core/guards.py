@@ -111,7 +111,7 @@ def _inside(network: Network, allowed: Iterable[Network]) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class Impact:
     """What a plan would do to one resource, in distinct networks that this owner holds there.
 
     before   held now, orphans apart
@@ -137,7 +137,7 @@ def allowed(threshold: Threshold, held: int) -> int:
     return max(threshold.count, threshold.percent * held // 100)
 
 
-def too_many_leave(move: Movement, gone: frozenset[Network], limits: Sequence[Limits]) -> str | None:
+def too_many_leave(move: Impact, gone: frozenset[Network], limits: Sequence[Limits]) -> str | None:
     """Return why these are too many to lose at once, under the strictest of the limits; None where they aren't.
 
     Judged twice (contract, section 4): in entries, and for each family in addresses covered, where the limit's count
@@ -147,14 +147,14 @@ def too_many_leave(move: Movement, gone: frozenset[Network], limits: Sequence[Li
     return next((reason for reason in found if reason), None)
 
 
-def too_many_go(move: Movement, gone: frozenset[Network], limits: Sequence[Limits]) -> str | None:
+def too_many_go(move: Impact, gone: frozenset[Network], limits: Sequence[Limits]) -> str | None:
     """Return why these are too many entries to lose at once; for what the operator takes out, that is all."""
     held = move.before - move.lately
     most = min(allowed(limit.max_removals, len(held)) for limit in limits)
     return f"{len(gone)} of {len(held)} addresses, more than {most}" if len(gone) > most else None
 
 
-def _too_much_leaves(move: Movement, gone: frozenset[Network], limits: Sequence[Limits], family: int) -> str | None:
+def _too_much_leaves(move: Impact, gone: frozenset[Network], limits: Sequence[Limits], family: int) -> str | None:
     stays = coverage(move.before - gone, family)
     lost = coverage(move.before | gone, family) - stays
     if not lost:
@@ -167,7 +167,7 @@ def _too_much_leaves(move: Movement, gone: frozenset[Network], limits: Sequence[
     return f"{amount(lost, family)} of {amount(held, family)} covered, more than {amount(most, family)}"
 
 
-def too_many_come(move: Movement, limits: Sequence[Limits]) -> list[tuple[str, str]]:
+def too_many_come(move: Impact, limits: Sequence[Limits]) -> list[tuple[str, str]]:
     """Return (guard, why) for what is too much to add at once to a resource that holds something already."""
     if not move.before or not move.new:
         return []
@@ -175,13 +175,13 @@ def too_many_come(move: Movement, limits: Sequence[Limits]) -> list[tuple[str, s
     return [item for item in found if item]
 
 
-def _additions(move: Movement, limits: Sequence[Limits]) -> tuple[str, str] | None:
+def _additions(move: Impact, limits: Sequence[Limits]) -> tuple[str, str] | None:
     held, new = len(move.before), len(move.new)
     most = min(allowed(limit.max_additions, held) for limit in limits)
     return ("max-additions", f"adds {new} addresses to {held}, more than {most}") if new > most else None
 
 
-def _growth(move: Movement, limits: Sequence[Limits], family: int) -> tuple[str, str] | None:
+def _growth(move: Impact, limits: Sequence[Limits], family: int) -> tuple[str, str] | None:
     held = coverage(move.before, family)
     more = coverage(move.before | move.new, family) - held
     most = min(_growth_limit(limit, held, family) for limit in limits)

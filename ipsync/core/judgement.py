@@ -41,10 +41,10 @@ def judge(
     if not (change.add or change.remove or change.leaving):
         return Judgement()
     capacity = _capacity(state, change, targets) if state.complete else []
-    additions = _Judged(state, change, targets, movement(change, now=now, grace=grace)).additions()
+    additions = _Judged(state, change, targets, impact(change, now=now, grace=grace)).additions()
     # What waits itself covers nothing yet: what it would cover is lost until it is let in.
     sure = change.without(frozenset(e for _, held in additions for e in held.entries))
-    removals = _Judged(state, sure, targets, movement(sure, now=now, grace=grace)).removals()
+    removals = _Judged(state, sure, targets, impact(sure, now=now, grace=grace)).removals()
     found = [*removals, *additions]
     violations = (*capacity, *(v for v, _ in found))
     return Judgement(violations, tuple({h.id: h for _, h in found if h}.values()), stops=bool(capacity))
@@ -56,7 +56,7 @@ def change_id(resource: str, action: str, entries: Iterable[Entry]) -> str:
     return "change:" + hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def movement(change: Diff, *, now: datetime, grace: timedelta | None) -> guards.Movement:
+def impact(change: Diff, *, now: datetime, grace: timedelta | None) -> guards.Impact:
     """Return what a diff would really take away and let in, whatever waits for whom."""
     leaving = [marked for marked, _ in change.leaving]
     going = {m.entry for m in leaving}
@@ -68,7 +68,7 @@ def movement(change: Diff, *, now: datetime, grace: timedelta | None) -> guards.
     gone = {m.entry.network for m in change.remove} - {m.entry.network for m in (*staying, *leaving)}
     stays = frozenset(m.entry.network for m in staying)
     covered, there = guards.Covered(stays), guards.Covered(m.entry.network for m in held)
-    return guards.Movement(
+    return guards.Impact(
         before=before,
         lately=_lately(held, dropped, now=now, grace=grace),
         staying=stays,
@@ -117,7 +117,7 @@ class _Judged:
     state: State
     change: Diff
     targets: Sequence[Target]
-    move: guards.Movement
+    move: guards.Impact
 
     def removals(self) -> list[tuple[Violation, Held | None]]:
         """Judge what feeds dropped, all that is leaving together, and apart from it what the operator took out."""

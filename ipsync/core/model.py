@@ -193,11 +193,11 @@ class Entry:
     network: Network
     service: Service | None = None
     note: Note = field(default=(), compare=False)
-    handle: str = field(default="", compare=False)
+    provider_id: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class ManagedList:
     """One physical list of a list target: a GCP rule holds one family and at most `max_ranges`.
 
     `settings` are everything else that the operator decides, as sorted text pairs
@@ -208,7 +208,7 @@ class Part:
     networks: tuple[Network, ...]
     note: Note = ()
     settings: tuple[tuple[str, str], ...] = ()
-    hindrance: str = field(default="", compare=False)
+    blocker: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,11 +245,11 @@ class State:
     complete: bool = True
     capacity: tuple[Capacity, ...] = ()
     listed: bool = False
-    parts: tuple[Part, ...] = ()
+    managed_lists: tuple[ManagedList, ...] = ()
     wanted_settings: tuple[tuple[str, str], ...] = ()
     max_ranges: int = 0
     taken: tuple[str, ...] = ()
-    obstacle: str | None = None
+    conflict: str | None = None
     batch: int = 1000
 
 
@@ -278,7 +278,7 @@ class Leaving:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class Operation:
     """One write to one cloud: what the audit log calls an intent.
 
     kind      add, note, unnote, remove (entries one by one); create, replace, delete (a whole part)
@@ -288,13 +288,13 @@ class Step:
     before, after   everything of ours on the resource (or part), as sorted text: recovery compares these
     """
 
-    kind: Literal["add", "note", "unnote", "remove", "create", "replace", "delete"]
+    kind: Literal["add", "tag", "untag", "remove", "create", "replace", "delete"]
     resource: str
     before: tuple[str, ...]
     after: tuple[str, ...]
     entries: tuple[Entry, ...] = ()
-    part: Part | None = None
-    was: Part | None = None
+    managed: ManagedList | None = None
+    was: ManagedList | None = None
 
 
 class Verdict(StrEnum):

@@ -13,59 +13,59 @@ from itertools import islice
 from ipsync.core.addresses import canonical, sort_key
 from ipsync.core.diff import Diff, Marked, entry_key
 from ipsync.core.marks import Mark, entry_note, format_time, mark_of, rule_is_ours, rule_marks, rule_note
-from ipsync.core.model import Entry, Network, Note, Part, State, Step
+from ipsync.core.model import Entry, ManagedList, Network, Note, Operation, State
 from ipsync.core.placement import Replacement, base_name, replacements
 
 MARKED = " for "
 """Stands in an entry's text between what it lets in and what its mark says."""
 
 
-def steps(
-    state: State, change: Diff, *, owner: str, remove_first: bool = False, keep_settings: bool = False
-) -> tuple[Step, ...]:
+def operations(
+    state: State, change: Diff, *, owner: str, removals_first: bool = False, keep_settings: bool = False
+) -> tuple[Operation, ...]:
     """Return the writes for one resource; none when it is as wished.
 
     `keep_settings` leaves the settings of lists that are there as they are: somebody shares them who can't be asked.
     """
     if state.listed:
-        return tuple(_list_steps(state, change, owner=owner, keep_settings=keep_settings))
-    return tuple(_entry_steps(state, change, owner=owner, remove_first=remove_first))
+        return tuple(_list_operations(state, change, owner=owner, keep_settings=keep_settings))
+    return tuple(_entry_operations(state, change, owner=owner, removals_first=removals_first))
 
 
-def observed(state: State, *, owner: str) -> tuple[str, ...]:
+def owned_texts(state: State, *, owner: str) -> tuple[str, ...]:
     """Return everything of this owner's on a resource, as the sorted texts that intents hold."""
     if state.listed:
-        ours = [p for p in state.parts if rule_is_ours(p.note, owner=owner)]
-        return tuple(text for part in ours for text in (f"rule {part.name}", *part_texts(part, owner=owner)))
+        ours = [p for p in state.managed_lists if rule_is_ours(p.note, owner=owner)]
+        return tuple(text for managed in ours for text in (f"rule {managed.name}", *list_texts(managed, owner=owner)))
     marks = ((e, mark_of(e, owner=owner, listed=False)) for e in state.entries)
     return _texts({e: mark for e, mark in marks if mark})
 
 
-def part_texts(part: Part | None, *, owner: str) -> tuple[str, ...]:
+def list_texts(managed: ManagedList | None, *, owner: str) -> tuple[str, ...]:
     """Return one physical list as sorted texts: its settings, and its ranges with their marks."""
-    if part is None:
+    if managed is None:
         return ()
-    entries = [Entry(n, None, part.note) for n in part.networks]
+    entries = [Entry(n, None, managed.note) for n in managed.networks]
     marks = {e: mark for e in entries if (mark := mark_of(e, owner=owner, listed=True))}
-    return (*(f"{key} {value}" for key, value in part.settings if value), *_texts(marks))
+    return (*(f"{key} {value}" for key, value in managed.settings if value), *_texts(marks))
 
 
-def opens(step: Step) -> frozenset[Entry]:
+def opens(operation: Operation) -> frozenset[Entry]:
     """Return the entries that a write lets in and that weren't let in before."""
-    if step.part is None:
-        return frozenset(step.entries if step.kind == "add" else ())
-    return _ranges(step.part) - _ranges(step.was)
+    if operation.managed is None:
+        return frozenset(operation.entries if operation.kind == "add" else ())
+    return _ranges(operation.managed) - _ranges(operation.was)
 
 
-def closes(step: Step) -> frozenset[Entry]:
+def closes(operation: Operation) -> frozenset[Entry]:
     """Return the entries that a write takes away."""
-    if step.part is None:
-        return frozenset(step.entries if step.kind == "remove" else ())
-    return _ranges(step.was) - _ranges(step.part if step.kind != "delete" else None)
+    if operation.managed is None:
+        return frozenset(operation.entries if operation.kind == "remove" else ())
+    return _ranges(operation.was) - _ranges(operation.managed if operation.kind != "delete" else None)
 
 
-def _ranges(part: Part | None) -> frozenset[Entry]:
-    return frozenset(Entry(network) for network in part.networks) if part else frozenset()
+def _ranges(managed: ManagedList | None) -> frozenset[Entry]:
+    return frozenset(Entry(network) for network in managed.networks) if managed else frozenset()
 
 
 def entry_text(entry: Entry) -> str:
@@ -87,13 +87,13 @@ def _mark_text(mark: Mark) -> str:
 # ── targets that take the difference (AWS rules) ─────────────────────────────
 
 
-def _entry_steps(state: State, change: Diff, *, owner: str, remove_first: bool) -> Iterator[Step]:
+def _entry_operations(state: State, change: Diff, *, owner: str, removals_first: bool) -> Iterator[Operation]:
     marks = ((e, mark_of(e, owner=owner, listed=False)) for e in state.entries)
     held = {e: mark for e, mark in marks if mark}
-    for kind, items in _ordered(change, held, remove_first=remove_first):
+    for kind, items in _ordered(change, held, removals_first=removals_first):
         for batch in _batches(items, state.batch):
             after = _carried_out(held, kind, batch)
-            yield Step(
+            yield Operation(
                 kind=kind,  # type: ignore[arg-type]
                 resource=state.resource,
                 before=_texts(held),
@@ -103,10 +103,10 @@ def _entry_steps(state: State, change: Diff, *, owner: str, remove_first: bool) 
             held = after
 
 
-def _ordered(change: Diff, held: Mapping[Entry, Mark], *, remove_first: bool) -> list[tuple[str, Sequence[Marked]]]:
+def _ordered(change: Diff, held: Mapping[Entry, Mark], *, removals_first: bool) -> list[tuple[str, Sequence[Marked]]]:
     adds = [("add", group) for group in _by_tags(change.add)]
     removes: list[tuple[str, Sequence[Marked]]] = [("remove", change.remove)] if change.remove else []
-    first, last = (removes, adds) if remove_first else (adds, removes)
+    first, last = (removes, adds) if removals_first else (adds, removes)
     return [*first, *_notes(change.remark, held), *last]
 
 
@@ -125,7 +125,7 @@ def _notes(items: Iterable[Marked], held: Mapping[Entry, Mark]) -> list[tuple[st
         old, new = _tags(held[item.entry]), _tags(item.mark)
         gone = tuple(sorted((k, v) for k, v in old.items() if k not in new))
         fresh = tuple(sorted((k, v) for k, v in new.items() if old.get(k) != v))
-        for kind, note in (("note", fresh), ("unnote", gone)):
+        for kind, note in (("tag", fresh), ("untag", gone)):
             if note:
                 entry = replace(item.entry, note=note)
                 found.setdefault((kind, note), []).append(Marked(entry, item.mark))
@@ -140,9 +140,9 @@ def _carried_out(held: Mapping[Entry, Mark], kind: str, batch: Sequence[Marked])
     if kind == "remove":
         gone = {m.entry for m in batch}
         return {e: mark for e, mark in held.items() if e not in gone}
-    if kind == "note":  # sets tags and takes none away: until that is done too, it still says since when it leaves
+    if kind == "tag":  # sets tags and takes none away: until that is done too, it still says since when it leaves
         return {**held, **{m.entry: replace(m.mark, since=m.mark.since or held[m.entry].since) for m in batch}}
-    if kind == "unnote":  # takes away since when it leaves, and says nothing else: another call may be still to come
+    if kind == "untag":  # takes away since when it leaves, and says nothing else: another call may be still to come
         return {**held, **{m.entry: replace(held[m.entry], since=None) for m in batch}}
     return {**held, **{m.entry: m.mark for m in batch}}
 
@@ -156,7 +156,7 @@ def _batches(items: Sequence[Marked], size: int) -> Iterator[Sequence[Marked]]:
 # ── targets that take the whole (GCP rules) ──────────────────────────────────
 
 
-def _list_steps(state: State, change: Diff, *, owner: str, keep_settings: bool) -> Iterator[Step]:
+def _list_operations(state: State, change: Diff, *, owner: str, keep_settings: bool) -> Iterator[Operation]:
     """Make and widen all lists first, then change settings, then narrow and delete: the union is open in between.
 
     A list that gains and loses is written twice, so that nothing closes before everything that can open is open. What is
@@ -185,16 +185,16 @@ def _list_steps(state: State, change: Diff, *, owner: str, keep_settings: bool) 
         yield _list_step(state, item, owner=owner)
 
 
-def _list_step(state: State, item: Replacement, *, owner: str) -> Step:
-    part = item.want or item.was
-    if part is None:
+def _list_step(state: State, item: Replacement, *, owner: str) -> Operation:
+    managed = item.want or item.was
+    if managed is None:
         raise ValueError("a list that neither is nor shall be")
-    return Step(
+    return Operation(
         kind="create" if not item.was else "replace" if item.want else "delete",
-        resource=state.resource.rpartition("/")[0] + "/" + part.name,
-        before=part_texts(item.was, owner=owner),
-        after=part_texts(item.want, owner=owner),
-        part=part,
+        resource=state.resource.rpartition("/")[0] + "/" + managed.name,
+        before=list_texts(item.was, owner=owner),
+        after=list_texts(item.want, owner=owner),
+        managed=managed,
         was=item.was,
     )
 
@@ -218,13 +218,13 @@ def _differing(state: State, change: Diff, *, owner: str, keep_settings: bool) -
     return [i for i in kept if i.was != i.want]
 
 
-def _renamed(was: Part | None, want: Part | None, *, owner: str) -> bool:
+def _renamed(was: ManagedList | None, want: ManagedList | None, *, owner: str) -> bool:
     """Tell whether a list is marked for somebody whom it won't be marked for any more, or goes whole."""
     old = rule_marks(was.note, owner=owner) if was else ()
     return bool(set(old or ()) - set((rule_marks(want.note, owner=owner) if want else ()) or ()))
 
 
-def _union(was: Part, want: Part, *, owner: str, vouches: bool) -> Part:
+def _union(was: ManagedList, want: ManagedList, *, owner: str, vouches: bool) -> ManagedList:
     """Return the list with what it gains and with its new settings, and nothing lost yet; `was` where it has neither."""
     gained, lost = set(want.networks) - set(was.networks), set(was.networks) - set(want.networks)
     if not gained and was.settings == want.settings:
@@ -233,9 +233,9 @@ def _union(was: Part, want: Part, *, owner: str, vouches: bool) -> Part:
         return want
     old = was.networks if vouches else lost
     marks = {**_marks(want, want.networks, owner=owner), **_marks(was, old, owner=owner)}
-    return Part(was.name, tuple(sorted(marks, key=sort_key)), rule_note(owner, marks), want.settings)
+    return ManagedList(was.name, tuple(sorted(marks, key=sort_key)), rule_note(owner, marks), want.settings)
 
 
-def _marks(part: Part, networks: Iterable[Network], *, owner: str) -> dict[Network, Mark]:
-    found = {n: mark_of(Entry(n, None, part.note), owner=owner, listed=True) for n in networks}
+def _marks(managed: ManagedList, networks: Iterable[Network], *, owner: str) -> dict[Network, Mark]:
+    found = {n: mark_of(Entry(n, None, managed.note), owner=owner, listed=True) for n in networks}
     return {n: mark for n, mark in found.items() if mark}

@@ -13,20 +13,20 @@ from dataclasses import dataclass
 
 from ipsync.core.addresses import sort_key
 from ipsync.core.marks import Mark, rule_fits, rule_is_ours, rule_note, rule_room
-from ipsync.core.model import Network, Part, State, suits
+from ipsync.core.model import ManagedList, Network, State, suits
 
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
     """One list that differs: `was` None to create it, `want` None to delete it."""
 
-    was: Part | None
-    want: Part | None
+    was: ManagedList | None
+    want: ManagedList | None
 
 
 def replacements(state: State, after: Mapping[Network, Mark], *, owner: str) -> list[Replacement]:
     """Return the lists that must change so that together they hold exactly `after`, with its marks."""
-    ours = {p.name: p for p in state.parts if rule_is_ours(p.note, owner=owner)}
+    ours = {p.name: p for p in state.managed_lists if rule_is_ours(p.note, owner=owner)}
     unfit = without_service(state)
     after = {n: mark for n, mark in after.items() if n.version not in unfit}
     placed = _place(state, after, ours, owner=owner)
@@ -75,12 +75,14 @@ def belongs(name: str, base: str) -> bool:
 
 
 def _place(
-    state: State, after: Mapping[Network, Mark], ours: Mapping[str, Part], *, owner: str
+    state: State, after: Mapping[Network, Mark], ours: Mapping[str, ManagedList], *, owner: str
 ) -> dict[str, list[Network]]:
     most = min(state.max_ranges, rule_room(owner, after))
-    placed = {name: _kept([n for n in part.networks if n in after], after, most, owner) for name, part in ours.items()}
+    placed = {
+        name: _kept([n for n in managed.networks if n in after], after, most, owner) for name, managed in ours.items()
+    }
     settled = {n for networks in placed.values() for n in networks}
-    sizes = {name: len(part.networks) for name, part in ours.items()}  # what goes is there until what comes is in
+    sizes = {name: len(managed.networks) for name, managed in ours.items()}  # what goes is there until what comes is in
     for network in sorted(after.keys() - settled, key=sort_key):
         name = _with_room(state, sizes, network.version, most)
         placed.setdefault(name, []).append(network)
@@ -100,16 +102,16 @@ def _kept(networks: list[Network], after: Mapping[Network, Mark], most: int, own
 
 def _with_room(state: State, sizes: Mapping[str, int], version: int, most: int) -> str:
     first = family_name(base_name(state), version)
-    foreign = {p.name for p in state.parts} - sizes.keys() | set(state.taken)
+    foreign = {p.name for p in state.managed_lists} - sizes.keys() | set(state.taken)
     names = [first, *(f"{first}-{i}" for i in range(2, len(sizes) + len(foreign) + 3))]
     return next(n for n in names if n not in foreign and sizes.get(n, 0) < most)
 
 
-def _part(state: State, name: str, marks: Mapping[Network, Mark], *, owner: str) -> Part | None:
+def _part(state: State, name: str, marks: Mapping[Network, Mark], *, owner: str) -> ManagedList | None:
     if not marks:
         return None
     networks = tuple(sorted(marks, key=sort_key))
-    return Part(name, networks, note=rule_note(owner, marks), settings=settings_of(state, networks[0].version))
+    return ManagedList(name, networks, note=rule_note(owner, marks), settings=settings_of(state, networks[0].version))
 
 
 def _number(name: str) -> tuple[int, str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ipsync.core.marks import mark_of
 from ipsync.core.model import AwsGroups, Config, GcpRule, State, Status
-from ipsync.core.plan import Plan, World
+from ipsync.core.plan import Observed, Plan
 
 TOLD = timedelta(days=30)
 """So long after the last run that saw it a place is told: nobody can tell the log that a human has cleaned up."""
@@ -51,12 +51,12 @@ def written(places: Iterable[Place]) -> list[dict[str, object]]:
     return [{"owner": o, "config": c, "seen": s, "resources": found} for (o, c, s), found in groups.items()]
 
 
-def after(places: Iterable[Place], config: Config, world: World, done: Plan) -> list[Place]:
+def after(places: Iterable[Place], config: Config, observed: Observed, done: Plan) -> list[Place]:
     """Return the places as this run leaves them: what it read it knows, the rest it hands on for a while."""
-    today = world.now.date()
-    held = _held(config.owner, world, done)
-    named = {s.resource for s in world.states if s.targets}
-    looked = {_scope(s.resource) for s in world.states}
+    today = observed.now.date()
+    held = _held(config.owner, observed, done)
+    named = {s.resource for s in observed.states if s.targets}
+    looked = {_scope(s.resource) for s in observed.states}
     kept, known = [], {}
     for place in places:
         if place.owner != config.owner or _scope(place.resource) not in looked:
@@ -68,17 +68,17 @@ def after(places: Iterable[Place], config: Config, world: World, done: Plan) -> 
 
 
 def notices(
-    places: Iterable[Place], config: Config, world: World, *, selected: Iterable[str], others: Iterable[str] = ()
+    places: Iterable[Place], config: Config, observed: Observed, *, selected: Iterable[str], others: Iterable[str] = ()
 ) -> tuple[str, ...]:
     """Return what to tell people of places that this config has left; `others` are configs that live beside it."""
-    today, elsewhere = world.now.date(), set(others)
+    today, elsewhere = observed.now.date(), set(others)
     ours = [p for p in places if p.config not in elsewhere and _until(p) >= today]
     renamed: dict[str, list[Place]] = {}
     gone: dict[str, list[Place]] = {}
     for place in sorted(ours):
         if place.owner != config.owner:
             renamed.setdefault(place.owner, []).append(place)
-        elif why := _left(place, config, world, set(selected)):
+        elif why := _left(place, config, observed, set(selected)):
             gone.setdefault(why, []).append(place)
     return (
         *(_renamed(owner, found, config.owner) for owner, found in renamed.items()),
@@ -86,9 +86,9 @@ def notices(
     )
 
 
-def _held(owner: str, world: World, done: Plan) -> set[str]:
-    seen = {s.resource for s in world.states if _holds(s, owner)}
-    return seen | {e.resource for e in done.elements if e.add and e.status in WROTE}
+def _held(owner: str, observed: Observed, done: Plan) -> set[str]:
+    seen = {s.resource for s in observed.states if _holds(s, owner)}
+    return seen | {e.resource for e in done.target_changes if e.add and e.status in WROTE}
 
 
 def _holds(state: State, owner: str) -> bool:
@@ -96,8 +96,8 @@ def _holds(state: State, owner: str) -> bool:
 
 
 def _scope(resource: str) -> tuple[str, ...]:
-    parts = resource.split("/")
-    return tuple(parts[: _PARTS if parts[0] == "aws" else _PARTS - 1])
+    managed_lists = resource.split("/")
+    return tuple(managed_lists[: _PARTS if managed_lists[0] == "aws" else _PARTS - 1])
 
 
 def _until(place: Place) -> date:
@@ -111,7 +111,7 @@ def _until(place: Place) -> date:
 # ── has the config left it? ──────────────────────────────────────────────────
 
 
-def _left(place: Place, config: Config, world: World, selected: set[str]) -> str:
+def _left(place: Place, config: Config, observed: Observed, selected: set[str]) -> str:
     """Say in which words the config has left a place; "" if it hasn't, or if this run can't know."""
     scope = _scope(place.resource)
     if scope[0] == "gcp":
@@ -123,8 +123,8 @@ def _left(place: Place, config: Config, world: World, selected: set[str]) -> str
     here = [t.name for t in config.targets if isinstance(t.where, AwsGroups) and t.where.region == region]
     if not here:
         return f"region {region}" + (f" of account {account}" if account else "")
-    read_in = {name: _scope(s.resource)[1] for s in world.states for name in s.targets if name in here}
-    certain = set(here) <= selected & read_in.keys() and not any(set(f.targets) & set(here) for f in world.failures)
+    read_in = {name: _scope(s.resource)[1] for s in observed.states for name in s.targets if name in here}
+    certain = set(here) <= selected & read_in.keys() and not any(set(f.targets) & set(here) for f in observed.failures)
     return f"account {account}" if certain and account and account not in read_in.values() else ""
 
 

@@ -16,8 +16,8 @@ from functools import cached_property
 from ipsync.core.diff import Diff
 from ipsync.core.guards import needs_swap
 from ipsync.core.judgement import approvable, released
-from ipsync.core.model import Entry, Held, Leaving, ReadFailure, Snapshot, State, Status, Step, Verdict, Violation
-from ipsync.core.operations import steps
+from ipsync.core.model import Entry, Held, Leaving, Operation, ReadFailure, Snapshot, State, Status, Verdict, Violation
+from ipsync.core.operations import operations
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class FeedResult:
 
 
 @dataclass(frozen=True, slots=True)
-class Element:
+class TargetChange:
     """One target on one resource, as the plan shows it.
 
     settings  (rule, setting, from, to) of each list that changes; of one that is made, all it will open with, from ""
@@ -63,7 +63,7 @@ class Element:
 
 
 @dataclass(frozen=True)  # no slots: the writes are worked out once
-class Work:
+class ResourceChange:
     """What is to be written to one resource, for the target `leader` and others that share it.
 
     `verdict` is the worst that a guard said of it; `stops` that nothing may be written there at all.
@@ -81,26 +81,26 @@ class Work:
     keep_settings: bool = False
 
     @cached_property
-    def steps(self) -> tuple[Step, ...]:
+    def operations(self) -> tuple[Operation, ...]:
         """Return all writes, those that wait for an approval included."""
-        return self._steps(self.change)
+        return self._operations(self.change)
 
-    def allowed(self, approved: frozenset[str] = frozenset()) -> tuple[Step, ...]:
+    def allowed(self, approved: frozenset[str] = frozenset()) -> tuple[Operation, ...]:
         """Return the writes that may go now: without what a guard holds back and nobody approved."""
         return self._released(approved) if approved else self._unapproved
 
     @cached_property
-    def _unapproved(self) -> tuple[Step, ...]:
+    def _unapproved(self) -> tuple[Operation, ...]:
         return self._released(frozenset())
 
-    def _released(self, approved: frozenset[str]) -> tuple[Step, ...]:
-        return () if self.stops else self._steps(released(self.change, self.held, approved))
+    def _released(self, approved: frozenset[str]) -> tuple[Operation, ...]:
+        return () if self.stops else self._operations(released(self.change, self.held, approved))
 
-    def _steps(self, change: Diff) -> tuple[Step, ...]:
+    def _operations(self, change: Diff) -> tuple[Operation, ...]:
         """Return a change's writes. Something is removed first only where this very change doesn't fit otherwise."""
         added = [m.entry.network for m in change.add]
         full = self.swap and self.state.complete and needs_swap(self.state.capacity, added)
-        return steps(self.state, change, owner=self.owner, remove_first=full, keep_settings=self.keep_settings)
+        return operations(self.state, change, owner=self.owner, removals_first=full, keep_settings=self.keep_settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,23 +114,23 @@ class Orphan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything a sync would do. `work` holds what waits too, for an approval."""
+    """Everything a sync would do. `changes` holds what waits too, for an approval."""
 
     owner: str
     feeds: tuple[FeedResult, ...]
-    elements: tuple[Element, ...]
+    target_changes: tuple[TargetChange, ...]
     orphaned: tuple[Orphan, ...]
-    work: tuple[Work, ...] = field(default=(), repr=False)
+    changes: tuple[ResourceChange, ...] = field(default=(), repr=False)
     id: str = ""
 
     def approvals(self, given: frozenset[str]) -> frozenset[str]:
         """Return the ids of the held changes that these approvals let go: the plan's own id stands for all of them."""
-        known = approvable(h for w in self.work for h in w.held)
+        known = approvable(h for w in self.changes for h in w.held)
         return known if self.id in given else known & given
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Observed:
     """What a plan is made from: the feeds and the clouds as they were read, and the time.
 
     `unread` are the targets whose scope wasn't read in this run.

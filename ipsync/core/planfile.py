@@ -99,7 +99,7 @@ def moved(saved: SavedPlan, now: Plan) -> str:
 
 
 def _observed(plan: Plan) -> dict[str, str]:
-    return {w.state.resource: digest(list(w.seen)) for w in plan.work}
+    return {w.state.resource: digest(list(w.seen)) for w in plan.changes}
 
 
 def _body(data: bytes, key: str | None) -> dict[str, Any]:

@@ -10,40 +10,40 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ipsync.core import guards
-from ipsync.core.blockers import Hindrance, hindrances, obstacles, unfit
+from ipsync.core.blockers import Hindrance, blockers, conflicts, unfit
 from ipsync.core.diff import Diff, Marked, Policy, diff, wants
 from ipsync.core.judgement import Judgement, judge
 from ipsync.core.marks import mark_of, rule_marks
-from ipsync.core.model import Config, Network, ReadFailure, State, Status, Step, Target, Verdict, Violation
-from ipsync.core.operations import MARKED, entry_text, observed
+from ipsync.core.model import Config, Network, Operation, ReadFailure, State, Status, Target, Verdict, Violation
+from ipsync.core.operations import MARKED, entry_text, owned_texts
 from ipsync.core.placement import overflow_of, settings_of
-from ipsync.core.plan import Element, FeedResult, Orphan, Plan, Work, World, digest
+from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, ResourceChange, TargetChange, digest
 from ipsync.core.sharing import may_name
-from ipsync.core.shown import NO_LISTS, Mine, accounted, list_changes, shown_element
+from ipsync.core.shown import NO_LISTS, Mine, accounted, list_changes, shown_target_change
 
 
-def make_plan(config: Config, world: World, *, selected: Iterable[str] | None = None) -> Plan:
+def make_plan(config: Config, observed: Observed, *, selected: Iterable[str] | None = None) -> Plan:
     """Compare what is wanted with what was read, let the guards judge it, and return the plan."""
     chosen = {t.name for t in config.targets} if selected is None else set(selected)
-    hindered = hindrances((t for t in config.targets if t.name in chosen), world.feeds)
-    vague = world.unread | {name for f in world.failures if f.all_of for name in f.targets}
+    hindered = blockers((t for t in config.targets if t.name in chosen), observed.feeds)
+    vague = observed.unread | {name for f in observed.failures if f.all_of for name in f.targets}
     frozen = frozenset(t.name for t in config.targets if t.name not in chosen or hindered[t.name] or t.name in vague)
-    planner = _Planner(config, world, frozen, hindered, vague)
-    resources = [planner.planned(s) for s in sorted(world.states, key=lambda s: s.resource)]
-    failed = [_failed(f, name, config) for f in world.failures for name in f.targets if name in chosen]
+    planner = _Planner(config, observed, frozen, hindered, vague)
+    resources = [planner.planned(s) for s in sorted(observed.states, key=lambda s: s.resource)]
+    failed = [_failed(f, name, config) for f in observed.failures for name in f.targets if name in chosen]
     order = {t.name: i for i, t in enumerate(config.targets)}
-    elements = [*failed, *(e for r in resources for e in r.elements)]
-    elements.sort(key=lambda e: (order[e.target], e.resource))
+    target_changes = [*failed, *(e for r in resources for e in r.target_changes)]
+    target_changes.sort(key=lambda e: (order[e.target], e.resource))
     orphans = tuple(o for r in resources for o in r.orphans)
-    work = tuple(r.work for r in resources if r.work)
+    changes = tuple(r.resource_change for r in resources if r.resource_change)
     used = {f for t in config.targets if t.name in chosen for f in t.feeds}
-    feeds = tuple(world.feeds[f.name] for f in config.feeds if f.name in used)
-    return Plan(config.owner, feeds, tuple(elements), orphans, work, _identity(config, feeds, resources))
+    feeds = tuple(observed.feeds[f.name] for f in config.feeds if f.name in used)
+    return Plan(config.owner, feeds, tuple(target_changes), orphans, changes, _identity(config, feeds, resources))
 
 
-def _failed(failure: ReadFailure, name: str, config: Config) -> Element:
+def _failed(failure: ReadFailure, name: str, config: Config) -> TargetChange:
     kind = next(t.kind for t in config.targets if t.name == name)
-    return Element(name, kind, failure.resource, Status.ERROR, error=failure.message)
+    return TargetChange(name, kind, failure.resource, Status.ERROR, error=failure.message)
 
 
 # ── one resource ─────────────────────────────────────────────────────────────
@@ -51,16 +51,16 @@ def _failed(failure: ReadFailure, name: str, config: Config) -> Element:
 
 @dataclass(frozen=True, slots=True)
 class _Resource:
-    elements: tuple[Element, ...] = ()
+    target_changes: tuple[TargetChange, ...] = ()
     orphans: tuple[Orphan, ...] = ()
-    work: Work | None = None
+    resource_change: ResourceChange | None = None
     identity: object = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Planner:
     config: Config
-    world: World
+    observed: Observed
     frozen: frozenset[str]
     hindered: Mapping[str, Hindrance | None]
     vague: frozenset[str]
@@ -73,7 +73,7 @@ class _Planner:
             return self._resource(state)
         except Exception as error:  # noqa: BLE001 - told in the element, and held back whole
             text = f"a fault in ipsync while planning this resource, which was not touched: {error!r}"
-            blank = [Element(t.name, t.kind, state.resource, Status.ERROR, error=text) for t in self._shown(state)]
+            blank = [TargetChange(t.name, t.kind, state.resource, Status.ERROR, error=text) for t in self._shown(state)]
             return _Resource(tuple(blank), identity=[state.resource, text])
 
     def _resource(self, state: State) -> _Resource:
@@ -85,35 +85,35 @@ class _Planner:
         state = self._another_configs(state)
         change = self._diff(state, targets, healthy)
         judgement = self._judge(state, change, targets, healthy)
-        work = self._work(state, change, targets, healthy, judgement)
-        if work and (full := self._full(work)):
+        resource_change = self._resource_change(state, change, targets, healthy, judgement)
+        if resource_change and (full := self._full(resource_change)):
             stops = any(v.verdict is Verdict.REFUSE for v in full)
             judgement = replace(judgement, violations=(*judgement.violations, *full), stops=judgement.stops or stops)
-            work = replace(work, verdict=_worst(judgement.violations), stops=judgement.stops)
-        elements = tuple(self._element(t, state, change, judgement, work) for t in self._shown(state))
-        if work:
-            accounted(work, elements)
+            resource_change = replace(resource_change, verdict=_worst(judgement.violations), stops=judgement.stops)
+        target_changes = tuple(self._element(t, state, change, judgement, resource_change) for t in self._shown(state))
+        if resource_change:
+            accounted(resource_change, target_changes)
         orphans = [*_orphans(state.resource, change.orphaned), *strays]
-        seen = observed(state, owner=self.config.owner)
-        words = _words(work.steps if work else (), judgement.violations)
+        seen = owned_texts(state, owner=self.config.owner)
+        words = _words(resource_change.operations if resource_change else (), judgement.violations)
         identity = [state.resource, _seen_digest(state, seen), _changes(change), words]
-        return _Resource(elements, tuple(orphans), work, identity)
+        return _Resource(target_changes, tuple(orphans), resource_change, identity)
 
     def _another_configs(self, state: State) -> State:
         """Refuse a list that is the overflow of one that another config of this owner keeps."""
         folder, _, name = state.resource.rpartition("/")
         stem = overflow_of(name)
-        own = {t for p in state.parts for t in rule_marks(p.note, owner=self.config.owner) or ()}
+        own = {t for p in state.managed_lists for t in rule_marks(p.note, owner=self.config.owner) or ()}
         if not state.listed or not stem or not own or own & {t.name for t in self.config.targets}:
             return state
-        others = [p for s in self.world.states if s.resource == f"{folder}/{stem}" for p in s.parts]
+        others = [p for s in self.observed.states if s.resource == f"{folder}/{stem}" for p in s.managed_lists]
         if not any(own & set(rule_marks(p.note, owner=self.config.owner) or ()) for p in others):
             return state
         text = (
             f"rule {name} is the overflow of rule {stem}, which another config of this owner "
             f"keeps for {', '.join(sorted(own))}; choose another `rule:`"
         )
-        return replace(state, obstacle=text)
+        return replace(state, conflict=text)
 
     def _shown(self, state: State) -> list[Target]:
         """Return the selected targets that name the resource."""
@@ -133,7 +133,7 @@ class _Planner:
             return Diff(orphaned=tuple(Marked(e, mark) for e, mark in marks if mark))
         policy = Policy(
             self.config.owner,
-            self.world.now,
+            self.observed.now,
             self.config.grace,
             targets,
             self.frozen,
@@ -144,29 +144,29 @@ class _Planner:
 
     def _lists(self, targets: Sequence[Target]) -> dict[str, Sequence[Network]]:
         names = {f for t in targets for f in t.feeds}
-        results = {name: self.world.feeds[name].snapshot for name in names}
+        results = {name: self.observed.feeds[name].snapshot for name in names}
         return {name: snapshot.networks for name, snapshot in results.items() if snapshot}
 
     def _judge(self, state: State, change: Diff, targets: Sequence[Target], healthy: Sequence[Target]) -> Judgement:
         if not healthy:
             return Judgement()
-        blocked = obstacles(state, change, self.config.owner)
-        judged = judge(state, change, targets, now=self.world.now, grace=self.config.grace)
+        blocked = conflicts(state, change, self.config.owner)
+        judged = judge(state, change, targets, now=self.observed.now, grace=self.config.grace)
         told = unfit(healthy, self._lists(healthy))
         return replace(judged, violations=(*blocked, *judged.violations, *told), stops=judged.stops or bool(blocked))
 
-    def _work(
+    def _resource_change(
         self,
         state: State,
         change: Diff,
         targets: Sequence[Target],
         healthy: Sequence[Target],
         judgement: Judgement,
-    ) -> Work | None:
+    ) -> ResourceChange | None:
         """Return the writes; where nobody may act there are none, nor where a list can't be managed at all."""
         if not healthy or (state.listed and any(v.guard == "ownership" for v in judgement.violations)):
             return None
-        work = Work(
+        resource_change = ResourceChange(
             state,
             change,
             self.config.owner,
@@ -174,38 +174,40 @@ class _Planner:
             verdict=_worst(judgement.violations),
             held=judgement.held,
             stops=judgement.stops,
-            seen=observed(state, owner=self.config.owner),
+            seen=owned_texts(state, owner=self.config.owner),
             swap=any(t.swap for t in targets),
             keep_settings=len(healthy) < len(targets),
         )
-        return work if work.steps else None
+        return resource_change if resource_change.operations else None
 
-    def _full(self, work: Work) -> list[Violation]:
+    def _full(self, resource_change: ResourceChange) -> list[Violation]:
         """Judge whether the lists that are made fit into their project's quota, beside those of other resources."""
-        made = sum(s.kind == "create" for s in work.steps)
-        if not made or not work.state.capacity:
+        made = sum(s.kind == "create" for s in resource_change.operations)
+        if not made or not resource_change.state.capacity:
             return []
-        place = work.state.resource.rpartition("/")[0]
-        found = guards.check_lists(work.state.capacity, created=made + self.made.get(place, 0))
+        place = resource_change.state.resource.rpartition("/")[0]
+        found = guards.check_lists(resource_change.state.capacity, created=made + self.made.get(place, 0))
         if not any(v.verdict is Verdict.REFUSE for v in found):
             self.made[place] = self.made.get(place, 0) + made
         return found
 
-    def _element(self, target: Target, state: State, change: Diff, judgement: Judgement, work: Work | None) -> Element:
+    def _element(
+        self, target: Target, state: State, change: Diff, judgement: Judgement, resource_change: ResourceChange | None
+    ) -> TargetChange:
         mine = Mine(target.name, state, change, self.config.owner)
-        blank = Element(target.name, target.kind, state.resource, Status.IN_SYNC, held=mine.held)
-        hindrance = self.hindered[target.name]
-        if hindrance:
-            return replace(blank, status=hindrance.status, error=hindrance.error, violations=hindrance.violations)
+        blank = TargetChange(target.name, target.kind, state.resource, Status.IN_SYNC, held=mine.held)
+        blocker = self.hindered[target.name]
+        if blocker:
+            return replace(blank, status=blocker.status, error=blocker.error, violations=blocker.violations)
         if target.name in self.frozen:
             return replace(blank, status=Status.ERROR, error="what this target names could not be read")
         waits = _waits(state, target, self._sharing(state), self.frozen)
-        if not work:
-            return shown_element(blank, mine, judgement, None, NO_LISTS, waits)
-        goes, whole = list_changes(work.allowed()), list_changes(work.steps)
-        if work.leader != target.name:  # all who share a list see what becomes of it; its marks, one of them
+        if not resource_change:
+            return shown_target_change(blank, mine, judgement, None, NO_LISTS, waits)
+        goes, whole = list_changes(resource_change.allowed()), list_changes(resource_change.operations)
+        if resource_change.leader != target.name:  # all who share a list see what becomes of it; its marks, one of them
             goes, whole = replace(goes, marks=()), replace(whole, marks=())
-        return shown_element(blank, mine, judgement, work, goes, waits, held_lists=whole)
+        return shown_target_change(blank, mine, judgement, resource_change, goes, waits, held_lists=whole)
 
 
 def _waits(state: State, target: Target, sharing: Sequence[Target], frozen: frozenset[str]) -> list[Violation]:
@@ -228,7 +230,9 @@ def _as_it_is(state: State) -> State:
 
 def _set_otherwise(state: State) -> set[str]:
     """Return the lists whose settings differ from the config's."""
-    return {p.name for p in state.parts if p.networks and p.settings != settings_of(state, p.networks[0].version)}
+    return {
+        p.name for p in state.managed_lists if p.networks and p.settings != settings_of(state, p.networks[0].version)
+    }
 
 
 def _without_strays(state: State, config: Config) -> tuple[State, list[Orphan]]:
@@ -238,7 +242,7 @@ def _without_strays(state: State, config: Config) -> tuple[State, list[Orphan]]:
     """
     if not state.listed or not state.targets:
         return state, []
-    marks = {p.name: rule_marks(p.note, owner=config.owner) for p in state.parts}
+    marks = {p.name: rule_marks(p.note, owner=config.owner) for p in state.managed_lists}
     base = state.resource.rpartition("/")[2]
     known = {t.name for t in config.targets} & set(state.targets) | set(marks.get(base) or ())
     strays = {name for name, by in marks.items() if by is not None and name != base and not known & set(by)}
@@ -246,13 +250,13 @@ def _without_strays(state: State, config: Config) -> tuple[State, list[Orphan]]:
         return state, []
     kept = replace(
         state,
-        parts=tuple(p for p in state.parts if p.name not in strays),
-        entries=tuple(e for e in state.entries if e.handle not in strays),
+        managed_lists=tuple(p for p in state.managed_lists if p.name not in strays),
+        entries=tuple(e for e in state.entries if e.provider_id not in strays),
         taken=tuple(sorted({*state.taken, *strays})),
     )
     folder = state.resource.rpartition("/")[0]
-    lost = [(e, mark_of(e, owner=config.owner, listed=True)) for e in state.entries if e.handle in strays]
-    return kept, [o for e, m in lost if m for o in _orphans(f"{folder}/{e.handle}", [Marked(e, m)])]
+    lost = [(e, mark_of(e, owner=config.owner, listed=True)) for e in state.entries if e.provider_id in strays]
+    return kept, [o for e, m in lost if m for o in _orphans(f"{folder}/{e.provider_id}", [Marked(e, m)])]
 
 
 def _orphans(resource: str, items: Iterable[Marked]) -> list[Orphan]:
@@ -271,7 +275,11 @@ def _identity(config: Config, feeds: Sequence[FeedResult], resources: Sequence[_
 
 def _seen_digest(state: State, seen: Sequence[str]) -> list[object]:
     foreign = sorted({entry_text(e) for e in state.entries} - {t.partition(MARKED)[0] for t in seen})
-    return [list(seen), foreign if state.complete else [], [state.obstacle or "", *(p.hindrance for p in state.parts)]]
+    return [
+        list(seen),
+        foreign if state.complete else [],
+        [state.conflict or "", *(p.blocker for p in state.managed_lists)],
+    ]
 
 
 def _changes(change: Diff) -> list[object]:
@@ -285,6 +293,6 @@ def _changes(change: Diff) -> list[object]:
     return [[word(m) for m in items] for items in (change.add, change.remove, change.remark)]
 
 
-def _words(todo: Sequence[Step], violations: Sequence[Violation]) -> list[object]:
-    kinds = [[s.kind, s.resource, list(map(list, s.part.settings)) if s.part else []] for s in todo]
+def _words(todo: Sequence[Operation], violations: Sequence[Violation]) -> list[object]:
+    kinds = [[s.kind, s.resource, list(map(list, s.managed.settings)) if s.managed else []] for s in todo]
     return [kinds, [[v.guard, v.verdict.value] for v in violations]]

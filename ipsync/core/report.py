@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ipsync.core.model import Status, Verdict
-from ipsync.core.plan import Element, Plan
+from ipsync.core.plan import Plan, TargetChange
 
 AS_WISHED = {Status.IN_SYNC, Status.APPLIED}
 FAILED = {Status.ERROR, Status.PARTIAL, Status.UNKNOWN}
@@ -30,29 +30,29 @@ def exit_code(report: Report, *, detailed: bool) -> int:
 
     A target left half done or unknown is 4 even when it is alone, since 1 says that nothing was touched.
     """
-    statuses = {e.status for e in report.plan.elements}
+    statuses = {e.status for e in report.plan.target_changes}
     half_done = bool(statuses & {Status.PARTIAL, Status.UNKNOWN})
     if half_done or (statuses & AS_WISHED and statuses & FAILED):
         return 4
     if statuses & FAILED or any(f.error for f in report.plan.feeds):
         return 1
-    if report.refused or Status.BLOCKED in statuses or any(objects(e) for e in report.plan.elements):
+    if report.refused or Status.BLOCKED in statuses or any(objects(e) for e in report.plan.target_changes):
         return 3
     return 2 if detailed and Status.CHANGE in statuses else 0
 
 
-def objects(element: Element) -> bool:
+def objects(target_change: TargetChange) -> bool:
     """Tell whether a guard holds something of an element back, be it the whole or one change of several."""
-    whole = any(v.verdict is not Verdict.ALLOW and not v.change for v in element.violations)
-    return bool(element.waiting) or (whole and element.status is not Status.APPLIED)
+    whole = any(v.verdict is not Verdict.ALLOW and not v.change for v in target_change.violations)
+    return bool(target_change.waiting) or (whole and target_change.status is not Status.APPLIED)
 
 
 def approvable(report: Report) -> bool:
     """Tell whether an approval would let something through."""
-    elements = report.plan.elements
-    return any(h.verdict is Verdict.NEEDS_APPROVAL for e in elements for h in e.waiting) or any(
+    target_changes = report.plan.target_changes
+    return any(h.verdict is Verdict.NEEDS_APPROVAL for e in target_changes for h in e.waiting) or any(
         e.status is Status.BLOCKED and {v.verdict for v in e.violations} <= {Verdict.NEEDS_APPROVAL, Verdict.ALLOW}
-        for e in elements
+        for e in target_changes
     )
 
 
@@ -68,13 +68,13 @@ class Summary:
     failed: int
 
 
-def summarize(elements: tuple[Element, ...]) -> Summary:
+def summarize(target_changes: tuple[TargetChange, ...]) -> Summary:
     """Count what the elements of a plan would do and how they stand."""
     return Summary(
-        add=sum(len(e.add) for e in elements),
-        remove=sum(len(e.remove) for e in elements),
-        leaving=sum(len(e.leaving) for e in elements),
-        in_sync=sum(e.status in AS_WISHED and not e.waiting for e in elements),
-        blocked=sum(e.status is Status.BLOCKED or bool(e.waiting) for e in elements),
-        failed=sum(e.status in FAILED for e in elements),
+        add=sum(len(e.add) for e in target_changes),
+        remove=sum(len(e.remove) for e in target_changes),
+        leaving=sum(len(e.leaving) for e in target_changes),
+        in_sync=sum(e.status in AS_WISHED and not e.waiting for e in target_changes),
+        blocked=sum(e.status is Status.BLOCKED or bool(e.waiting) for e in target_changes),
+        failed=sum(e.status in FAILED for e in target_changes),
     )

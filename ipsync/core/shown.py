@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from ipsync.core.diff import Diff, Marked
 from ipsync.core.judgement import Judgement
 from ipsync.core.marks import mark_of
-from ipsync.core.model import Entry, Held, Leaving, State, Status, Step, Verdict, Violation
+from ipsync.core.model import Entry, Held, Leaving, Operation, State, Status, Verdict, Violation
 from ipsync.core.operations import closes, entry_text, opens
-from ipsync.core.plan import Element, Work
+from ipsync.core.plan import ResourceChange, TargetChange
 
 
 class Mine:
@@ -83,39 +83,44 @@ class ListChanges:
 NO_LISTS = ListChanges()
 
 
-def list_changes(steps: Iterable[Step]) -> ListChanges:
+def list_changes(operations: Iterable[Operation]) -> ListChanges:
     """Return the settings of each list that is made or changed, the lists that go, and those that are only marked."""
-    listed = [s for s in steps if s.part]
+    listed = [s for s in operations if s.managed]
     return ListChanges(
-        settings=tuple(item for s in listed for item in step_settings(s)),
-        deletes=tuple(s.part.name for s in listed if s.part and s.kind == "delete"),
-        marks=tuple(s.part.name for s in listed if s.part and _only_marked(s)),
+        settings=tuple(item for s in listed for item in operation_settings(s)),
+        deletes=tuple(s.managed.name for s in listed if s.managed and s.kind == "delete"),
+        marks=tuple(s.managed.name for s in listed if s.managed and _only_marked(s)),
     )
 
 
-def step_settings(step: Step) -> list[tuple[str, str, str, str]]:
+def operation_settings(operation: Operation) -> list[tuple[str, str, str, str]]:
     """Return (rule, setting, from, to) of a list that is made or set anew."""
-    if not step.part or step.kind == "delete":
+    if not operation.managed or operation.kind == "delete":
         return []
-    old, new = dict(step.was.settings) if step.was else {}, dict(step.part.settings)
+    old, new = dict(operation.was.settings) if operation.was else {}, dict(operation.managed.settings)
     keys = sorted(k for k in {*old, *new} if old.get(k, "") != new.get(k, ""))
-    return [(step.part.name, k, old.get(k, ""), new.get(k, "")) for k in keys]
+    return [(operation.managed.name, k, old.get(k, ""), new.get(k, "")) for k in keys]
 
 
-def _only_marked(step: Step) -> bool:
-    return step.kind == "replace" and not opens(step) and not closes(step) and not step_settings(step)
+def _only_marked(operation: Operation) -> bool:
+    return (
+        operation.kind == "replace"
+        and not opens(operation)
+        and not closes(operation)
+        and not operation_settings(operation)
+    )
 
 
-def shown_element(  # noqa: PLR0913 - what an element is made of
-    blank: Element,
+def shown_target_change(  # noqa: PLR0913 - what an element is made of
+    blank: TargetChange,
     mine: Mine,
     judgement: Judgement,
-    work: Work | None,
+    resource_change: ResourceChange | None,
     lists: ListChanges,
     told: Sequence[Violation],
     *,
     held_lists: ListChanges = NO_LISTS,
-) -> Element:
+) -> TargetChange:
     """Return the element of a target that this run acts for.
 
     `lists` go without an approval; `held_lists` would go with one, and are shown where something of the target's waits:
@@ -123,10 +128,10 @@ def shown_element(  # noqa: PLR0913 - what an element is made of
     """
     change, marked = mine.change, mine.moves_marks() or lists != NO_LISTS
     own = frozenset(m.entry for m in mine.of([*change.add, *change.remove]))
-    waiting = tuple(h for h in judgement.held if own & set(h.entries)) if work else ()
+    waiting = tuple(h for h in judgement.held if own & set(h.entries)) if resource_change else ()
     if waiting or judgement.stops:
         lists = lists.beside(held_lists)
-    leaves, moves = mine.leaving(), bool(work and (own or marked or lists != NO_LISTS))
+    leaves, moves = mine.leaving(), bool(resource_change and (own or marked or lists != NO_LISTS))
     goes = moves and bool(marked or own - {e for h in waiting for e in h.entries})
     violations = _concerning(judgement.violations, waiting, moves=moves, leaves=bool(leaves))
     return replace(
@@ -140,7 +145,7 @@ def shown_element(  # noqa: PLR0913 - what an element is made of
         satisfied=mine.entries(change.satisfied),
         settings=lists.settings,
         deletes=lists.deletes,
-        marks=(*map(entry_text, mine.remarked()), *lists.marks) if work else (),
+        marks=(*map(entry_text, mine.remarked()), *lists.marks) if resource_change else (),
         waiting=waiting,
         sources=mine.sources(),
         violations=(*violations, *told),
@@ -165,16 +170,16 @@ def _status(*, moves: bool, goes: bool, stops: bool, violations: Sequence[Violat
     return Status.CHANGE if moves else Status.IN_SYNC
 
 
-def accounted(work: Work, elements: Sequence[Element]) -> None:
+def accounted(resource_change: ResourceChange, target_changes: Sequence[TargetChange]) -> None:
     """Raise ValueError if a write isn't shown under a target that this run acts for: such a plan must not be made."""
-    acting = [e for e in elements if e.status in {Status.CHANGE, Status.BLOCKED, Status.IN_SYNC} and not e.error]
+    acting = [e for e in target_changes if e.status in {Status.CHANGE, Status.BLOCKED, Status.IN_SYNC} and not e.error]
     added = {x for e in acting for x in e.add}
     removed = {x for e in acting for x in e.remove}
     marked = {x for e in acting for x in (*e.starts_leaving, *e.returns)}
     named = {n for e in acting for n in (*e.marks, *e.deletes, *(s[0] for s in e.settings))}
-    for step in (*work.steps, *work.allowed()):
-        words = {entry_text(x) for x in step.entries}
-        noted = step.kind not in {"note", "unnote"} or words <= {*map(entry_text, marked), *named}
-        listed = not step.part or bool(opens(step) or closes(step)) or step.part.name in named
-        if not (opens(step) <= added and closes(step) <= removed and noted and listed):
-            raise ValueError(f"{step.kind} {step.resource} is shown under no target")
+    for operation in (*resource_change.operations, *resource_change.allowed()):
+        words = {entry_text(x) for x in operation.entries}
+        noted = operation.kind not in {"tag", "untag"} or words <= {*map(entry_text, marked), *named}
+        listed = not operation.managed or bool(opens(operation) or closes(operation)) or operation.managed.name in named
+        if not (opens(operation) <= added and closes(operation) <= removed and noted and listed):
+            raise ValueError(f"{operation.kind} {operation.resource} is shown under no target")

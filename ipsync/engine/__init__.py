@@ -16,13 +16,13 @@ from ipsync.core import places
 from ipsync.core.contested import contested
 from ipsync.core.errors import PlanFileError
 from ipsync.core.model import Held, Verdict
-from ipsync.core.plan import Plan, World
+from ipsync.core.plan import Observed, Plan
 from ipsync.core.planfile import SavedPlan, moved
 from ipsync.core.report import Report
 from ipsync.engine.apply import carry_out
 from ipsync.engine.outcomes import second_try, with_results
-from ipsync.engine.read import observe, plan_again, planned, survey_all, world_of
-from ipsync.engine.recover import settle_open_intents
+from ipsync.engine.read import list_all, observe, observed_of, plan_again, planned
+from ipsync.engine.recover import recover_open_intents
 from ipsync.engine.run import Clouds, Recorded, Recorder, Run
 
 Approvals = frozenset[str]
@@ -35,8 +35,10 @@ def plan(run: Run) -> Report:
     """Read feeds and clouds and say what a sync would change. Makes nothing that can write."""
     _started(run, "plan")
     now = run.clock()
-    made, world = observe(run, now)
-    return _ended(run, world, Report(run.id, "plan", now, made, notices=tuple(contested(made, run.earlier).values())))
+    made, observed = observe(run, now)
+    return _ended(
+        run, observed, Report(run.id, "plan", now, made, notices=tuple(contested(made, run.earlier).values()))
+    )
 
 
 def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
@@ -46,19 +48,19 @@ def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
     """
     _started(run, "sync")
     now = run.clock()
-    made, world = observe(run, now)
+    made, observed = observe(run, now)
     undone = contested(made, run.earlier)
     approved = _approved(run, made, approve)
     results = carry_out(run, made, approved=approved)
     done = with_results(made, results, approved=approved)
     stale = {r.resource for r in results if r.stale}
     if stale and not run.stopping():
-        again = plan_again(run, world, run.clock())
+        again = plan_again(run, observed, run.clock())
         approved = again.approvals(approve)
         retried = carry_out(run, again, approved=approved, only=stale)
         done = second_try(done, with_results(again, retried, approved=approved), results)
     notices = (*_approval_notices(approve, made), *undone.values())
-    return _ended(run, world, Report(run.id, "sync", now, done, notices=notices))
+    return _ended(run, observed, Report(run.id, "sync", now, done, notices=notices))
 
 
 def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Report:
@@ -68,9 +70,9 @@ def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Re
     the clouds as they are now: the same id means the same writes, and the guards have looked at them again.
     """
     _started(run, "apply", plan=saved.id)
-    world = world_of(run, saved.feeds, survey_all(run), saved.created_at)
-    settle_open_intents(run, world)
-    made, _ = planned(run, world)
+    observed = observed_of(run, saved.feeds, list_all(run), saved.created_at)
+    recover_open_intents(run, observed)
+    made, _ = planned(run, observed)
     if made.id != saved.id:
         run.record("run-ended", mode="apply", targets=[], refused="the world has moved since the plan was made")
         raise PlanFileError(moved(saved, made))
@@ -78,7 +80,7 @@ def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Re
     results = carry_out(run, made, approved=approved)
     done = with_results(made, results, approved=approved)
     notices = _approval_notices(approve, made)
-    return _ended(run, world, Report(run.id, "apply", saved.created_at, done, notices=notices))
+    return _ended(run, observed, Report(run.id, "apply", saved.created_at, done, notices=notices))
 
 
 def _approved(run: Run, made: Plan, given: Approvals) -> frozenset[str]:
@@ -94,12 +96,14 @@ def _started(run: Run, mode: str, **fields: object) -> None:
     run.record("run-started", mode=mode, **source, **fields)
 
 
-def _ended(run: Run, world: World, report: Report) -> Report:
-    statuses = [{"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.elements]
-    left = places.notices(run.places, run.config, world, selected=run.selected, others=run.others)
+def _ended(run: Run, observed: Observed, report: Report) -> Report:
+    statuses = [
+        {"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.target_changes
+    ]
+    left = places.notices(run.places, run.config, observed, selected=run.selected, others=run.others)
     notices = (*report.notices, *run.notices, *left, *_stopped(run))
     said: dict[str, object] = {"notices": list(notices)} if notices else {}
-    if (held := places.after(run.places, run.config, world, report.plan)) or run.places:
+    if (held := places.after(run.places, run.config, observed, report.plan)) or run.places:
         said["places"] = places.written(held)
     head = run.record("run-ended", mode=report.mode, targets=statuses, interrupted=run.stopping(), **said)
     return replace(report, notices=notices, checkpoint=f"{head.seq}:{head.hash}" if head.seq else "")
@@ -114,7 +118,7 @@ def _stopped(run: Run) -> tuple[str, ...]:
 
 def _approval_notices(given: Approvals, made: Plan) -> tuple[str, ...]:
     """Say of each approval that lets nothing go why it doesn't."""
-    known = {h.id: h for w in made.work for h in w.held}
+    known = {h.id: h for w in made.changes for h in w.held}
     return tuple(text for each in sorted(given) if (text := _idle(each, made, known.get(each))))
 
 

@@ -1,6 +1,6 @@
 """Carry out a plan's steps, resource by resource: intent, write, outcome; then read everything back.
 
-Workers return results and raise nothing but a JournalError, which ends the run: no audit, no write.
+Workers return results and raise nothing but a AuditLogError, which ends the run: no audit, no write.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ipsync.core.errors import CloudError, Denied, IpsyncError, JournalError, Stale, Uncertain
-from ipsync.core.model import ReadFailure, State, Status, Step, Target
+from ipsync.core.errors import AuditLogError, CloudError, Denied, IpsyncError, Stale, Uncertain
+from ipsync.core.model import Operation, ReadFailure, State, Status, Target
 from ipsync.core.operations import closes, opens
-from ipsync.core.plan import Plan, Work
+from ipsync.core.plan import Plan, ResourceChange
 from ipsync.engine.outcomes import Result
-from ipsync.engine.read import complete
+from ipsync.engine.read import read_full
 from ipsync.engine.recover import compared, lines_now
 from ipsync.engine.run import Recorded, Run, pool
 from ipsync.targets.base import Writer
@@ -32,17 +32,17 @@ def carry_out(run: Run, made: Plan, *, approved: frozenset[str], only: set[str] 
 
     Everything that opens is opened first, in all scopes; then what closes is closed, where all had been opened.
     """
-    todo = [w for w in made.work if only is None or w.state.resource in only]
+    todo = [w for w in made.changes if only is None or w.state.resource in only]
     targets = {t.name: t for t in run.config.targets}
     by_scope: dict[tuple[object, ...], _Scope] = {}
-    for work in todo:
-        if steps := work.allowed(approved):
-            target = targets[work.leader]
-            by_scope.setdefault(target.scope, _Scope(run, target)).tasks.append(_Task(work, steps))
+    for resource_change in todo:
+        if operations := resource_change.allowed(approved):
+            target = targets[resource_change.leader]
+            by_scope.setdefault(target.scope, _Scope(run, target)).tasks.append(_Task(resource_change, operations))
     scopes = list(by_scope.values())
     with pool() as threads:
-        for part in (_Scope.open, _Scope.close, _Scope.verify):
-            for job in [threads.submit(part, scope) for scope in scopes]:
+        for managed in (_Scope.open, _Scope.close, _Scope.verify):
+            for job in [threads.submit(managed, scope) for scope in scopes]:
                 job.result()
     return [task.result for scope in scopes for task in scope.tasks if task.result]
 
@@ -51,20 +51,20 @@ def carry_out(run: Run, made: Plan, *, approved: frozenset[str], only: set[str] 
 class _Task:
     """One resource's writes, how far they got, and what became of them."""
 
-    work: Work
-    steps: Sequence[Step]
+    resource_change: ResourceChange
+    operations: Sequence[Operation]
     intents: list[int] = field(default_factory=list)
     result: Result | None = None
 
     @property
     def resource(self) -> str:
-        return self.work.state.resource
+        return self.resource_change.state.resource
 
     @property
     def opening(self) -> int:
         """Return how many of the first steps come before anything is closed; all, where removing comes first."""
-        first = next((n for n, step in enumerate(self.steps) if closes(step)), len(self.steps))
-        return len(self.steps) if any(opens(step) for step in self.steps[first:]) else first
+        first = next((n for n, operation in enumerate(self.operations) if closes(operation)), len(self.operations))
+        return len(self.operations) if any(opens(operation) for operation in self.operations[first:]) else first
 
 
 class _Scope:
@@ -90,10 +90,10 @@ class _Scope:
         """Take away what is to go, of each resource where everything was let in before."""
         for task in self.tasks:
             if task.result is None:
-                self._carry_on(task, len(task.steps))
+                self._carry_on(task, len(task.operations))
                 if task.result is None:
                     task.result = Result(
-                        task.resource, Status.APPLIED, intents=tuple(task.intents), done=tuple(task.steps)
+                        task.resource, Status.APPLIED, intents=tuple(task.intents), done=tuple(task.operations)
                     )
 
     def verify(self) -> None:
@@ -107,14 +107,14 @@ class _Scope:
             if self.run.stopping():
                 status = Status.PARTIAL if done else Status.ERROR
                 text = "stopped by a signal before this write"
-                task.result = Result(task.resource, status, text, done=tuple(task.steps[:done]))
+                task.result = Result(task.resource, status, text, done=tuple(task.operations[:done]))
                 return
-            self._carry_out(task, task.steps[done], tuple(task.steps[:done]))
+            self._carry_out(task, task.operations[done], tuple(task.operations[:done]))
 
-    def _carry_out(self, task: _Task, step: Step, done: tuple[Step, ...]) -> None:
+    def _carry_out(self, task: _Task, operation: Operation, done: tuple[Operation, ...]) -> None:
         if self._writer is None:
             raise RuntimeError("nothing is written before `open` made what can write")
-        told = _execute(self.run, self._writer, self.target, task.work, step)
+        told = _execute(self.run, self._writer, self.target, task.resource_change, operation)
         task.intents.append(told.intent)
         if told.outcome == "unknown":
             task.result = Result(task.resource, Status.UNKNOWN, told.error, done=done)
@@ -133,64 +133,77 @@ class _Told:
     touched: bool = True
 
 
-def _execute(run: Run, writer: Writer, target: Target, work: Work, step: Step) -> _Told:
+def _execute(run: Run, writer: Writer, target: Target, resource_change: ResourceChange, operation: Operation) -> _Told:
     """Record the intent, write, record the outcome: what was seen there afterwards, whatever the cloud answered."""
     intent = run.record(
         "intent",
-        resource=step.resource,
-        kind=step.kind,
-        target=work.leader,
-        before=list(step.before),
-        after=list(step.after),
+        resource=operation.resource,
+        kind=operation.kind,
+        target=resource_change.leader,
+        before=list(operation.before),
+        after=list(operation.after),
     )
     try:
-        receipt = writer.execute(step)
+        receipt = writer.execute(operation)
     except Uncertain as error:
-        result, now = _read_back(run, target, work, step)
-        _outcome(run, intent, step, result, error=error, now=now)
+        result, now = _read_back(run, target, resource_change, operation)
+        _outcome(run, intent, operation, result, error=error, now=now)
         text = None if result == "applied" else f"{error} Read back since: {result}."
         return _Told(intent.seq, result, text, touched=result != "failed")
     except CloudError as error:
         result = "stale" if isinstance(error, Stale) else "denied" if isinstance(error, Denied) else "failed"
-        seen, now = _read_back(run, target, work, step, delays=READ_ONCE)
-        _outcome(run, intent, step, result, error=error, now=now)
+        seen, now = _read_back(run, target, resource_change, operation, delays=READ_ONCE)
+        _outcome(run, intent, operation, result, error=error, now=now)
         return _Told(intent.seq, result, str(error), touched=seen in {"applied", "partial"})
-    except JournalError:
+    except AuditLogError:
         raise
     except Exception as error:
-        log.exception("writing to %s: a fault in ipsync", step.resource)
-        result, now = _read_back(run, target, work, step)
-        _outcome(run, intent, step, result, error=CloudError(repr(error)), now=now)
+        log.exception("writing to %s: a fault in ipsync", operation.resource)
+        result, now = _read_back(run, target, resource_change, operation)
+        _outcome(run, intent, operation, result, error=CloudError(repr(error)), now=now)
         return _Told(intent.seq, result, f"a fault in ipsync while writing: {error!r}", touched=result != "failed")
-    run.record("outcome", intent=intent.seq, resource=step.resource, result="applied", request_id=receipt.request_id)
+    run.record(
+        "outcome", intent=intent.seq, resource=operation.resource, result="applied", request_id=receipt.request_id
+    )
     return _Told(intent.seq, "applied")
 
 
 def _outcome(
-    run: Run, intent: Recorded, step: Step, result: str, *, error: CloudError, now: Sequence[str] | None = None
+    run: Run,
+    intent: Recorded,
+    operation: Operation,
+    result: str,
+    *,
+    error: CloudError,
+    now: Sequence[str] | None = None,
 ) -> None:
     details: dict[str, object] = {"error": str(error), "code": error.code, "request_id": error.request_id}
     if now is not None:
         details["now"] = list(now)
-    run.record("outcome", intent=intent.seq, resource=step.resource, result=result, **details)
+    run.record("outcome", intent=intent.seq, resource=operation.resource, result=result, **details)
 
 
 # ── read back ────────────────────────────────────────────────────────────────
 
 
 def _read_back(
-    run: Run, target: Target, work: Work, step: Step, *, delays: Sequence[float] = READ_BACK_DELAYS
+    run: Run,
+    target: Target,
+    resource_change: ResourceChange,
+    operation: Operation,
+    *,
+    delays: Sequence[float] = READ_BACK_DELAYS,
 ) -> tuple[str, tuple[str, ...] | None]:
     """Find out what a write really did, and what is there now: applied, failed, partial, or still unknown."""
     result, now = "unknown", None
     for delay in delays:
         run.clouds.pause(delay)
-        states = [s for s in complete(run, target, [work.state]) if isinstance(s, State)]
-        read = lines_now(step.resource, states, run.config.owner) if states else None
+        states = [s for s in read_full(run, target, [resource_change.state]) if isinstance(s, State)]
+        read = lines_now(operation.resource, states, run.config.owner) if states else None
         if read is None:
             continue
         now = read
-        result = compared(now, {"before": list(step.before), "after": list(step.after)})
+        result = compared(now, {"before": list(operation.before), "after": list(operation.after)})
         if result == "applied":
             break
     return result, now
@@ -204,7 +217,7 @@ def _verify(run: Run, target: Target, tasks: Sequence[_Task]) -> None:
         if not pending:
             break
         run.clouds.pause(delay)
-        for item in complete(run, target, [t.work.state for t in pending.values()]):
+        for item in read_full(run, target, [t.resource_change.state for t in pending.values()]):
             seen[item.resource] = item
             task = pending.get(item.resource)
             if task and isinstance(item, State) and not _differing(item, task, run.config.owner):
@@ -215,8 +228,8 @@ def _verify(run: Run, target: Target, tasks: Sequence[_Task]) -> None:
 
 def _differing(state: State, task: _Task, owner: str) -> list[int]:
     """Return which steps left something else than they were to; of those of one list or group, the last speaks."""
-    last = {step.resource: number for number, step in enumerate(task.steps)}
-    return [n for resource, n in last.items() if lines_now(resource, [state], owner) != task.steps[n].after]
+    last = {operation.resource: number for number, operation in enumerate(task.operations)}
+    return [n for resource, n in last.items() if lines_now(resource, [state], owner) != task.operations[n].after]
 
 
 def _after_reading(run: Run, task: _Task, seen: State | ReadFailure | None) -> Result:
@@ -224,10 +237,10 @@ def _after_reading(run: Run, task: _Task, seen: State | ReadFailure | None) -> R
     if not isinstance(seen, State):
         why = seen.message if seen else "it is not among what was read"
         text = f"written, but it could not be read back: {why}"
-        return Result(task.resource, Status.UNKNOWN, text, done=tuple(task.steps))
+        return Result(task.resource, Status.UNKNOWN, text, done=tuple(task.operations))
     text = "written, but reading it back shows something else: someone changes it at the same time; run again"
     for number in _differing(seen, task, run.config.owner):
-        step, intent = task.steps[number], task.intents[number]
-        now = lines_now(step.resource, [seen], run.config.owner) or ()
-        run.record("outcome", intent=intent, resource=step.resource, result="partial", error=text, now=list(now))
-    return Result(task.resource, Status.PARTIAL, text, done=tuple(task.steps))
+        operation, intent = task.operations[number], task.intents[number]
+        now = lines_now(operation.resource, [seen], run.config.owner) or ()
+        run.record("outcome", intent=intent, resource=operation.resource, result="partial", error=text, now=list(now))
+    return Result(task.resource, Status.PARTIAL, text, done=tuple(task.operations))

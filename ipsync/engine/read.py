@@ -9,17 +9,17 @@ from datetime import datetime
 
 from ipsync.core import guards
 from ipsync.core.errors import FeedError, IpsyncError
-from ipsync.core.model import Feed, GcpRule, Network, ReadFailure, State, Step, Target
-from ipsync.core.plan import FeedResult, Plan, Work, World
+from ipsync.core.model import Feed, GcpRule, Network, Operation, ReadFailure, State, Target
+from ipsync.core.plan import FeedResult, Observed, Plan, ResourceChange
 from ipsync.core.planner import make_plan
-from ipsync.engine.recover import settle_open_intents
+from ipsync.engine.recover import recover_open_intents
 from ipsync.engine.run import Run, pool, scopes
 from ipsync.targets.base import Reader
 
 log = logging.getLogger(__name__)
 
 
-def observe(run: Run, now: datetime) -> tuple[Plan, World]:
+def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
     """Fetch and survey what the selected targets need, settle what was left open, and plan."""
     chosen = [t for t in run.config.targets if t.name in run.selected]
     reads = scopes(run.config.targets, {t.scope for t in chosen})
@@ -27,66 +27,72 @@ def observe(run: Run, now: datetime) -> tuple[Plan, World]:
     feeds = [f for f in run.config.feeds if f.name in names]
     with pool() as threads:
         fetching = [threads.submit(_fetch, run, f) for f in feeds]
-        reading = [threads.submit(_survey, run, targets) for targets in reads.values()]
+        reading = [threads.submit(_list_owned, run, targets) for targets in reads.values()]
         results = {r.name: r for r in (f.result() for f in fetching)}
         found = [item for r in reading for item in r.result()]
     for result in results.values():
         _record_feed(run, result)
-    world = world_of(run, results, found, now)
-    settle_open_intents(run, world)
-    return planned(run, world)
+    observed = observed_of(run, results, found, now)
+    recover_open_intents(run, observed)
+    return planned(run, observed)
 
 
-def planned(run: Run, world: World) -> tuple[Plan, World]:
+def planned(run: Run, observed: Observed) -> tuple[Plan, Observed]:
     """Plan; read whole what is to be added to, and plan again. The plan is recorded."""
-    draft = make_plan(run.config, world, selected=run.selected)
-    vague = {w.state.resource: w.leader for w in draft.work if _is_vague(w)}
+    draft = make_plan(run.config, observed, selected=run.selected)
+    vague = {w.state.resource: w.leader for w in draft.changes if _is_vague(w)}
     if vague:
-        world = _completed(run, world, vague)
-        draft = make_plan(run.config, world, selected=run.selected)
+        observed = _completed(run, observed, vague)
+        draft = make_plan(run.config, observed, selected=run.selected)
     unsure = {
-        w.state.resource: w.leader for w in draft.work if guards.hangs_on_assumption(w.state.capacity, _added(w.steps))
+        w.state.resource: w.leader
+        for w in draft.changes
+        if guards.hangs_on_assumption(w.state.capacity, _added(w.operations))
     }
     if unsure:
-        blank = [replace(s, capacity=()) if s.resource in unsure else s for s in world.states]
-        world = _completed(run, replace(world, states=blank), unsure)
-        draft = make_plan(run.config, world, selected=run.selected)
+        blank = [replace(s, capacity=()) if s.resource in unsure else s for s in observed.states]
+        observed = _completed(run, replace(observed, states=blank), unsure)
+        draft = make_plan(run.config, observed, selected=run.selected)
     _record_plan(run, draft)
-    return draft, world
+    return draft, observed
 
 
-def _is_vague(work: Work) -> bool:
+def _is_vague(resource_change: ResourceChange) -> bool:
     """Tell whether something is to be let in where it isn't known who else is there, or how much still fits."""
-    kinds = {step.kind for step in work.steps}
-    unknown = not work.state.complete or (work.state.listed and not work.state.capacity)
+    kinds = {operation.kind for operation in resource_change.operations}
+    unknown = not resource_change.state.complete or (
+        resource_change.state.listed and not resource_change.state.capacity
+    )
     return unknown and bool(kinds & {"add", "create"})
 
 
-def _added(steps: Iterable[Step]) -> list[Network]:
-    return [e.network for s in steps if s.kind == "add" for e in s.entries]
+def _added(operations: Iterable[Operation]) -> list[Network]:
+    return [e.network for s in operations if s.kind == "add" for e in s.entries]
 
 
-def plan_again(run: Run, world: World, now: datetime) -> Plan:
+def plan_again(run: Run, observed: Observed, now: datetime) -> Plan:
     """Plan from the same feeds and the clouds as they are now."""
-    return planned(run, world_of(run, world.feeds, survey_all(run), now))[0]
+    return planned(run, observed_of(run, observed.feeds, list_all(run), now))[0]
 
 
-def survey_all(run: Run) -> list[State | ReadFailure]:
+def list_all(run: Run) -> list[State | ReadFailure]:
     """Survey every scope of the selected targets."""
     chosen = {t.scope for t in run.config.targets if t.name in run.selected}
     with pool() as threads:
-        jobs = [threads.submit(_survey, run, targets) for targets in scopes(run.config.targets, chosen).values()]
+        jobs = [threads.submit(_list_owned, run, targets) for targets in scopes(run.config.targets, chosen).values()]
         return [item for job in jobs for item in job.result()]
 
 
-def world_of(run: Run, feeds: Mapping[str, FeedResult], found: Iterable[State | ReadFailure], now: datetime) -> World:
+def observed_of(
+    run: Run, feeds: Mapping[str, FeedResult], found: Iterable[State | ReadFailure], now: datetime
+) -> Observed:
     """Put together what a plan is made from."""
     items = list(found)
     states = merged([i for i in items if isinstance(i, State)], [t.name for t in run.config.targets])
     failures = [i for i in items if isinstance(i, ReadFailure)]
     read = {t.scope for t in run.config.targets if t.name in run.selected}
     unread = frozenset(t.name for t in run.config.targets if t.scope not in read)
-    return World(feeds, states, failures, now, unread)
+    return Observed(feeds, states, failures, now, unread)
 
 
 def merged(states: Iterable[State], order: Sequence[str]) -> list[State]:
@@ -110,32 +116,32 @@ def _fetch(run: Run, feed: Feed) -> FeedResult:
         return FeedResult(feed.name, feed.url, None, f"feed {feed.name}: a fault in ipsync: {error!r}")
 
 
-def _survey(run: Run, targets: Sequence[Target]) -> Sequence[State | ReadFailure]:
-    found, why = _reading(lambda: _reader(run, targets[0]).survey(targets, owner=run.config.owner))
+def _list_owned(run: Run, targets: Sequence[Target]) -> Sequence[State | ReadFailure]:
+    found, why = _reading(lambda: _reader(run, targets[0]).list_owned(targets, owner=run.config.owner))
     return found if why is None else [ReadFailure((t.name,), _scope_text(t), why, all_of=True) for t in targets]
 
 
-def _completed(run: Run, world: World, vague: Mapping[str, str]) -> World:
+def _completed(run: Run, observed: Observed, vague: Mapping[str, str]) -> Observed:
     """Read these resources whole, each through one of its scopes, and the scopes at once."""
-    found: list[State | ReadFailure] = [s for s in world.states if s.resource not in vague]
+    found: list[State | ReadFailure] = [s for s in observed.states if s.resource not in vague]
     targets = {t.name: t for t in run.config.targets}
     by_scope: dict[tuple[object, ...], tuple[Target, list[State]]] = {}
-    for state in world.states:
+    for state in observed.states:
         if state.resource in vague:
             target = targets[vague[state.resource]]
             by_scope.setdefault(target.scope, (target, []))[1].append(
                 replace(state, complete=state.complete and not state.listed)
             )
     with pool() as threads:
-        jobs = [threads.submit(complete, run, target, states) for target, states in by_scope.values()]
+        jobs = [threads.submit(read_full, run, target, states) for target, states in by_scope.values()]
         found += [item for job in jobs for item in job.result()]
-    made = world_of(run, world.feeds, found, world.now)
-    return replace(made, failures=[*world.failures, *made.failures])
+    made = observed_of(run, observed.feeds, found, observed.now)
+    return replace(made, failures=[*observed.failures, *made.failures])
 
 
-def complete(run: Run, target: Target, states: Sequence[State]) -> Sequence[State | ReadFailure]:
+def read_full(run: Run, target: Target, states: Sequence[State]) -> Sequence[State | ReadFailure]:
     """Read these resources whole; what can't be read is a value, a resource each."""
-    found, why = _reading(lambda: _reader(run, target).complete(states, owner=run.config.owner))
+    found, why = _reading(lambda: _reader(run, target).read_full(states, owner=run.config.owner))
     return found if why is None else [ReadFailure(s.targets, s.resource, why) for s in states]
 
 
@@ -180,8 +186,11 @@ def _record_plan(run: Run, made: Plan) -> None:
     verdicts = [
         {"target": e.target, "resource": e.resource, "guard": v.guard, "verdict": v.verdict.value, "detail": v.detail}
         | ({"change": v.change} if v.change else {})
-        for e in made.elements
+        for e in made.target_changes
         for v in e.violations
     ]
-    counts = {"add": sum(len(e.add) for e in made.elements), "remove": sum(len(e.remove) for e in made.elements)}
+    counts = {
+        "add": sum(len(e.add) for e in made.target_changes),
+        "remove": sum(len(e.remove) for e in made.target_changes),
+    }
     run.record("plan", id=made.id, summary=counts, verdicts=verdicts)

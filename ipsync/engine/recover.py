@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ipsync.core.model import State
-from ipsync.core.operations import observed, part_texts
+from ipsync.core.operations import list_texts, owned_texts
 from ipsync.core.placement import base_name, belongs
-from ipsync.core.plan import World
+from ipsync.core.plan import Observed
 from ipsync.engine.run import Run
 
 
-def settle_open_intents(run: Run, world: World) -> None:
+def recover_open_intents(run: Run, observed: Observed) -> None:
     """Record of each intent that an earlier run left open what is really there.
 
     Only of this owner's, and only where a target of this config names the resource and it was read: one log may serve
     several configs, and each settles its own. What isn't settled stays open.
     """
-    named = [s for s in world.states if s.targets]
+    named = [s for s in observed.states if s.targets]
     configured = {t.name for t in run.config.targets}
     for intent in run.open_intents:
         if intent.get("owner", run.config.owner) != run.config.owner:
@@ -52,9 +52,9 @@ def lines_now(resource: str, states: Iterable[State], owner: str) -> tuple[str, 
     """Return what is ours on a resource or in one of its lists, as intents have it; None if it wasn't read."""
     for state in sorted(states, key=lambda s: s.resource != resource):  # a rule's own state before that of a like name
         if state.resource == resource and not state.listed:
-            return observed(state, owner=owner)
+            return owned_texts(state, owner=owner)
         folder, _, name = resource.rpartition("/")
         if state.listed and state.resource.rpartition("/")[0] == folder and belongs(name, base_name(state)):
-            part = next((p for p in state.parts if p.name == name), None)
-            return part_texts(part, owner=owner)
+            managed = next((p for p in state.managed_lists if p.name == name), None)
+            return list_texts(managed, owner=owner)
     return None

@@ -10,7 +10,7 @@ from datetime import datetime
 from threading import Lock
 from typing import Protocol
 
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 from ipsync.core.model import Config, Feed, Snapshot, Target
 from ipsync.core.places import Place
 from ipsync.targets.base import Reader, Writer
@@ -77,13 +77,13 @@ class Run:
     """What people are to be told beside the plan."""
 
     def record(self, event: str, **fields: object) -> Recorded:
-        """Append to the audit log from any thread. A JournalError says whether this run had begun to write."""
+        """Append to the audit log from any thread. A AuditLogError says whether this run had begun to write."""
         if event == "intent":
             self.announcing()
         with self.lock:
             try:
                 recorded = self.recorder.record(event, **fields)
-            except JournalError as error:
+            except AuditLogError as error:
                 error.wrote = self.wrote
                 raise
             self.wrote = self.wrote or event == "intent"

@@ -31,5 +31,5 @@ def render(report: Report, *, output: str, colour: bool, again: str = "") -> str
 
 
 def _shown(report: Report) -> Report:
-    """Return the report as people may read it, whatever was written into it outside; no report shows `work`."""
-    return plain(replace(report, plan=replace(report.plan, work=())))
+    """Return the report as people may read it, whatever was written into it outside; no report shows `changes`."""
+    return plain(replace(report, plan=replace(report.plan, changes=())))

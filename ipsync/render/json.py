@@ -8,7 +8,7 @@ from datetime import datetime
 from ipsync.core.addresses import canonical
 from ipsync.core.marks import format_time
 from ipsync.core.model import Entry, Leaving
-from ipsync.core.plan import Element, FeedResult, Orphan
+from ipsync.core.plan import FeedResult, Orphan, TargetChange
 from ipsync.core.printable import json_text
 from ipsync.core.report import Report, approvable, summarize
 from ipsync.render.text import headline
@@ -25,9 +25,9 @@ def document(report: Report) -> dict[str, object]:
         "owner": plan.owner,
         "created_at": format_time(report.created_at),
         "feeds": [_feed(f) for f in plan.feeds],
-        "targets": [_element(e) for e in plan.elements],
+        "targets": [_element(e) for e in plan.target_changes],
         "orphaned": [_orphan(o) for o in plan.orphaned],
-        "summary": dataclasses.asdict(summarize(plan.elements)),
+        "summary": dataclasses.asdict(summarize(plan.target_changes)),
     }
 
 
@@ -69,33 +69,33 @@ def _feed(feed: FeedResult) -> dict[str, object]:
     }
 
 
-def _element(element: Element) -> dict[str, object]:
+def _element(target_change: TargetChange) -> dict[str, object]:
     return {
-        "target": element.target,
-        "kind": element.kind,
-        "resource": element.resource,
-        "status": element.status.value,
-        "add": [_entry(e) for e in element.add],
-        "remove": [_entry(e) for e in element.remove],
-        "leaving": [_leaving(x) for x in element.leaving],
-        "starts_leaving": [_entry(e) for e in element.starts_leaving],
-        "returns": [_entry(e) for e in element.returns],
-        "satisfied_by_others": [_entry(e) for e in element.satisfied],
+        "target": target_change.target,
+        "kind": target_change.kind,
+        "resource": target_change.resource,
+        "status": target_change.status.value,
+        "add": [_entry(e) for e in target_change.add],
+        "remove": [_entry(e) for e in target_change.remove],
+        "leaving": [_leaving(x) for x in target_change.leaving],
+        "starts_leaving": [_entry(e) for e in target_change.starts_leaving],
+        "returns": [_entry(e) for e in target_change.returns],
+        "satisfied_by_others": [_entry(e) for e in target_change.satisfied],
         "settings": [
-            {"rule": rule, "setting": key, "from": old, "to": new} for rule, key, old, new in element.settings
+            {"rule": rule, "setting": key, "from": old, "to": new} for rule, key, old, new in target_change.settings
         ],
-        "deletes": list(element.deletes),
-        "marks": list(element.marks),
+        "deletes": list(target_change.deletes),
+        "marks": list(target_change.marks),
         "waiting": [
             {"id": h.id, "action": h.action, "verdict": h.verdict.value, "entries": [_entry(e) for e in h.entries]}
-            for h in element.waiting
+            for h in target_change.waiting
         ],
-        "sources": [{**_entry(e), "from": why} for e, why in element.sources],
+        "sources": [{**_entry(e), "from": why} for e, why in target_change.sources],
         "violations": [
             {"guard": v.guard, "verdict": v.verdict.value, "detail": v.detail, "change": v.change or None}
-            for v in element.violations
+            for v in target_change.violations
         ],
-        "error": element.error,
+        "error": target_change.error,
     }
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from ipsync.core.addresses import canonical
 from ipsync.core.model import Entry, Verdict
-from ipsync.core.plan import Element, FeedResult, Orphan
+from ipsync.core.plan import FeedResult, Orphan, TargetChange
 from ipsync.core.report import Report, approvable, summarize
 from ipsync.render.rules import reasons, told, waits
 
@@ -23,7 +23,7 @@ def render_markdown(report: Report, *, again: str) -> str:
 
 
 def _lines(report: Report, again: str) -> Iterator[str]:
-    total = summarize(report.plan.elements)
+    total = summarize(report.plan.target_changes)
     yield f"### ipsync {report.mode} · {_code(report.plan.owner)}"
     yield ""
     yield (
@@ -34,8 +34,8 @@ def _lines(report: Report, again: str) -> Iterator[str]:
     yield "| feed | addresses | |"
     yield "|---|---|---|"
     yield from (_feed(feed) for feed in report.plan.feeds)
-    for element in report.plan.elements:
-        yield from _element(element, again)
+    for target_change in report.plan.target_changes:
+        yield from _element(target_change, again)
     if report.plan.orphaned:
         yield from _orphans(report.plan.orphaned)
     yield ""
@@ -53,39 +53,39 @@ def _feed(feed: FeedResult) -> str:
     return f"| {_cell(feed.name)} | {count} | {_cell(feed.error or feed.url)}{insecure} |"
 
 
-def _element(element: Element, again: str) -> Iterator[str]:
+def _element(target_change: TargetChange, again: str) -> Iterator[str]:
     yield ""
-    yield f"#### {_code(element.target)} · {_code(element.resource)} · {element.status.value}"
+    yield f"#### {_code(target_change.target)} · {_code(target_change.resource)} · {target_change.status.value}"
     yield ""
-    changes = list(_changes(element))
+    changes = list(_changes(target_change))
     if changes:
         yield from ("```diff", *changes, "```")
-    if element.error:
-        yield f"- **error**: {_code(element.error)}"
-    for held in element.waiting:
+    if target_change.error:
+        yield f"- **error**: {_code(target_change.error)}"
+    for held in target_change.waiting:
         yield f"- {_code(waits(held))}"
         if held.verdict is Verdict.NEEDS_APPROVAL:
             yield f"  - approve this change, and only this one: {_code(f'{again} --approve {held.id}')}"
-    for violation in element.violations:
+    for violation in target_change.violations:
         yield f"- **{_code(violation.guard)}** ({violation.verdict.value}): {_code(violation.detail)}"
 
 
-def _changes(element: Element) -> Iterator[str]:
+def _changes(target_change: TargetChange) -> Iterator[str]:
     """Yield the lines of the diff block; each begins with its sign, so that none can end the block."""
-    why = reasons(element)
-    yield from (f"+ {_entry(e)} {why.get(e, '')}".rstrip() for e in element.add)
-    yield from (f"- {_entry(e)} {why.get(e, '')}".rstrip() for e in element.remove)
-    for item in element.leaving:
+    why = reasons(target_change)
+    yield from (f"+ {_entry(e)} {why.get(e, '')}".rstrip() for e in target_change.add)
+    yield from (f"- {_entry(e)} {why.get(e, '')}".rstrip() for e in target_change.remove)
+    for item in target_change.leaving:
         yield (
             f"! {_entry(item.entry)} leaves after {item.until:%Y-%m-%d %H:%M} UTC"
             if item.until
             else (f"! {_entry(item.entry)} is no longer listed; grace: never")
         )
-    yield from (f"! {_entry(e)} is listed again and stays" for e in element.returns)
-    yield from (f"# {_entry(e)} is already allowed by a rule that isn't ours" for e in element.satisfied)
-    yield from (f"{sign.replace('~', '!')} {text}" for sign, text in told(element.settings))
-    yield from (f"- rule {name} is deleted" for name in element.deletes)
-    yield from (f"! {name}: only its marks change, nothing that is let in" for name in element.marks)
+    yield from (f"! {_entry(e)} is listed again and stays" for e in target_change.returns)
+    yield from (f"# {_entry(e)} is already allowed by a rule that isn't ours" for e in target_change.satisfied)
+    yield from (f"{sign.replace('~', '!')} {text}" for sign, text in told(target_change.settings))
+    yield from (f"- rule {name} is deleted" for name in target_change.deletes)
+    yield from (f"! {name}: only its marks change, nothing that is let in" for name in target_change.marks)
 
 
 def _orphans(orphans: tuple[Orphan, ...]) -> Iterator[str]:

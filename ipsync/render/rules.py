@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from ipsync.core.addresses import canonical
 from ipsync.core.model import Entry, Held, Verdict
-from ipsync.core.plan import Element
+from ipsync.core.plan import TargetChange
 
 Setting = tuple[str, str, str, str]
 """Rule, setting, from, to."""
@@ -44,7 +44,7 @@ def waits(held: Held) -> str:
     return f"{action} {entries} {word}"
 
 
-def reasons(element: Element) -> dict[Entry, str]:
+def reasons(target_change: TargetChange) -> dict[Entry, str]:
     """Return where each entry comes from, as `from FEED`; nothing where all of them come from one feed."""
-    feeds = {why for _, why in element.sources}
-    return {entry: f"from {why}" for entry, why in element.sources} if len(feeds) > 1 or "static" in feeds else {}
+    feeds = {why for _, why in target_change.sources}
+    return {entry: f"from {why}" for entry, why in target_change.sources} if len(feeds) > 1 or "static" in feeds else {}

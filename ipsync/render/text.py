@@ -8,7 +8,7 @@ import click
 
 from ipsync.core.addresses import canonical
 from ipsync.core.model import Entry, Leaving, Status, Verdict, Violation
-from ipsync.core.plan import Element, FeedResult, Orphan
+from ipsync.core.plan import FeedResult, Orphan, TargetChange
 from ipsync.core.report import Report, approvable, summarize
 from ipsync.render.rules import reasons, told, waits
 
@@ -50,9 +50,9 @@ def _lines(report: Report, ink: _Ink, again: str) -> Iterator[str]:
     yield ""
     for feed in plan.feeds:
         yield _feed(feed, ink)
-    for element in plan.elements:
+    for target_change in plan.target_changes:
         yield ""
-        yield from _element(element, ink, again)
+        yield from _element(target_change, ink, again)
     if plan.orphaned:
         yield ""
         yield from _orphans(plan.orphaned)
@@ -67,27 +67,29 @@ def _feed(feed: FeedResult, ink: _Ink) -> str:
     return f"feed {feed.name}  {_count(len(feed.snapshot.networks), 'address')}  {feed.url}{insecure}"
 
 
-def _element(element: Element, ink: _Ink, again: str) -> Iterator[str]:
-    status = ink(element.status, element.status.value)
-    held = f"  ({_count(element.held, 'entry')} kept)" if element.held else ""
-    yield f"{ink.strong(element.target)}  {element.resource}  {status}{held}"
-    why = reasons(element)
-    yield from _entries("+", element.add, ink, why=why)
-    yield from _entries("-", element.remove, ink, why=why)
-    yield from (_leaving(item, element, ink) for item in element.leaving)
-    yield from _entries("~", element.returns, ink, note="listed again: stays")
-    for entry in element.satisfied:
+def _element(target_change: TargetChange, ink: _Ink, again: str) -> Iterator[str]:
+    status = ink(target_change.status, target_change.status.value)
+    held = f"  ({_count(target_change.held, 'entry')} kept)" if target_change.held else ""
+    yield f"{ink.strong(target_change.target)}  {target_change.resource}  {status}{held}"
+    why = reasons(target_change)
+    yield from _entries("+", target_change.add, ink, why=why)
+    yield from _entries("-", target_change.remove, ink, why=why)
+    yield from (_leaving(item, target_change, ink) for item in target_change.leaving)
+    yield from _entries("~", target_change.returns, ink, note="listed again: stays")
+    for entry in target_change.satisfied:
         yield f"    = {_padded(entry)}already allowed by a rule that isn't ours; left alone"
-    yield from (ink(sign, f"    {sign} {text}") for sign, text in told(element.settings))
-    yield from (ink("-", f"    - rule {name} is deleted") for name in element.deletes)
-    yield from (ink("~", f"    ~ {name}: only its marks change, nothing that is let in") for name in element.marks)
-    for change in element.waiting:
+    yield from (ink(sign, f"    {sign} {text}") for sign, text in told(target_change.settings))
+    yield from (ink("-", f"    - rule {name} is deleted") for name in target_change.deletes)
+    yield from (
+        ink("~", f"    ~ {name}: only its marks change, nothing that is let in") for name in target_change.marks
+    )
+    for change in target_change.waiting:
         yield ink("!", f"    ! {waits(change)}")
         if change.verdict is Verdict.NEEDS_APPROVAL:
             yield f"      approve this change, and only this one: {again} --approve {change.id}"
-    if element.error:
-        yield ink("-", f"    error: {element.error}")
-    yield from (_violation(v, ink) for v in element.violations if v.guard != "feed")
+    if target_change.error:
+        yield ink("-", f"    error: {target_change.error}")
+    yield from (_violation(v, ink) for v in target_change.violations if v.guard != "feed")
 
 
 def _entries(
@@ -102,9 +104,9 @@ def _padded(entry: Entry) -> str:
     return f"{canonical(entry.network):<28} {ports:<10} "
 
 
-def _leaving(item: Leaving, element: Element, ink: _Ink) -> str:
+def _leaving(item: Leaving, target_change: TargetChange, ink: _Ink) -> str:
     when = f"after {item.until:%Y-%m-%d %H:%M} UTC" if item.until else "never (grace: never)"
-    starts = "no longer listed: " if item.entry in set(element.starts_leaving) else "leaving: "
+    starts = "no longer listed: " if item.entry in set(target_change.starts_leaving) else "leaving: "
     return ink("~", f"    ~ {_padded(item.entry)}{starts}goes {when}")
 
 
@@ -126,9 +128,9 @@ def _orphans(orphans: Iterable[Orphan]) -> Iterator[str]:
 
 def headline(report: Report) -> str:
     """Return the totals in one sentence: what would be done, or what was."""
-    total = summarize(report.plan.elements)
-    done = any(e.status in DONE for e in report.plan.elements)
-    changes = _done(report.plan.elements) if done else f"Plan: {total.add} to add, {total.remove} to remove"
+    total = summarize(report.plan.target_changes)
+    done = any(e.status in DONE for e in report.plan.target_changes)
+    changes = _done(report.plan.target_changes) if done else f"Plan: {total.add} to add, {total.remove} to remove"
     return (
         f"{changes}, {total.leaving} leaving; "
         f"{_count(total.in_sync, 'target')} in sync, {total.blocked} blocked, {total.failed} failed."
@@ -137,7 +139,7 @@ def headline(report: Report) -> str:
 
 def _summary(report: Report, ink: _Ink, again: str) -> Iterator[str]:
     yield ink.strong(headline(report))
-    if all(e.status is Status.IN_SYNC for e in report.plan.elements):
+    if all(e.status is Status.IN_SYNC for e in report.plan.target_changes):
         yield "Nothing to change."
     yield from report.notices
     yield f"Plan id: {report.plan.id}"
@@ -147,10 +149,10 @@ def _summary(report: Report, ink: _Ink, again: str) -> Iterator[str]:
         yield f"Audit log checkpoint: {report.checkpoint}"
 
 
-def _done(elements: Sequence[Element]) -> str:
+def _done(target_changes: Sequence[TargetChange]) -> str:
     """Count what was surely done; of the rest it is said that it wasn't, or isn't known."""
-    sure = summarize(tuple(e for e in elements if e.status is Status.APPLIED))
-    rest = summarize(tuple(e for e in elements if e.status is not Status.APPLIED))
+    sure = summarize(tuple(e for e in target_changes if e.status is Status.APPLIED))
+    rest = summarize(tuple(e for e in target_changes if e.status is not Status.APPLIED))
     unsure = f", {rest.add + rest.remove} not done or not sure" if rest.add + rest.remove else ""
     return f"Sync: {sure.add} added, {sure.remove} removed{unsure}"
 

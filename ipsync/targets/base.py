@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from ipsync.core.model import ReadFailure, Receipt, State, Step, Target
+from ipsync.core.model import Operation, ReadFailure, Receipt, State, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Finding:
 class Reader(Protocol):
     """Reads one scope. Nothing here can write: the client under it refuses every other operation."""
 
-    def survey(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
+    def list_owned(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
         """Read what this owner holds in the scope, in the fewest calls; states may be incomplete.
 
         Returns one State for each resource that a target names or matches (with all targets that name it),
@@ -38,7 +38,7 @@ class Reader(Protocol):
         Raises CloudError when nothing of the scope could be read.
         """
 
-    def complete(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
+    def read_full(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
         """Read these resources again, whole: ours, foreign entries and capacity.
 
         A state that was complete and comes without its capacity asks for the real limits, whatever that costs.
@@ -55,7 +55,7 @@ class Reader(Protocol):
 class Writer(Protocol):
     """Writes to one scope, one step at a time."""
 
-    def execute(self, step: Step) -> Receipt:
+    def execute(self, operation: Operation) -> Receipt:
         """Do exactly this step, or raise Denied, Missing, Rejected, Stale, Unreachable or Uncertain.
 
         Stale when the resource isn't what the step expects. Uncertain whenever the write may have been applied.

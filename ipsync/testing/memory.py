@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from ipsync.core.errors import Missing, Rejected, Stale
-from ipsync.core.model import AwsAccount, AwsGroups, Entry, Note, Part, Receipt, Step, Target
+from ipsync.core.model import AwsAccount, AwsGroups, Entry, ManagedList, Note, Operation, Receipt, Target
 from ipsync.testing.memory_reader import MemoryReader
 
-Hook = Callable[[Step], None]
+Hook = Callable[[Operation], None]
 QUOTA = 60
 RULES_OF_A_PROJECT = 100
 """Compute Engine's default quota FIREWALLS."""
@@ -34,10 +34,10 @@ class MemoryCloud:
     """
 
     groups: dict[str, dict[str, Entry]] = field(default_factory=dict)
-    lists: dict[str, Part] = field(default_factory=dict)
+    lists: dict[str, ManagedList] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     accounts: Mapping[AwsAccount, str] = field(default_factory=dict)
-    obstacles: dict[str, str] = field(default_factory=dict)
+    conflicts: dict[str, str] = field(default_factory=dict)
     unreadable: set[object] = field(default_factory=set)
     blind: bool = False
     quota: int = QUOTA
@@ -63,9 +63,9 @@ class MemoryCloud:
 
     def put(self, resource: str, entry: Entry) -> str:
         """Add a rule as someone would, and return its id."""
-        handle = self.new_id()
-        self.groups[resource][handle] = replace(entry, handle=handle)
-        return handle
+        provider_id = self.new_id()
+        self.groups[resource][provider_id] = replace(entry, provider_id=provider_id)
+        return provider_id
 
     def new_id(self) -> str:
         """Return the id that the next rule gets."""
@@ -83,14 +83,14 @@ class MemoryCloud:
         near = (r for r in self.groups if r.startswith(f"{folder}/"))
         return sorted(r for r in near if wanted <= self.tags.get(r, {}).items())
 
-    def result(self, step: Step) -> dict[str, Entry] | Part | None:
+    def result(self, operation: Operation) -> dict[str, Entry] | ManagedList | None:
         """Return what a write would leave of its group or list, without doing it; raise what a real cloud would."""
-        if step.part is not None:
-            return _list_after(self, step)
-        group = self.groups.get(step.resource)
+        if operation.managed is not None:
+            return _list_after(self, operation)
+        group = self.groups.get(operation.resource)
         if group is None:
-            raise Missing(f"{step.resource} not found")
-        return _group_after(self, step, group)
+            raise Missing(f"{operation.resource} not found")
+        return _group_after(self, operation, group)
 
 
 @dataclass(slots=True)
@@ -99,79 +99,84 @@ class MemoryWriter:
 
     cloud: MemoryCloud
 
-    def execute(self, step: Step) -> Receipt:
+    def execute(self, operation: Operation) -> Receipt:
         """Do the step; `before` and `after` hooks may raise, as a network does."""
-        self.cloud.before(step)
+        self.cloud.before(operation)
         self.cloud.writes += 1
-        after = self.cloud.result(step)
+        after = self.cloud.result(operation)
         if isinstance(after, dict):
-            self.cloud.groups[step.resource] = after
+            self.cloud.groups[operation.resource] = after
         elif after is None:
-            del self.cloud.lists[step.resource]
+            del self.cloud.lists[operation.resource]
         else:
-            self.cloud.lists[step.resource] = after
-        self.cloud.after(step)
+            self.cloud.lists[operation.resource] = after
+        self.cloud.after(operation)
         return Receipt(f"req-{self.cloud.writes}")
 
 
 # ── lists: Compute Engine ────────────────────────────────────────────────────
 
 
-def _list_after(cloud: MemoryCloud, step: Step) -> Part | None:
-    if cloud.lists.get(step.resource) != step.was or (step.was and step.resource in cloud.obstacles):
-        raise Stale(f"{step.resource} changed")
-    if step.kind == "delete":
+def _list_after(cloud: MemoryCloud, operation: Operation) -> ManagedList | None:
+    if cloud.lists.get(operation.resource) != operation.was or (
+        operation.was and operation.resource in cloud.conflicts
+    ):
+        raise Stale(f"{operation.resource} changed")
+    if operation.kind == "delete":
         return None
-    if step.part is None or not step.part.networks:
+    if operation.managed is None or not operation.managed.networks:
         raise Rejected("an empty source list is the whole internet")
-    _check_part(step.part)
-    project = step.resource.rpartition("/")[0] + "/"
-    if step.was is None and sum(name.startswith(project) for name in cloud.lists) >= cloud.rules:
+    _check_part(operation.managed)
+    project = operation.resource.rpartition("/")[0] + "/"
+    if operation.was is None and sum(name.startswith(project) for name in cloud.lists) >= cloud.rules:
         raise Rejected("quotaExceeded: Quota 'FIREWALLS' exceeded")
-    return step.part
+    return operation.managed
 
 
-def _check_part(part: Part) -> None:
-    families = {n.version for n in part.networks}
-    protocols = {s.rpartition("/")[2] for s in dict(part.settings).get("ports", "").split(",")}
+def _check_part(managed: ManagedList) -> None:
+    families = {n.version for n in managed.networks}
+    protocols = {s.rpartition("/")[2] for s in dict(managed.settings).get("ports", "").split(",")}
     if len(families) > 1:
         raise Rejected("a rule holds IPv4 or IPv6 sources, not both")
     if ("icmp" if 6 in families else "icmpv6") in protocols:  # noqa: PLR2004 - the IP version
         raise Rejected("the protocol doesn't go with the sources' family")
-    if len(dict(part.note).get("description", "")) > DESCRIPTION_LIMIT:
+    if len(dict(managed.note).get("description", "")) > DESCRIPTION_LIMIT:
         raise Rejected(f"a description holds {DESCRIPTION_LIMIT} characters")
 
 
 # ── groups: EC2 ──────────────────────────────────────────────────────────────
 
 
-def _group_after(cloud: MemoryCloud, step: Step, group: Mapping[str, Entry]) -> dict[str, Entry]:
-    if step.kind == "add":
-        return _added(cloud, step, group)
-    if any(e.handle not in group for e in step.entries):
+def _group_after(cloud: MemoryCloud, operation: Operation, group: Mapping[str, Entry]) -> dict[str, Entry]:
+    if operation.kind == "add":
+        return _added(cloud, operation, group)
+    if any(e.provider_id not in group for e in operation.entries):
         raise Stale("InvalidSecurityGroupRuleId.NotFound")
-    if step.kind == "remove":
-        gone = {e.handle for e in step.entries}
-        return {handle: entry for handle, entry in group.items() if handle not in gone}
-    changed = {e.handle: replace(group[e.handle], note=_tagged(group[e.handle], step, e)) for e in step.entries}
+    if operation.kind == "remove":
+        gone = {e.provider_id for e in operation.entries}
+        return {provider_id: entry for provider_id, entry in group.items() if provider_id not in gone}
+    changed = {
+        e.provider_id: replace(group[e.provider_id], note=_tagged(group[e.provider_id], operation, e))
+        for e in operation.entries
+    }
     return {**group, **changed}
 
 
-def _added(cloud: MemoryCloud, step: Step, group: Mapping[str, Entry]) -> dict[str, Entry]:
-    if set(step.entries) & set(group.values()):
+def _added(cloud: MemoryCloud, operation: Operation, group: Mapping[str, Entry]) -> dict[str, Entry]:
+    if set(operation.entries) & set(group.values()):
         raise Stale("InvalidPermission.Duplicate")
     for family in (4, 6):
-        total = [e for e in (*group.values(), *step.entries) if e.network.version == family]
-        if len(total) > cloud.quota and any(e.network.version == family for e in step.entries):
+        total = [e for e in (*group.values(), *operation.entries) if e.network.version == family]
+        if len(total) > cloud.quota and any(e.network.version == family for e in operation.entries):
             raise Rejected("RulesPerSecurityGroupLimitExceeded")
-    made = [replace(entry, handle=cloud.new_id()) for entry in step.entries]
-    return {**group, **{entry.handle: entry for entry in made}}
+    made = [replace(entry, provider_id=cloud.new_id()) for entry in operation.entries]
+    return {**group, **{entry.provider_id: entry for entry in made}}
 
 
-def _tagged(held: Entry, step: Step, entry: Entry) -> Note:
+def _tagged(held: Entry, operation: Operation, entry: Entry) -> Note:
     tags = dict(held.note)
     for key, value in entry.note:
-        if step.kind == "note":
+        if operation.kind == "tag":
             tags[key] = value
         else:
             tags.pop(key, None)

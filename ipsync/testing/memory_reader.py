@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ipsync.core.errors import Unreachable
 from ipsync.core.marks import OWNER
-from ipsync.core.model import AwsGroups, Capacity, Entry, GcpRule, Part, ReadFailure, State, Target
+from ipsync.core.model import AwsGroups, Capacity, Entry, GcpRule, ManagedList, ReadFailure, State, Target
 from ipsync.targets.base import Finding
 from ipsync.targets.gcp.rules import ours, taken_by_others, wanted_settings
 
@@ -29,7 +29,7 @@ class MemoryReader:
     account: str
     calls: tuple[tuple[str, str], ...] = ()
 
-    def survey(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
+    def list_owned(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
         """Read what this owner holds; groups come incomplete, as from AWS."""
         if self.scope in self.cloud.unreadable:
             raise Unreachable(f"{self.account}: no usable answer")
@@ -43,7 +43,7 @@ class MemoryReader:
         states = [self._state(resource, tuple(ts), named, owner=owner) for resource, ts in named.items()]
         return [*states, *self._strays(targets[0], states, owner=owner), *failures]
 
-    def complete(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
+    def read_full(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
         """Read these resources whole."""
         del owner
         if self.cloud.blind or self.scope in self.cloud.unreadable:
@@ -80,12 +80,14 @@ class MemoryReader:
         self, target: Target, states: Sequence[State | ReadFailure], *, owner: str
     ) -> list[State | ReadFailure]:
         if isinstance(target.where, GcpRule):
-            taken = {p.name for s in states if isinstance(s, State) for p in s.parts}
+            taken = {p.name for s in states if isinstance(s, State) for p in s.managed_lists}
             folder = f"gcp/{self.account}/"
             return [
-                _stray(full, part)
-                for full, part in self.cloud.lists.items()
-                if full.startswith(folder) and part.name not in taken and ours(dict(part.note).get("description", ""))
+                _stray(full, managed)
+                for full, managed in self.cloud.lists.items()
+                if full.startswith(folder)
+                and managed.name not in taken
+                and ours(dict(managed.note).get("description", ""))
             ]
         folder = f"aws/{self.account}/{target.where.region}/"
         others = self.cloud.groups.keys() - {s.resource for s in states}
@@ -103,43 +105,45 @@ class MemoryReader:
     def _list(self, state: State, bases: Iterable[str]) -> State:
         folder, _, rule = state.resource.rpartition("/")
         if not state.targets:
-            part = self.cloud.lists.get(state.resource)
-            return _stray(state.resource, part) if part else replace(state, parts=(), entries=())
+            managed = self.cloud.lists.get(state.resource)
+            return _stray(state.resource, managed) if managed else replace(state, managed_lists=(), entries=())
         names = {b.rpartition("/")[2] for b in bases if b.startswith(f"{folder}/")} | {rule}
         lists = {full: p for full, p in self.cloud.lists.items() if full.startswith(f"{folder}/")}
         mine = {full: p for full, p in lists.items() if _base_of(p, names) == rule}
         mine = {
-            full: replace(p, hindrance=self.cloud.obstacles.get(full) or _uncleared(p, state) or "") if _made(p) else p
+            full: replace(p, blocker=self.cloud.conflicts.get(full) or _uncleared(p, state) or "") if _made(p) else p
             for full, p in mine.items()
         }
         entries = tuple(Entry(n, None, p.note, p.name) for p in mine.values() for n in p.networks)
         taken = taken_by_others(rule, (p.name for p in lists.values()), (p.name for p in mine.values()), names)
-        return replace(state, parts=tuple(mine.values()), entries=entries, taken=taken)
+        return replace(state, managed_lists=tuple(mine.values()), entries=entries, taken=taken)
 
 
-def _stray(full: str, part: Part) -> State:
-    entries = tuple(Entry(n, None, part.note, part.name) for n in part.networks)
-    return State("gcp-firewall", full, (), entries, listed=True, parts=(part,))
+def _stray(full: str, managed: ManagedList) -> State:
+    entries = tuple(Entry(n, None, managed.note, managed.name) for n in managed.networks)
+    return State("gcp-firewall", full, (), entries, listed=True, managed_lists=(managed,))
 
 
-def _made(part: Part) -> bool:
-    return ours(dict(part.note).get("description", ""))
+def _made(managed: ManagedList) -> bool:
+    return ours(dict(managed.note).get("description", ""))
 
 
-def _base_of(part: Part, named: Iterable[str]) -> str | None:
+def _base_of(managed: ManagedList, named: Iterable[str]) -> str | None:
     """Return which of the rules a list stands under: its own name, else the longest that it continues."""
-    bases = [base for base in named if part.name in {base, f"{base}-v6"} or (_made(part) and _continues(part, base))]
-    return part.name if part.name in bases else max(bases, key=len, default=None)
+    bases = [
+        base for base in named if managed.name in {base, f"{base}-v6"} or (_made(managed) and _continues(managed, base))
+    ]
+    return managed.name if managed.name in bases else max(bases, key=len, default=None)
 
 
-def _continues(part: Part, base: str) -> bool:
-    return bool(re.fullmatch(rf"{re.escape(base)}(?:-v6)?-[0-9]+", part.name))
+def _continues(managed: ManagedList, base: str) -> bool:
+    return bool(re.fullmatch(rf"{re.escape(base)}(?:-v6)?-[0-9]+", managed.name))
 
 
-def _uncleared(part: Part, state: State) -> str:
-    held: Mapping[str, str] = dict(part.settings)
+def _uncleared(managed: ManagedList, state: State) -> str:
+    held: Mapping[str, str] = dict(managed.settings)
     wanted: Mapping[str, str] = dict(state.wanted_settings)
     if held.get("network", "") != wanted["network"]:
-        return f"rule {part.name} is in network {held.get('network')}"
+        return f"rule {managed.name} is in network {held.get('network')}"
     cleared = [key for key in CLEARABLE if held.get(key) and not wanted[key]]
-    return f"rule {part.name} has {', '.join(cleared)} and the config has none" if cleared else ""
+    return f"rule {managed.name} has {', '.join(cleared)} and the config has none" if cleared else ""

@@ -14,10 +14,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ipsync.audit import Journal, export, show
+from ipsync.audit import AuditLog, export, show
 from ipsync.audit import buckets as sinks
 from ipsync.audit.buckets import upload
-from ipsync.core.errors import JournalError
+from ipsync.core.errors import AuditLogError
 
 
 def test_s3_gets_one_object_a_run_and_never_over_another(aws):
@@ -26,10 +26,10 @@ def test_s3_gets_one_object_a_run_and_never_over_another(aws):
     where = upload("s3://audit/ipsync", name="acme/r1.jsonl", data=b"one\n")
     assert where == "s3://audit/ipsync/acme/r1.jsonl"
     assert s3.get_object(Bucket="audit", Key="ipsync/acme/r1.jsonl")["Body"].read() == b"one\n"
-    with pytest.raises(JournalError, match="could not be copied to s3://audit"):
+    with pytest.raises(AuditLogError, match="could not be copied to s3://audit"):
         upload("s3://audit/ipsync", name="acme/r1.jsonl", data=b"forged\n")
     assert s3.get_object(Bucket="audit", Key="ipsync/acme/r1.jsonl")["Body"].read() == b"one\n"
-    with pytest.raises(JournalError, match="NoSuchBucket"):
+    with pytest.raises(AuditLogError, match="NoSuchBucket"):
         upload("s3://none", name="x", data=b"")
 
 
@@ -61,7 +61,7 @@ def test_cloud_storage_too(monkeypatch):
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{server.server_port}")
     try:
         assert upload("gs://audit/ipsync/", name="acme/r 1.jsonl", data=b"one\n") == "gs://audit/ipsync/acme/r 1.jsonl"
-        with pytest.raises(JournalError, match="was not written: 412"):
+        with pytest.raises(AuditLogError, match="was not written: 412"):
             upload("gs://audit/ipsync", name="acme/r 1.jsonl", data=b"forged\n")
     finally:
         server.shutdown()
@@ -127,14 +127,14 @@ def test_cloud_storage_with_a_key_file(monkeypatch, tmp_path):
 
 def test_ocsf(tmp_path):
     path = tmp_path / "a.jsonl"
-    with Journal.open(
+    with AuditLog.open(
         path, owner="acme", actor="me@host", run="r1", clock=lambda: datetime(2026, 1, 31, 9, tzinfo=UTC)
-    ) as journal:
-        journal.record("feed", feed="qatech", rejected="no answer")
-        intent = journal.record("intent", resource="aws/1/r/sg-1", kind="remove", before=["x"], after=[])
-        journal.record("outcome", intent=intent.seq, result="denied", error="no", request_id="req-7")
-        journal.record("recovered", intent=intent.seq, result="applied", now=[])
-        journal.record("run-ended", mode="sync", targets=[])
+    ) as audit_log:
+        audit_log.record("feed", feed="qatech", rejected="no answer")
+        intent = audit_log.record("intent", resource="aws/1/r/sg-1", kind="remove", before=["x"], after=[])
+        audit_log.record("outcome", intent=intent.seq, result="denied", error="no", request_id="req-7")
+        audit_log.record("recovered", intent=intent.seq, result="applied", now=[])
+        audit_log.record("run-ended", mode="sync", targets=[])
     feed, asked, denied, settled, ended = export(show(path), version="9")
     assert (feed["class_uid"], feed["activity_id"], feed["type_uid"]) == (6003, 2, 600302)
     assert feed["status"] == "Failure"

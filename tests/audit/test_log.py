@@ -26,9 +26,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsync.audit import (
+    AuditLog,
     Checkpoint,
-    Journal,
-    NullJournal,
+    NullAuditLog,
     Verification,
     describe,
     history,
@@ -39,13 +39,13 @@ from ipsync.audit import (
 )
 from ipsync.audit.files import all_files, lines_backwards, rotated
 from ipsync.audit.record import canonical, seal
-from ipsync.core.errors import JournalError, UsageError
+from ipsync.core.errors import AuditLogError, UsageError
 
 AT = datetime(2026, 1, 31, 9, tzinfo=UTC)
 
 
-def opened(path: Path, run: str = "r1", **options) -> Journal:
-    return Journal.open(path, owner="acme", actor="me@host", run=run, clock=lambda: AT, **options)
+def opened(path: Path, run: str = "r1", **options) -> AuditLog:
+    return AuditLog.open(path, owner="acme", actor="me@host", run=run, clock=lambda: AT, **options)
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ def path(tmp_path):
 
 
 def filled(path: Path, **options) -> list[bytes]:
-    with opened(path, **options) as journal:
-        journal.record("run-started", mode="sync")
-        intent = journal.record(
+    with opened(path, **options) as audit_log:
+        audit_log.record("run-started", mode="sync")
+        intent = audit_log.record(
             "intent", resource="r", kind="add", target="web", before=[], after=["8.8.8.8/32 443/tcp"]
         )
-        journal.record("outcome", intent=intent.seq, resource="r", result="applied", request_id="req-1")
-        journal.record("run-ended", mode="sync", targets=[{"target": "web", "resource": "r", "status": "applied"}])
+        audit_log.record("outcome", intent=intent.seq, resource="r", result="applied", request_id="req-1")
+        audit_log.record("run-ended", mode="sync", targets=[{"target": "web", "resource": "r", "status": "applied"}])
     return path.read_bytes().splitlines(keepends=True)
 
 
@@ -91,7 +91,7 @@ def test_canonical_json_is_rfc_8785_s(value):
 
 @pytest.mark.parametrize("value", [1.5, 2**53, -(2**53), b"x", {"ä": 1}, {1: 2}, object(), chr(0xD800), chr(0xDFFF)])
 def test_what_has_no_safe_canonical_form_is_not_recorded(value):
-    with pytest.raises(JournalError, match="a fault in ipsync"):
+    with pytest.raises(AuditLogError, match="a fault in ipsync"):
         seal({"x": [value]}, key=None)
 
 
@@ -111,15 +111,15 @@ def test_everything_else_is(value):
     ],
 )
 def test_the_fault_names_the_field(body, where):
-    with pytest.raises(JournalError, match=where):
+    with pytest.raises(AuditLogError, match=where):
         seal(body, key=None)
 
 
 def test_a_record_s_time_is_utc_wherever_the_machine_stands(path, monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
-    with Journal.open(path, owner="a", actor="b", run="c", clock=AT.astimezone) as journal:
-        journal.record("run-started")
+    with AuditLog.open(path, owner="a", actor="b", run="c", clock=AT.astimezone) as audit_log:
+        audit_log.record("run-started")
     monkeypatch.undo()
     time.tzset()
     assert json.loads(path.read_bytes())["at"] == "2026-01-31T09:00:00Z"
@@ -279,51 +279,51 @@ def test_a_torn_end_is_cut_off_and_recorded_wherever_it_was_torn(path):
 def test_a_whole_last_record_that_was_changed_is_not_built_upon(path):
     lines = filled(path)
     path.write_bytes(b"".join(lines[:-1]) + lines[-1].replace(b"applied", b"denied!"))
-    with pytest.raises(JournalError, match="doesn't hold"):
+    with pytest.raises(AuditLogError, match="doesn't hold"):
         opened(path)
 
 
 def test_intents_without_an_outcome_are_pending_until_settled(path):
     filled(path)
-    with opened(path, run="r2") as journal:
-        left = journal.record("intent", resource="r", kind="add", target="web", before=[], after=[])
-    with opened(path, run="r3") as journal:
-        assert list(journal.pending) == [left.seq]
-        journal.record("run-started", mode="sync")
-        journal.record("run-ended", mode="sync", targets=[])
-    with opened(path, run="r4") as journal:
-        assert list(journal.pending) == [left.seq], "a run that settled nothing must not hide it"
-        journal.record("recovered", intent=left.seq, resource="r", result="applied", now=[])
-        journal.record("run-ended", mode="sync", targets=[])
-    with opened(path, run="r5") as journal:
-        assert journal.pending == {}
+    with opened(path, run="r2") as audit_log:
+        left = audit_log.record("intent", resource="r", kind="add", target="web", before=[], after=[])
+    with opened(path, run="r3") as audit_log:
+        assert list(audit_log.pending) == [left.seq]
+        audit_log.record("run-started", mode="sync")
+        audit_log.record("run-ended", mode="sync", targets=[])
+    with opened(path, run="r4") as audit_log:
+        assert list(audit_log.pending) == [left.seq], "a run that settled nothing must not hide it"
+        audit_log.record("recovered", intent=left.seq, resource="r", result="applied", now=[])
+        audit_log.record("run-ended", mode="sync", targets=[])
+    with opened(path, run="r5") as audit_log:
+        assert audit_log.pending == {}
 
 
 def test_an_outcome_that_nobody_could_find_out_stays_open_until_a_run_has_looked(path):
-    with opened(path, run="r1") as journal:
-        lost, done = (journal.record("intent", resource=f"r{i}").seq for i in range(2))
-        journal.record("outcome", intent=lost, result="unknown")
-        journal.record("outcome", intent=done, result="applied")
-        assert list(journal.pending) == [lost]
-        journal.record("run-ended")
-    with opened(path, run="r2") as journal:
-        assert list(journal.pending) == [lost]
-        journal.record("recovered", intent=lost, result="unknown", reason="its target is no longer in the config")
-        assert journal.pending == {}, "what can't ever be found out is said once"
-    with opened(path, run="r3") as journal:
-        assert journal.pending == {}
+    with opened(path, run="r1") as audit_log:
+        lost, done = (audit_log.record("intent", resource=f"r{i}").seq for i in range(2))
+        audit_log.record("outcome", intent=lost, result="unknown")
+        audit_log.record("outcome", intent=done, result="applied")
+        assert list(audit_log.pending) == [lost]
+        audit_log.record("run-ended")
+    with opened(path, run="r2") as audit_log:
+        assert list(audit_log.pending) == [lost]
+        audit_log.record("recovered", intent=lost, result="unknown", reason="its target is no longer in the config")
+        assert audit_log.pending == {}, "what can't ever be found out is said once"
+    with opened(path, run="r3") as audit_log:
+        assert audit_log.pending == {}
 
 
 def test_an_open_log_knows_its_own_open_intents_and_lists_them_at_the_end(path):
-    with opened(path) as journal:
-        first, second, third = (journal.record("intent", resource=f"r{i}") for i in range(3))
-        journal.record("outcome", intent=second.seq)
-        assert {seq: r["resource"] for seq, r in journal.pending.items()} == {first.seq: "r0", third.seq: "r2"}
-        journal.record("recovered", intent=first.seq)
-        journal.record("run-ended")
+    with opened(path) as audit_log:
+        first, second, third = (audit_log.record("intent", resource=f"r{i}") for i in range(3))
+        audit_log.record("outcome", intent=second.seq)
+        assert {seq: r["resource"] for seq, r in audit_log.pending.items()} == {first.seq: "r0", third.seq: "r2"}
+        audit_log.record("recovered", intent=first.seq)
+        audit_log.record("run-ended")
     assert json.loads(path.read_bytes().splitlines()[-1])["open"] == [third.seq]
-    with opened(path) as journal:
-        assert {seq: r["resource"] for seq, r in journal.pending.items()} == {third.seq: "r2"}
+    with opened(path) as audit_log:
+        assert {seq: r["resource"] for seq, r in audit_log.pending.items()} == {third.seq: "r2"}
 
 
 @pytest.mark.parametrize("before", [0, 2])
@@ -339,68 +339,68 @@ def test_a_torn_end_of_any_length_is_cut_off(path, before, torn):
 
 
 def test_a_run_that_was_killed_leaves_open_what_had_no_outcome(path):
-    with opened(path) as journal:
-        done = journal.record("intent").seq
-        left = journal.record("intent").seq
-        journal.record("outcome", intent=done)
-    with opened(path) as journal:
-        assert list(journal.pending) == [left]
+    with opened(path) as audit_log:
+        done = audit_log.record("intent").seq
+        left = audit_log.record("intent").seq
+        audit_log.record("outcome", intent=done)
+    with opened(path) as audit_log:
+        assert list(audit_log.pending) == [left]
 
 
 def test_the_end_of_the_last_run_has_the_word_about_what_is_open(path):
-    with opened(path) as journal:
-        journal.record("intent")
-        journal.pending.clear()
-        journal.record("run-ended")
-        journal.record("run-started")
-    with opened(path) as journal:
-        assert journal.pending == {}
+    with opened(path) as audit_log:
+        audit_log.record("intent")
+        audit_log.pending.clear()
+        audit_log.record("run-ended")
+        audit_log.record("run-started")
+    with opened(path) as audit_log:
+        assert audit_log.pending == {}
 
 
 def test_a_run_s_end_that_lists_nothing_leaves_nothing_open(path):
     path.write_bytes(canonical(seal({"seq": 1, "event": "run-ended", "prev": "0" * 64}, key=None)) + b"\n")
-    with opened(path) as journal:
-        assert journal.pending == {}
+    with opened(path) as audit_log:
+        assert audit_log.pending == {}
 
 
 def test_a_damaged_record_in_the_middle_is_for_verify_to_find(path):
     lines = filled(path)
     path.write_bytes(b"".join([lines[0], b"damaged\n", lines[2]]))
-    with opened(path) as journal:
-        assert journal.pending == {}
-        journal.record("run-started")
+    with opened(path) as audit_log:
+        assert audit_log.pending == {}
+        audit_log.record("run-started")
     assert "line 2: it is not JSON" in verify(path).problem
 
 
 def test_a_torn_end_settles_nothing(path):
-    with opened(path) as journal:
-        assert journal.record("intent").seq == 1
-        journal.record("run-started")
+    with opened(path) as audit_log:
+        assert audit_log.record("intent").seq == 1
+        audit_log.record("run-started")
     path.write_bytes(path.read_bytes()[:-9])
     for _ in range(2):
-        with opened(path) as journal:
-            assert list(journal.pending) == [1]
+        with opened(path) as audit_log:
+            assert list(audit_log.pending) == [1]
 
 
 def test_open_intents_are_found_in_their_order_behind_any_number_of_runs(path):
-    with opened(path) as journal:
-        old = [journal.record("intent").seq for _ in range(3)]
-        journal.record("run-ended")
-    with opened(path) as journal:
-        journal.record("outcome", intent=old[1])
-        journal.record("intent")
-        journal.record("run-ended")
-        last = journal.record("intent").seq
-    with opened(path) as journal:
-        assert list(journal.pending) == [old[0], old[2], 6, last]
+    with opened(path) as audit_log:
+        old = [audit_log.record("intent").seq for _ in range(3)]
+        audit_log.record("run-ended")
+    with opened(path) as audit_log:
+        audit_log.record("outcome", intent=old[1])
+        audit_log.record("intent")
+        audit_log.record("run-ended")
+        last = audit_log.record("intent").seq
+    with opened(path) as audit_log:
+        assert list(audit_log.pending) == [old[0], old[2], 6, last]
 
 
 def test_pending_intents_survive_rotation(path):
-    with opened(path) as journal:
-        left = journal.record("intent", resource="r", kind="add", target="web", before=[], after=[])
-        journal.record("run-ended", mode="sync", targets=[])
-    with opened(path, run="r2", max_bytes=1) as journal:
-        assert list(journal.pending) == [left.seq]
+    with opened(path) as audit_log:
+        left = audit_log.record("intent", resource="r", kind="add", target="web", before=[], after=[])
+        audit_log.record("run-ended", mode="sync", targets=[])
+    with opened(path, run="r2", max_bytes=1) as audit_log:
+        assert list(audit_log.pending) == [left.seq]
 
 
 # ── one writer, and a disk that fails ────────────────────────────────────────
@@ -408,27 +408,27 @@ def test_pending_intents_survive_rotation(path):
 
 def test_the_runs_before_are_those_that_could_write_across_files(path):
     for number, mode in enumerate(["sync", "plan", "apply", "sync"]):
-        with opened(path, max_bytes=300 if number == 2 else 10**6) as journal:
-            journal.record("run-started", mode=mode, number=number)
-            journal.record("feed", feed="qatech")
-    with opened(path) as journal:
-        runs = journal.runs_before(2)
+        with opened(path, max_bytes=300 if number == 2 else 10**6) as audit_log:
+            audit_log.record("run-started", mode=mode, number=number)
+            audit_log.record("feed", feed="qatech")
+    with opened(path) as audit_log:
+        runs = audit_log.runs_before(2)
         assert [[r["event"] for r in run] for run in runs] == [["run-started", "feed"]] * 2
         assert [run[0]["number"] for run in runs] == [3, 2]
-        assert [run[0]["number"] for run in journal.runs_before(9)] == [3, 2, 0]
+        assert [run[0]["number"] for run in audit_log.runs_before(9)] == [3, 2, 0]
 
 
 def test_the_runs_before_are_those_of_the_same_owner_and_config(path):
     """Another config on the same log ran in between, and what somebody undid each time was never called contested."""
     for number, (owner, config) in enumerate([("acme", "/a"), ("umbrella", "/a"), ("acme", "/b"), ("acme", "/a")]):
-        with Journal.open(path, owner=owner, actor="b", run=f"r{number}", clock=lambda: AT) as journal:
-            journal.record("run-started", mode="sync", config=config)
-    with opened(path) as journal:
-        assert [run[0]["run"] for run in journal.runs_before(9, config="/a")] == ["r3", "r0"]
+        with AuditLog.open(path, owner=owner, actor="b", run=f"r{number}", clock=lambda: AT) as audit_log:
+            audit_log.record("run-started", mode="sync", config=config)
+    with opened(path) as audit_log:
+        assert [run[0]["run"] for run in audit_log.runs_before(9, config="/a")] == ["r3", "r0"]
 
 
 def test_a_second_writer_is_told_who_holds_it(path):
-    with opened(path, run="first"), pytest.raises(JournalError, match=f"held by run first, process {os.getpid()}"):
+    with opened(path, run="first"), pytest.raises(AuditLogError, match=f"held by run first, process {os.getpid()}"):
         opened(path, run="second", lock_timeout=0.1)
     with opened(path, run="second", lock_timeout=0.1):
         pass
@@ -438,11 +438,11 @@ def test_a_holder_that_did_not_say_who_it_is_is_another_process(path):
     lock = path.with_name("audit.jsonl.lock")
     with lock.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(JournalError, match=f"{path} is held by another process; waited 0 s"):
+        with pytest.raises(AuditLogError, match=f"{path} is held by another process; waited 0 s"):
             opened(path, lock_timeout=0)
         file.write(b"run \xff")
         file.flush()
-        with pytest.raises(JournalError, match="held by run �; waited 0 s"):
+        with pytest.raises(AuditLogError, match="held by run �; waited 0 s"):
             opened(path, lock_timeout=0)
 
 
@@ -467,7 +467,7 @@ def test_a_lock_that_cannot_be_written_says_so_and_is_let_go(path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
-        with pytest.raises(JournalError, match=r"jsonl\.lock: can't be written: File too large; nothing was written"):
+        with pytest.raises(AuditLogError, match=r"jsonl\.lock: can't be written: File too large; nothing was written"):
             opened(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -476,9 +476,9 @@ def test_a_lock_that_cannot_be_written_says_so_and_is_let_go(path):
 
 def test_closing_a_log_leaves_no_file_open(path):
     before = len(list(Path("/proc/self/fd").iterdir()))
-    with opened(path), pytest.raises(JournalError):
+    with opened(path), pytest.raises(AuditLogError):
         opened(path, lock_timeout=0)
-    with pytest.raises(JournalError):
+    with pytest.raises(AuditLogError):
         opened(path.parent)
     filled(path, max_bytes=1)
     assert len(list(Path("/proc/self/fd").iterdir())) == before
@@ -486,8 +486,8 @@ def test_closing_a_log_leaves_no_file_open(path):
 
 def test_a_killed_holder_lets_go(path):
     code = (
-        "import os, sys; from datetime import UTC, datetime; from ipsync.audit import Journal\n"
-        "j = Journal.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC))\n"
+        "import os, sys; from datetime import UTC, datetime; from ipsync.audit import AuditLog\n"
+        "j = AuditLog.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC))\n"
         "j.record('run-started'); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
@@ -498,15 +498,15 @@ def test_a_killed_holder_lets_go(path):
 
 def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(path):
     code = (
-        "import resource, signal, sys; from datetime import UTC, datetime; from ipsync.audit import Journal\n"
-        "from ipsync.core.errors import JournalError\n"
+        "import resource, signal, sys; from datetime import UTC, datetime; from ipsync.audit import AuditLog\n"
+        "from ipsync.core.errors import AuditLogError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "j = Journal.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC))\n"
+        "j = AuditLog.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "said = []\n"
         "for _ in range(9):\n"
         "    try: j.record('intent', x='y' * 100)\n"
-        "    except JournalError as e: said.append(str(e))\n"
+        "    except AuditLogError as e: said.append(str(e))\n"
         "print(len(said), said[0])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
@@ -519,7 +519,7 @@ def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(path):
 
 
 def test_a_failed_fsync_is_not_tried_again(path, monkeypatch):
-    with opened(path) as journal:
+    with opened(path) as audit_log:
         tries = []
 
         def fail(_fd):
@@ -528,8 +528,8 @@ def test_a_failed_fsync_is_not_tried_again(path, monkeypatch):
 
         monkeypatch.setattr(os, "fsync", fail)
         for _ in range(3):
-            with pytest.raises(JournalError, match=f"{path}: can't be written: Input/output error"):
-                journal.record("intent")
+            with pytest.raises(AuditLogError, match=f"{path}: can't be written: Input/output error"):
+                audit_log.record("intent")
         assert len(tries) == 1
 
 
@@ -537,19 +537,19 @@ def test_standard_output_that_is_full_is_named(monkeypatch):
     def fail(_fd, _data):
         raise OSError(28, "No space left on device")
 
-    with Journal.open("-", owner="a", actor="b", run="c", clock=lambda: AT) as journal:
+    with AuditLog.open("-", owner="a", actor="b", run="c", clock=lambda: AT) as audit_log:
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", fail)
-            with pytest.raises(JournalError) as caught:
-                journal.record("intent")
+            with pytest.raises(AuditLogError) as caught:
+                audit_log.record("intent")
         assert str(caught.value).startswith("standard output: can't be written: No space left on device")
 
 
 def test_a_write_in_pieces_is_finished(path, monkeypatch):
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:7]))
-    with opened(path) as journal:
-        journal.record("run-started")
+    with opened(path) as audit_log:
+        audit_log.record("run-started")
     assert verify(path).records == 1
 
 
@@ -557,33 +557,33 @@ def test_every_record_is_synced_before_it_counts_and_a_new_file_s_folder_too(pat
     synced = []
     real = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.path.realpath(f"/proc/self/fd/{fd}")), real(fd)))
-    with opened(path) as journal:
-        journal.record("a")
-        journal.record("b")
+    with opened(path) as audit_log:
+        audit_log.record("a")
+        audit_log.record("b")
     assert synced == [str(path.parent), str(path), str(path)]
 
 
 @pytest.mark.parametrize("where", ["missing/audit.jsonl", "folder"])
 def test_a_log_that_cannot_be_made_is_said(tmp_path, where):
     (tmp_path / "folder").mkdir()
-    with pytest.raises(JournalError, match=where.split("/", maxsplit=1)[0]):
+    with pytest.raises(AuditLogError, match=where.split("/", maxsplit=1)[0]):
         opened(tmp_path / where)
 
 
 def test_a_plan_needs_no_log(tmp_path, path, caplog):
     options = {"owner": "a", "actor": "b", "run": "c", "clock": lambda: AT}
-    with open_optional("-", **options) as journal:
-        assert isinstance(journal, NullJournal)
+    with open_optional("-", **options) as audit_log:
+        assert isinstance(audit_log, NullAuditLog)
     assert caplog.messages == []
-    with open_optional(tmp_path / "missing" / "a.jsonl", **options) as journal:
-        assert isinstance(journal, NullJournal)
-        assert journal.record("plan").seq == 0
+    with open_optional(tmp_path / "missing" / "a.jsonl", **options) as audit_log:
+        assert isinstance(audit_log, NullAuditLog)
+        assert audit_log.record("plan").seq == 0
     (said,) = caplog.messages
     assert said.startswith(
         f"this run is not recorded, and needn't be: {tmp_path / 'missing' / 'a.jsonl'}: can't be made"
     )
-    with open_optional(path, hmac_key="secret", **options) as journal:
-        assert journal.record("plan").seq == 1
+    with open_optional(path, hmac_key="secret", **options) as audit_log:
+        assert audit_log.record("plan").seq == 1
     assert verify(path, hmac_key="secret").ok
     record = json.loads(path.read_bytes())
     assert (record["owner"], record["actor"], record["run"], record["at"]) == ("a", "b", "c", "2026-01-31T09:00:00Z")
@@ -613,23 +613,23 @@ def test_a_plan_amid_a_sync_hides_none_of_its_open_intents(path):
             sync.record("outcome", intent=done, result="applied")
         plan.record("run-ended")
     assert json.loads(path.read_bytes().splitlines()[-1])["open"] == [lost]
-    with opened(path) as journal:
-        assert list(journal.pending) == [lost]
-        runs = journal.runs_before(9)
+    with opened(path) as audit_log:
+        assert list(audit_log.pending) == [lost]
+        runs = audit_log.runs_before(9)
         assert [[r["event"] for r in run] for run in runs] == [["run-started", "intent", "intent", "outcome"]]
 
 
 def test_two_runs_that_write_never_overlap(path):
-    with opened(path, run="first"), pytest.raises(JournalError, match="held by run first"):
+    with opened(path, run="first"), pytest.raises(AuditLogError, match="held by run first"):
         opened(path, lock_timeout=0)
 
 
 HAMMER = (
-    "import sys; from datetime import UTC, datetime; from ipsync.audit import Journal\n"
+    "import sys; from datetime import UTC, datetime; from ipsync.audit import AuditLog\n"
     "for _ in range(10):\n"
-    "    with Journal.open(sys.argv[1], owner='a', actor='b', run=sys.argv[2], clock=lambda: datetime.now(UTC),\n"
-    "                      writes=False, max_bytes=4000) as journal:\n"
-    "        for _ in range(5): journal.record('feed')"
+    "    with AuditLog.open(sys.argv[1], owner='a', actor='b', run=sys.argv[2], clock=lambda: datetime.now(UTC),\n"
+    "                      writes=False, max_bytes=4000) as audit_log:\n"
+    "        for _ in range(5): audit_log.record('feed')"
 )
 
 
@@ -645,7 +645,7 @@ def test_processes_that_append_and_rotate_at_once_make_one_chain(path):
 def test_a_plan_rotates_the_log_of_a_sync_that_goes_on(path):
     with opened(path) as sync:
         left = sync.record("intent", resource="r").seq
-        with Journal.open(path, **PLAN, writes=False, max_bytes=1) as plan:
+        with AuditLog.open(path, **PLAN, writes=False, max_bytes=1) as plan:
             plan.record("plan")
         sync.record("run-ended")
         assert list(sync.pending) == [left]
@@ -679,14 +679,14 @@ def test_a_log_that_is_changed_under_a_run_ends_it(path, harm, said):
         sync.record("run-started")
         sync.record("feed")
         harm(path)
-        with pytest.raises(JournalError, match=f"^{path}: .*{said}"):
+        with pytest.raises(AuditLogError, match=f"^{path}: .*{said}"):
             sync.record("intent")
 
 
 def test_a_file_that_stays_locked_is_named(path):
     with opened(path, lock_timeout=0) as sync, path.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(JournalError, match=f"^{path} is being written by another process for more than 0 s"):
+        with pytest.raises(AuditLogError, match=f"^{path} is being written by another process for more than 0 s"):
             sync.record("intent")
 
 
@@ -717,10 +717,10 @@ def test_what_a_plan_appends_between_a_copy_and_its_record_is_in_the_next_copy(p
 
 
 def test_standard_output_gets_the_same_lines(capfd):
-    with Journal.open("-", owner="a", actor="b", run="c", clock=lambda: AT) as journal:
-        journal.record("intent")
-        journal.record("run-ended")
-        copy = journal.uncopied()
+    with AuditLog.open("-", owner="a", actor="b", run="c", clock=lambda: AT) as audit_log:
+        audit_log.record("intent")
+        audit_log.record("run-ended")
+        copy = audit_log.uncopied()
     out = capfd.readouterr().out
     assert [(json.loads(line)["seq"], json.loads(line).get("open")) for line in out.splitlines()] == [
         (1, None),
@@ -731,20 +731,20 @@ def test_standard_output_gets_the_same_lines(capfd):
 
 def test_what_no_copy_holds_begins_with_the_last_copied(path):
     lines = filled(path, hmac_key="secret")
-    with opened(path, run="r2", hmac_key="secret") as journal:
-        assert journal.uncopied() == b"".join(lines)
-        journal.record("copied", object="s3://audit/1")
-        journal.record("run-started")
-        journal.record("copied", object="s3://audit/2")
-        journal.record("run-ended")
-        assert journal.uncopied() == b"".join(path.read_bytes().splitlines(keepends=True)[-2:])
+    with opened(path, run="r2", hmac_key="secret") as audit_log:
+        assert audit_log.uncopied() == b"".join(lines)
+        audit_log.record("copied", object="s3://audit/1")
+        audit_log.record("run-started")
+        audit_log.record("copied", object="s3://audit/2")
+        audit_log.record("run-ended")
+        assert audit_log.uncopied() == b"".join(path.read_bytes().splitlines(keepends=True)[-2:])
 
 
 def test_what_no_copy_holds_may_lie_in_the_files_before(path):
     for run in ("r1", "r2", "r3"):
         filled(path, run=run, max_bytes=10)
-    with opened(path) as journal:
-        copy = journal.uncopied()
+    with opened(path) as audit_log:
+        copy = audit_log.uncopied()
     assert copy == b"".join(file.read_bytes() for file in all_files(path))
     assert [json.loads(line)["seq"] for line in copy.splitlines()] == list(range(1, 15))
 
@@ -789,8 +789,8 @@ def test_a_path_is_no_pattern(tmp_path, name):
         filled(path, run=run, max_bytes=1)
     assert [p.name for p in rotated(path)] == [f"{name}.1-4", f"{name}.5-9", f"{name}.10-14"]
     assert verify(path).records == 19
-    with opened(path) as journal:
-        assert len(journal.runs_before(9)) == 4
+    with opened(path) as audit_log:
+        assert len(audit_log.runs_before(9)) == 4
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, lambda p: p.write_bytes(b"x"), lambda p: p.symlink_to("nowhere")])
@@ -799,8 +799,8 @@ def test_a_file_that_has_the_rotated_one_s_name_is_never_written_over(path, capl
     other = path.with_name("audit.jsonl.1-4")
     make(other)
     seen = other.lstat().st_ino
-    with opened(path, max_bytes=1) as journal:
-        journal.record("run-started", mode="sync")
+    with opened(path, max_bytes=1) as audit_log:
+        audit_log.record("run-started", mode="sync")
     assert other.lstat().st_ino == seen
     assert f"{path} is not rotated, and grows: {other} is there already" in caplog.text
     other.rename(path.with_name("elsewhere"))
@@ -819,7 +819,7 @@ def test_a_log_with_a_changed_end_is_not_rotated_away(path):
     lines = filled(path)
     path.write_bytes(b"".join(lines[:-1]) + lines[-1].replace(b"applied", b"denied!"))
     for size in (1, 10**9):
-        with pytest.raises(JournalError, match=f"^{path}: the last record doesn't hold: its hash is not"):
+        with pytest.raises(AuditLogError, match=f"^{path}: the last record doesn't hold: its hash is not"):
             opened(path, max_bytes=size)
     assert rotated(path) == []
 
@@ -832,7 +832,7 @@ def test_a_damaged_first_record_does_not_stop_rotation(path):
 
 def test_a_log_of_empty_lines_is_not_built_upon(path):
     path.write_bytes(b"\n\n\n")
-    with pytest.raises(JournalError, match="the last record doesn't hold: it is not JSON"):
+    with pytest.raises(AuditLogError, match="the last record doesn't hold: it is not JSON"):
         opened(path, max_bytes=1)
 
 
@@ -840,7 +840,7 @@ def test_a_log_of_empty_lines_is_not_built_upon(path):
 def test_a_file_before_with_a_changed_end_is_not_built_upon(path, data):
     before = path.with_name("audit.jsonl.1-4")
     before.write_bytes(data)
-    with pytest.raises(JournalError, match=f"^{before}: the last record doesn't hold: it is not JSON"):
+    with pytest.raises(AuditLogError, match=f"^{before}: the last record doesn't hold: it is not JSON"):
         opened(path)
 
 
@@ -848,15 +848,15 @@ def test_a_keyed_log_is_rotated_and_goes_on(path):
     filled(path, hmac_key="secret")
     filled(path, hmac_key="secret", max_bytes=1)
     assert verify(path, hmac_key="secret").records == 9
-    with pytest.raises(JournalError, match="its hash is not that of its content"):
+    with pytest.raises(AuditLogError, match="its hash is not that of its content"):
         opened(path, hmac_key="other")
 
 
 def test_a_crash_between_renaming_and_the_new_file_loses_nothing(path):
     filled(path)
     path.rename(path.with_name("audit.jsonl.1-4"))
-    with opened(path, run="r2") as journal:
-        journal.record("run-started")
+    with opened(path, run="r2") as audit_log:
+        audit_log.record("run-started")
     assert verify(path).records == 6
 
 
@@ -913,7 +913,7 @@ def test_the_remedy_that_is_told_when_the_key_has_changed_helps(path, rotate):
     filled(path, hmac_key="one")
     if rotate:
         filled(path, hmac_key="one", max_bytes=1)
-    with pytest.raises(JournalError, match=r"add the former key to audit\.hmac_keys_before") as caught:
+    with pytest.raises(AuditLogError, match=r"add the former key to audit\.hmac_keys_before") as caught:
         opened(path, hmac_key="two")
     command = str(caught.value).rpartition("keep this one whole: ")[2]
     subprocess.run(["sh", "-c", command], check=True)
@@ -942,7 +942,7 @@ def test_a_log_written_anew_with_a_key_of_before_doesnt_verify(path):
 def test_a_key_can_t_change_where_the_rotated_file_s_name_is_taken(path):
     filled(path, hmac_key="one")
     path.with_name("audit.jsonl.1-4").mkdir()
-    with pytest.raises(JournalError, match=r"can't go on with another key: .*1-4 is there already"):
+    with pytest.raises(AuditLogError, match=r"can't go on with another key: .*1-4 is there already"):
         opened(path, hmac_key="two", hmac_keys_before=["one"])
 
 
@@ -965,7 +965,7 @@ def test_a_file_system_that_locks_nothing_is_named_and_what_helps(path, monkeypa
 
     before = len(list(Path("/proc/self/fd").iterdir()))
     monkeypatch.setattr(fcntl, "flock", refuse)
-    with pytest.raises(JournalError, match=f"^{path}.lock: can't be locked: {os.strerror(code)}{remedy}"):
+    with pytest.raises(AuditLogError, match=f"^{path}.lock: can't be locked: {os.strerror(code)}{remedy}"):
         opened(path)
     with open_optional(path, **PLAN) as plan:
         assert plan.record("plan").seq == 0
@@ -998,7 +998,7 @@ def test_what_can_t_be_opened_or_made_is_named_and_what_helps(path, monkeypatch,
 
     monkeypatch.setattr(os, "open", refuse)
     how = "opened" if there else "made"
-    with pytest.raises(JournalError) as caught:
+    with pytest.raises(AuditLogError) as caught:
         opened(path)
     said = str(caught.value)
     assert said.startswith(f"{path.with_name(victim)}: can't be {how}: {os.strerror(code)}")
@@ -1007,7 +1007,7 @@ def test_what_can_t_be_opened_or_made_is_named_and_what_helps(path, monkeypatch,
 
 def test_a_link_to_what_is_not_there_is_said(path):
     path.symlink_to("missing/audit.jsonl")
-    with pytest.raises(JournalError, match=f"^{path}: can't be opened: No such file"):
+    with pytest.raises(AuditLogError, match=f"^{path}: can't be opened: No such file"):
         opened(path)
 
 
@@ -1020,9 +1020,9 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can make files
 def as_service(path: Path) -> str:
     """Make one pass as the service's user, and return what it complained of."""
     code = (
-        "import os, sys; from datetime import UTC, datetime; from ipsync.audit import Journal\n"
+        "import os, sys; from datetime import UTC, datetime; from ipsync.audit import AuditLog\n"
         f"os.setgroups([]); os.setgid({SERVICE}); os.setuid({SERVICE})\n"
-        "with Journal.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC)) as j:\n"
+        "with AuditLog.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC)) as j:\n"
         "    j.record('run-started', mode='sync')"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
@@ -1047,8 +1047,8 @@ def test_what_root_makes_belongs_to_the_log_s_user(service_log, first, writes):
     if not first:
         assert as_service(service_log) == ""
     for _ in range(2):
-        with Journal.open(service_log, **PLAN, max_bytes=1, writes=writes) as journal:
-            journal.record("run-started", mode="plan")
+        with AuditLog.open(service_log, **PLAN, max_bytes=1, writes=writes) as audit_log:
+            audit_log.record("run-started", mode="plan")
     assert as_service(service_log) == ""
     assert {f.stat().st_uid for f in service_log.parent.iterdir()} == {SERVICE}
     assert len(rotated(service_log)) == (1 if first else 2)
@@ -1062,7 +1062,7 @@ def test_root_follows_no_link_that_another_user_made(service_log, tmp_path, name
     precious.write_bytes(b"half a line")
     link = service_log.with_name(name)
     link.symlink_to(precious)
-    with pytest.raises(JournalError, match=f"^{link}: can't be opened: .*it is a symbolic link"):
+    with pytest.raises(AuditLogError, match=f"^{link}: can't be opened: .*it is a symbolic link"):
         opened(service_log)
     assert precious.read_bytes() == b"half a line"
 
@@ -1089,19 +1089,19 @@ PLACES = [{"owner": "acme", "config": "/c", "seen": "2026-01-31", "resources": [
 
 
 def test_what_a_run_knew_of_places_is_handed_on_by_runs_that_say_nothing_of_them(path):
-    with opened(path) as journal:
-        assert journal.places == []
-        journal.record("run-ended", mode="sync", places=PLACES)
+    with opened(path) as audit_log:
+        assert audit_log.places == []
+        audit_log.record("run-ended", mode="sync", places=PLACES)
     with open_optional(path, **PLAN) as check:
         assert check.places == PLACES
         check.record("run-ended", mode="check")
-    with opened(path, max_bytes=1) as journal:
-        assert journal.places == PLACES
+    with opened(path, max_bytes=1) as audit_log:
+        assert audit_log.places == PLACES
         with open_optional(path, **PLAN) as plan:
             plan.record("run-ended", mode="plan", places=[])
-        journal.record("run-ended", mode="apply", refused="it has moved")
-    with opened(path) as journal:
-        assert journal.places == []
+        audit_log.record("run-ended", mode="apply", refused="it has moved")
+    with opened(path) as audit_log:
+        assert audit_log.places == []
     assert [r.get("places") for r in show(path) if r["event"] == "run-ended"] == [PLACES, PLACES, [], None]
 
 
@@ -1130,11 +1130,11 @@ def bytes_read() -> int:
 @pytest.fixture
 def long(path):
     """A log of 36,000 records and 10 MiB, all plans but for one sync at its beginning, which left something open."""
-    with opened(path) as journal:
-        journal.record("run-started", mode="sync")
+    with opened(path) as audit_log:
+        audit_log.record("run-started", mode="sync")
         where = path.stat().st_size
-        journal.record("intent", resource="r", target="web")
-        head = journal.record("run-ended", mode="sync", targets=[])
+        audit_log.record("intent", resource="r", target="web")
+        head = audit_log.record("run-ended", mode="sync", targets=[])
     many_plans(path, 12_000, head=head, open=[2], open_at=[where])
     assert path.stat().st_size > 10 * 2**20
     return path
@@ -1142,38 +1142,38 @@ def long(path):
 
 def test_opening_a_long_log_reads_its_end_alone_whatever_is_open(long):
     before = bytes_read()
-    with opened(long, run="r2") as journal:
-        assert list(journal.pending) == [2]
-        journal.record("run-ended")
+    with opened(long, run="r2") as audit_log:
+        assert list(audit_log.pending) == [2]
+        audit_log.record("run-ended")
     assert bytes_read() - before < 500_000
-    with opened(long, run="r3", max_bytes=1) as journal:
-        assert list(journal.pending) == [2], "it stands in a rotated file now"
-        journal.record("run-ended")
+    with opened(long, run="r3", max_bytes=1) as audit_log:
+        assert list(audit_log.pending) == [2], "it stands in a rotated file now"
+        audit_log.record("run-ended")
     before = bytes_read()
-    with opened(long, run="r4") as journal:
-        assert list(journal.pending) == [2]
+    with opened(long, run="r4") as audit_log:
+        assert list(audit_log.pending) == [2]
     assert bytes_read() - before < 500_000
     assert verify(long).ok
 
 
 def test_the_runs_before_are_looked_for_in_the_end_of_a_long_log(long):
     """A million plans: each plan read all of them, for 24 seconds, to find three syncs."""
-    with opened(long) as journal:
+    with opened(long) as audit_log:
         before = bytes_read()
-        assert journal.runs_before(3) == []
+        assert audit_log.runs_before(3) == []
         assert bytes_read() - before < 5 * 2**20
 
 
 @pytest.mark.parametrize("places", [{}, {"open_at": [1]}, {"open_at": [10**9]}, {"open_at": []}])
 def test_an_open_intent_whose_place_is_not_told_rightly_is_searched_for(path, places, monkeypatch):
-    with opened(path) as journal:
-        journal.record("run-started", mode="sync")
-        left = journal.record("intent", resource="r", target="web").seq
-        journal.record("run-ended", mode="sync", targets=[])
+    with opened(path) as audit_log:
+        audit_log.record("run-started", mode="sync")
+        left = audit_log.record("intent", resource="r", target="web").seq
+        audit_log.record("run-ended", mode="sync", targets=[])
         monkeypatch.setattr(history.Open, "fields", lambda _self: {"open": [left], **places})
-        journal.record("run-ended", mode="plan", targets=[])
-    with opened(path) as journal:
-        assert list(journal.pending) == [left]
+        audit_log.record("run-ended", mode="plan", targets=[])
+    with opened(path) as audit_log:
+        assert list(audit_log.pending) == [left]
 
 
 # ── reading ──────────────────────────────────────────────────────────────────
@@ -1196,16 +1196,16 @@ def test_an_open_intent_whose_place_is_not_told_rightly_is_searched_for(path, pl
 )
 def test_filters(path, filters, seqs):
     filled(path)
-    with opened(path, run="r2") as journal:
-        journal.record("run-started", mode="plan")
+    with opened(path, run="r2") as audit_log:
+        audit_log.record("run-started", mode="plan")
     assert [r["seq"] for r in show(path, **filters)] == seqs
 
 
 def test_a_clock_that_was_set_back_hides_no_record(path):
     hours = iter([12, 9, 10, 11])
-    with Journal.open(path, owner="a", actor="b", run="c", clock=lambda: AT.replace(hour=next(hours))) as journal:
+    with AuditLog.open(path, owner="a", actor="b", run="c", clock=lambda: AT.replace(hour=next(hours))) as audit_log:
         for _ in range(4):
-            journal.record("run-started", mode="plan")
+            audit_log.record("run-started", mode="plan")
     assert [r["seq"] for r in show(path, since="2026-01-31T10")] == [1, 3, 4]
     assert [r["seq"] for r in show(path, until="2026-01-31T10")] == [2, 3]
 
@@ -1217,14 +1217,14 @@ def test_a_wrong_address_is_a_usage_error(path):
 
 
 def test_records_read_well(path):
-    with opened(path) as journal:
-        journal.record("feed", feed="qatech", rejected="no answer")
-        journal.record("feed", feed="qatech", count=2, digest="sha256:1")
-        journal.record("plan", id="sha256:2", summary={"add": 1, "remove": 0}, verdicts=[])
-        journal.record("approval", plan="sha256:3", current="sha256:2", holds=False)
-        journal.record("recovered", intent=1, result="applied")
-        journal.record("recovered", torn_bytes=7)
-        journal.record("rotated", file="x")
+    with opened(path) as audit_log:
+        audit_log.record("feed", feed="qatech", rejected="no answer")
+        audit_log.record("feed", feed="qatech", count=2, digest="sha256:1")
+        audit_log.record("plan", id="sha256:2", summary={"add": 1, "remove": 0}, verdicts=[])
+        audit_log.record("approval", plan="sha256:3", current="sha256:2", holds=False)
+        audit_log.record("recovered", intent=1, result="applied")
+        audit_log.record("recovered", torn_bytes=7)
+        audit_log.record("rotated", file="x")
     filled(path, run="r2")
     text = "\n".join(describe(r) for r in show(path))
     for part in (
@@ -1289,8 +1289,8 @@ def test_records_read_well(path):
     ],
 )
 def test_a_line_says_when_which_run_which_record_and_what(path, event, fields, line):
-    with opened(path) as journal:
-        journal.record(event, **fields)
+    with opened(path) as audit_log:
+        audit_log.record(event, **fields)
     (record,) = show(path)
     if event == "run-ended":
         assert record.pop("open") == []
@@ -1317,13 +1317,13 @@ def test_a_line_says_when_which_run_which_record_and_what(path, event, fields, l
     ],
 )
 def test_filters_look_into_targets_verdicts_and_what_changed(path, filters, seqs):
-    with opened(path) as journal:
+    with opened(path) as audit_log:
         listed = ["1.1.1.1/32 443/tcp", "8.8.8.8/32 443/tcp leaving since 2026-01-31T09:00:00Z", "ports 443/tcp"]
         after = ["1.1.1.1/32 443/tcp", "8.8.8.8/32 443/tcp", "2600::/32", "ports 80/tcp"]
-        journal.record("intent", target="web", before=listed, after=after)
-        journal.record("plan", verdicts=[{"target": "edge", "guard": "empty"}])
-        journal.record("plan", targets=[{"target": "web"}])
-        journal.record("recovered", target="other", now=["8.8.8.8/32", "9.9.9.0/24"])
-        journal.record("intent", resource="half a record")
+        audit_log.record("intent", target="web", before=listed, after=after)
+        audit_log.record("plan", verdicts=[{"target": "edge", "guard": "empty"}])
+        audit_log.record("plan", targets=[{"target": "web"}])
+        audit_log.record("recovered", target="other", now=["8.8.8.8/32", "9.9.9.0/24"])
+        audit_log.record("intent", resource="half a record")
     path.write_bytes(path.read_bytes().replace(b"\n", b"\ndamaged\n", 1) + b"torn")
     assert [r["seq"] for r in show(path, **filters)] == seqs

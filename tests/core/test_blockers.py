@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, networks, snapshot
 
-from ipsync.core.blockers import Hindrance, hindrances, obstacles, unfit
+from ipsync.core.blockers import Hindrance, blockers, conflicts, unfit
 from ipsync.core.diff import Diff, Marked
 from ipsync.core.marks import Mark, rule_note
-from ipsync.core.model import Entry, Limits, Part, Service, State, Status, Verdict, Violation
+from ipsync.core.model import Entry, Limits, ManagedList, Service, State, Status, Verdict, Violation
 from ipsync.core.plan import FeedResult
 
 A, B, V6 = networks("8.8.8.8", "8.8.4.4", "2600::1")
@@ -39,53 +39,57 @@ def feeds(**lists) -> dict[str, FeedResult]:
 )
 def test_a_target_is_hindered_by_each_of_its_feeds(lists, limits, expected):
     target, free = aws_target(feeds=("qatech", "cdn"), limits=limits), aws_target("free", feeds=(), static=(A,))
-    found = hindrances([target, free], feeds(**lists))
+    found = blockers([target, free], feeds(**lists))
     assert found["free"] is None
     if isinstance(expected, list):
-        hindrance = found["web"]
-        assert hindrance is not None
-        assert (hindrance.status, hindrance.error) == (Status.BLOCKED, None)
-        assert [(v.guard, v.verdict) for v in hindrance.violations] == [(g, Verdict.REFUSE) for g in expected]
+        blocker = found["web"]
+        assert blocker is not None
+        assert (blocker.status, blocker.error) == (Status.BLOCKED, None)
+        assert [(v.guard, v.verdict) for v in blocker.violations] == [(g, Verdict.REFUSE) for g in expected]
     else:
         words = (Violation("feed", Verdict.REFUSE, expected),) if expected else ()
         assert found["web"] == (Hindrance(Status.ERROR, expected, words) if expected else None)
 
 
-def rule(*parts: Part, obstacle: str | None = None) -> State:
-    return State("gcp-firewall", RULE, ("edge",), listed=True, parts=parts, obstacle=obstacle)
+def rule(*managed_lists: ManagedList, conflict: str | None = None) -> State:
+    return State("gcp-firewall", RULE, ("edge",), listed=True, managed_lists=managed_lists, conflict=conflict)
 
 
 def wanting(*listed) -> Diff:
     return Diff(add=tuple(Marked(Entry(n), Mark("acme", ("edge",), "qatech")) for n in listed))
 
 
-def part(name: str, owner: str = "") -> Part:
+def managed(name: str, owner: str = "") -> ManagedList:
     note = rule_note(owner, {A: Mark(owner, ("edge",), "qatech")}) if owner else (("description", "by hand"),)
-    return Part(name, (A,), note)
+    return ManagedList(name, (A,), note)
 
 
 @pytest.mark.parametrize(
     ("state", "listed", "names"),
     [
         (rule(), [A, V6], []),
-        (rule(part("allow-qatech")), [A], ["allow-qatech"]),
-        (rule(part("allow-qatech")), [V6], []),
-        (rule(part("allow-qatech-v6")), [V6, A], ["allow-qatech-v6"]),
-        (rule(part("allow-qatech-v6"), part("allow-qatech", "globex")), [V6, A], ["allow-qatech", "allow-qatech-v6"]),
-        (rule(part("allow-qatech", "acme")), [A], []),
-        (rule(part("allow-qatech-2")), [A], []),
-        (State("aws-security-group", GROUP, ("web",), parts=(part("sg-1"),)), [A], []),
+        (rule(managed("allow-qatech")), [A], ["allow-qatech"]),
+        (rule(managed("allow-qatech")), [V6], []),
+        (rule(managed("allow-qatech-v6")), [V6, A], ["allow-qatech-v6"]),
+        (
+            rule(managed("allow-qatech-v6"), managed("allow-qatech", "globex")),
+            [V6, A],
+            ["allow-qatech", "allow-qatech-v6"],
+        ),
+        (rule(managed("allow-qatech", "acme")), [A], []),
+        (rule(managed("allow-qatech-2")), [A], []),
+        (State("aws-security-group", GROUP, ("web",), managed_lists=(managed("sg-1"),)), [A], []),
     ],
 )
 def test_a_name_that_is_needed_and_somebody_else_s_is_an_obstacle(state, listed, names):
-    found = obstacles(state, wanting(*listed), "acme")
+    found = conflicts(state, wanting(*listed), "acme")
     assert {(v.guard, v.verdict, v.change) for v in found} == ({("ownership", Verdict.REFUSE, "")} if names else set())
     assert [v.detail.split(" exists")[0] for v in found] == [f"a rule named {n}" for n in names]
     assert all("(acme)" in v.detail and "`rule:`" in v.detail for v in found)
 
 
 def test_an_obstacle_is_told_first():
-    found = obstacles(rule(part("allow-qatech"), obstacle="it is a deny rule"), wanting(A), "acme")
+    found = conflicts(rule(managed("allow-qatech"), conflict="it is a deny rule"), wanting(A), "acme")
     assert [v.detail[:16] for v in found] == ["it is a deny rul", "a rule named all"]
 
 

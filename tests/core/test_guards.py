@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ipsync.core import guards
 from ipsync.core.guards import (
     Covered,
-    Movement,
+    Impact,
     check_capacity,
     check_snapshot,
     too_many_come,
@@ -27,19 +27,19 @@ def named(violations) -> list[tuple[str, str]]:
     return [(v.guard, v.verdict.value) for v in violations]
 
 
-def losing(held: int, gone: int, *, lately: int = 0) -> Movement:
+def losing(held: int, gone: int, *, lately: int = 0) -> Impact:
     """Return a resource of `held` single addresses that loses `gone` of them; `lately` are of those that stay."""
     there = frozenset(hosts(held))
     lost = frozenset(hosts(gone))
-    return Movement(there, lately=frozenset(hosts(lately, first=held - lately)), staying=there - lost, lost=lost)
+    return Impact(there, lately=frozenset(hosts(lately, first=held - lately)), staying=there - lost, lost=lost)
 
 
-def gaining(held, new) -> Movement:
-    return Movement(frozenset(held), staying=frozenset(held) | frozenset(new), new=frozenset(new))
+def gaining(held, new) -> Impact:
+    return Impact(frozenset(held), staying=frozenset(held) | frozenset(new), new=frozenset(new))
 
 
-def comes(movement: Movement, *limits: Limits) -> list[str]:
-    return [guard for guard, _ in too_many_come(movement, limits or [LIMITS])]
+def comes(impact: Impact, *limits: Limits) -> list[str]:
+    return [guard for guard, _ in too_many_come(impact, limits or [LIMITS])]
 
 
 @given(sizes)
@@ -150,9 +150,9 @@ def test_what_came_lately_is_no_measure_of_how_many_may_leave(lately, words):
     assert too_many_leave(move, move.lost, [Limits(max_removals=Threshold(1, 29))]) == words
 
 
-def covering(held, gone, *, lately=()) -> Movement:
+def covering(held, gone, *, lately=()) -> Impact:
     there, lost = frozenset(networks(*held)), frozenset(networks(*gone))
-    return Movement(there, lately=frozenset(networks(*lately)), staying=there - lost, lost=lost)
+    return Impact(there, lately=frozenset(networks(*lately)), staying=there - lost, lost=lost)
 
 
 SINGLES = [f"8.8.8.{i}" for i in range(9)]
@@ -196,7 +196,7 @@ def test_what_others_still_cover_is_no_loss_in_addresses():
 def test_what_is_gone_already_counts_as_lost_too():
     """A first removal that was approved and half done: the rest is judged with it."""
     before = frozenset(networks(*SINGLES))
-    assert too_many_leave(Movement(before), frozenset(networks("7.0.0.0/24")), [LIMITS]) is not None
+    assert too_many_leave(Impact(before), frozenset(networks("7.0.0.0/24")), [LIMITS]) is not None
 
 
 # ── how many, and how much, may come ─────────────────────────────────────────

@@ -8,7 +8,7 @@ import pytest
 from factory import GROUP, HTTPS, NOW, aws_target, hosts, networks
 
 from ipsync.core.diff import Diff, Marked
-from ipsync.core.judgement import Judgement, approvable, change_id, judge, movement, released, waiting
+from ipsync.core.judgement import Judgement, approvable, change_id, impact, judge, released, waiting
 from ipsync.core.marks import STATIC, Mark
 from ipsync.core.model import Capacity, Entry, Held, Leaving, Limits, Network, Service, State, Threshold, Verdict
 
@@ -58,7 +58,7 @@ def nets(items) -> list[Network]:
 
 
 def moved(made: Diff, grace: timedelta | None = GRACE):
-    return movement(made, now=NOW, grace=grace)
+    return impact(made, now=NOW, grace=grace)
 
 
 def test_a_movement_says_what_is_held_lost_taken_and_new():

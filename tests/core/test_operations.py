@@ -8,8 +8,8 @@ from factory import GROUP, HTTPS, NOW, networks
 
 from ipsync.core.diff import Diff, Marked
 from ipsync.core.marks import Mark, entry_note, rule_note
-from ipsync.core.model import Entry, Part, State
-from ipsync.core.operations import closes, observed, opens, part_texts, steps
+from ipsync.core.model import Entry, ManagedList, State
+from ipsync.core.operations import closes, list_texts, opens, operations, owned_texts
 
 A, B, C = networks("8.8.8.1", "8.8.8.2", "8.8.8.3")
 EARLIER = NOW - timedelta(hours=1)
@@ -26,21 +26,21 @@ def group(*marked: tuple[Entry, Mark]) -> State:
 
 
 def told(state: State, change: Diff, **how: bool) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-    return [(s.kind, s.before, s.after) for s in steps(state, change, owner="acme", **how)]
+    return [(s.kind, s.before, s.after) for s in operations(state, change, owner="acme", **how)]
 
 
 def test_a_write_that_only_changes_whose_an_entry_is_says_so():
     entry = Entry(A, HTTPS)
     change = Diff(remark=(Marked(entry, OPS),))
-    assert told(group((entry, WEB)), change) == [("note", (A_WEB,), (A_OPS,))]
+    assert told(group((entry, WEB)), change) == [("tag", (A_WEB,), (A_OPS,))]
 
 
 def test_between_two_calls_for_one_entry_stands_neither_mark():
     entry = Entry(A, HTTPS)
     change = Diff(remark=(Marked(entry, OPS),))
     assert told(group((entry, LEAVES)), change) == [
-        ("note", (A_WEB + GONE,), (A_OPS + GONE,)),
-        ("unnote", (A_OPS + GONE,), (A_OPS,)),
+        ("tag", (A_WEB + GONE,), (A_OPS + GONE,)),
+        ("untag", (A_OPS + GONE,), (A_OPS,)),
     ]
 
 
@@ -50,8 +50,8 @@ def test_a_call_promises_no_more_than_it_does_though_another_for_the_same_entry_
     change = Diff(remark=(Marked(back, WEB), Marked(moved, OPS)))
     b_web, b_ops = A_WEB.replace("8.8.8.1", "8.8.8.2"), A_OPS.replace("8.8.8.1", "8.8.8.2")
     assert told(state, change) == [
-        ("unnote", (A_WEB + GONE, b_web + GONE), (A_WEB, b_web)),
-        ("note", (A_WEB, b_web), (A_WEB, b_ops)),
+        ("untag", (A_WEB + GONE, b_web + GONE), (A_WEB, b_web)),
+        ("tag", (A_WEB, b_web), (A_WEB, b_ops)),
     ]
 
 
@@ -59,8 +59,8 @@ def test_doors_open_first_and_close_last_unless_the_quota_asks_otherwise():
     old, kept, new = Entry(A, HTTPS), Entry(B, HTTPS), Entry(C, HTTPS)
     state = group((old, LEAVES), (kept, WEB))
     change = Diff(add=(Marked(new, WEB),), remark=(Marked(kept, LEAVES),), remove=(Marked(old, LEAVES),))
-    assert [kind for kind, *_ in told(state, change)] == ["add", "note", "remove"]
-    assert [kind for kind, *_ in told(state, change, remove_first=True)] == ["remove", "note", "add"]
+    assert [kind for kind, *_ in told(state, change)] == ["add", "tag", "remove"]
+    assert [kind for kind, *_ in told(state, change, removals_first=True)] == ["remove", "tag", "add"]
 
 
 def test_each_write_begins_where_the_one_before_ended():
@@ -68,7 +68,7 @@ def test_each_write_begins_where_the_one_before_ended():
     state = group((old, LEAVES), (kept, LEAVES))
     change = Diff(add=(Marked(new, WEB),), remark=(Marked(kept, OPS),), remove=(Marked(old, LEAVES),))
     made = told(state, change)
-    assert made[0][1] == observed(state, owner="acme")
+    assert made[0][1] == owned_texts(state, owner="acme")
     assert [before for _, before, _ in made[1:]] == [after for _, _, after in made[:-1]]
     assert made[-1][2] == ("8.8.8.2/32 443/tcp for ops from uptime", "8.8.8.3/32 443/tcp for web from qatech")
 
@@ -76,36 +76,36 @@ def test_each_write_begins_where_the_one_before_ended():
 def test_a_batch_is_as_large_as_a_call_may_be():
     new = tuple(Marked(Entry(n, HTTPS), WEB) for n in (A, B, C))
     state = State("aws-security-group", GROUP, ("web",), batch=2)
-    assert [len(s.entries) for s in steps(state, Diff(add=new), owner="acme")] == [2, 1]
+    assert [len(s.entries) for s in operations(state, Diff(add=new), owner="acme")] == [2, 1]
 
 
 def test_what_one_call_tags_is_tagged_alike():
     change = Diff(add=(Marked(Entry(A, HTTPS), WEB), Marked(Entry(B, HTTPS), OPS), Marked(Entry(C, HTTPS), WEB)))
-    made = steps(group(), change, owner="acme")
+    made = operations(group(), change, owner="acme")
     assert [[(e.network) for e in s.entries] for s in made] == [[A, C], [B]]
 
 
 def test_only_the_tags_that_change_are_written():
     entry = Entry(A, HTTPS)
-    (step,) = steps(group((entry, WEB)), Diff(remark=(Marked(entry, LEAVES),)), owner="acme")
-    assert [e.note for e in step.entries] == [(("ipsync:leaving-since", "2026-01-31T08:00:00Z"),)]
-    (step,) = steps(group((entry, WEB)), Diff(remark=(Marked(entry, OPS),)), owner="acme")
-    assert [e.note for e in step.entries] == [(("ipsync:feed", "uptime"), ("ipsync:target", "ops"))]
+    (operation,) = operations(group((entry, WEB)), Diff(remark=(Marked(entry, LEAVES),)), owner="acme")
+    assert [e.note for e in operation.entries] == [(("ipsync:leaving-since", "2026-01-31T08:00:00Z"),)]
+    (operation,) = operations(group((entry, WEB)), Diff(remark=(Marked(entry, OPS),)), owner="acme")
+    assert [e.note for e in operation.entries] == [(("ipsync:feed", "uptime"), ("ipsync:target", "ops"))]
 
 
-def listed(*networks, name="allow", mark=WEB) -> Part:
-    return Part(name, networks, rule_note("acme", dict.fromkeys(networks, mark)), SETTINGS)
+def listed(*networks, name="allow", mark=WEB) -> ManagedList:
+    return ManagedList(name, networks, rule_note("acme", dict.fromkeys(networks, mark)), SETTINGS)
 
 
-def rule(*parts: Part, room: int = 2) -> State:
-    entries = tuple(Entry(n, None, p.note, p.name) for p in parts for n in p.networks)
+def rule(*managed_lists: ManagedList, room: int = 2) -> State:
+    entries = tuple(Entry(n, None, p.note, p.name) for p in managed_lists for n in p.networks)
     return State(
         "gcp-firewall",
         "gcp/acme/allow",
         ("web",),
         entries,
         listed=True,
-        parts=parts,
+        managed_lists=managed_lists,
         wanted_settings=SETTINGS,
         max_ranges=room,
     )
@@ -116,7 +116,7 @@ def whole(*networks, mark=WEB) -> Diff:
 
 
 def writes(state: State, *wanted) -> list[tuple[str, str]]:
-    return [(s.kind, s.resource.rpartition("/")[2]) for s in steps(state, whole(*wanted), owner="acme")]
+    return [(s.kind, s.resource.rpartition("/")[2]) for s in operations(state, whole(*wanted), owner="acme")]
 
 
 def test_lists_open_first_then_close_then_go():
@@ -129,39 +129,39 @@ def test_lists_open_first_then_close_then_go():
 
 
 def test_a_list_s_write_says_what_stood_there_and_what_will():
-    (step,) = steps(rule(listed(A, B)), whole(A), owner="acme")
-    assert (step.kind, step.part, step.was) == ("replace", listed(A), listed(A, B))
-    assert step.before == ("ports 443/tcp", "8.8.8.1/32 for web from qatech", "8.8.8.2/32 for web from qatech")
-    assert step.after == ("ports 443/tcp", "8.8.8.1/32 for web from qatech")
-    (step,) = steps(rule(), whole(A), owner="acme")
-    assert (step.kind, step.before) == ("create", ())
+    (operation,) = operations(rule(listed(A, B)), whole(A), owner="acme")
+    assert (operation.kind, operation.managed, operation.was) == ("replace", listed(A), listed(A, B))
+    assert operation.before == ("ports 443/tcp", "8.8.8.1/32 for web from qatech", "8.8.8.2/32 for web from qatech")
+    assert operation.after == ("ports 443/tcp", "8.8.8.1/32 for web from qatech")
+    (operation,) = operations(rule(), whole(A), owner="acme")
+    assert (operation.kind, operation.before) == ("create", ())
 
 
 def test_what_a_write_to_a_group_opens_and_closes():
     old, kept, new = Entry(A, HTTPS), Entry(B, HTTPS), Entry(C, HTTPS)
     state = group((old, LEAVES), (kept, WEB))
     change = Diff(add=(Marked(new, WEB),), remark=(Marked(kept, LEAVES),), remove=(Marked(old, LEAVES),))
-    made = [(s.kind, opens(s), closes(s)) for s in steps(state, change, owner="acme")]
-    assert made == [("add", {new}, set()), ("note", set(), set()), ("remove", set(), {old})]
+    made = [(s.kind, opens(s), closes(s)) for s in operations(state, change, owner="acme")]
+    assert made == [("add", {new}, set()), ("tag", set(), set()), ("remove", set(), {old})]
 
 
 def test_what_a_write_to_a_list_opens_and_closes():
     state = rule(listed(A, B), listed(C, name="allow-2"), room=3)
     d = networks("8.8.8.4")[0]
-    made = [(s.kind, opens(s), closes(s)) for s in steps(state, whole(A, d), owner="acme")]
+    made = [(s.kind, opens(s), closes(s)) for s in operations(state, whole(A, d), owner="acme")]
     assert made == [
         ("replace", {Entry(d)}, set()),
         ("replace", set(), {Entry(B)}),
         ("delete", set(), {Entry(C)}),
     ]
-    (step,) = steps(rule(), whole(A), owner="acme")
-    assert (step.kind, opens(step), closes(step)) == ("create", {Entry(A)}, set())
+    (operation,) = operations(rule(), whole(A), owner="acme")
+    assert (operation.kind, opens(operation), closes(operation)) == ("create", {Entry(A)}, set())
 
 
 def test_all_of_an_owner_s_lists_are_told_and_no_others():
-    theirs = Part("allow-2", (C,), (("description", "by hand"),), SETTINGS)
+    theirs = ManagedList("allow-2", (C,), (("description", "by hand"),), SETTINGS)
     both = listed(A, mark=Mark("acme", ("ops", "web"), "qatech"))
-    assert observed(rule(both, theirs), owner="acme") == (
+    assert owned_texts(rule(both, theirs), owner="acme") == (
         "rule allow",
         "ports 443/tcp",
         "8.8.8.1/32 for ops,web from qatech",
@@ -170,25 +170,25 @@ def test_all_of_an_owner_s_lists_are_told_and_no_others():
 
 def test_a_list_says_of_each_range_whose_it_is_and_since_when_it_leaves():
     note = rule_note("acme", {A: LEAVES, B: WEB, C: Mark("acme", ("web",), "static")})
-    texts = part_texts(Part("allow", (A, B, C), note, SETTINGS), owner="acme")
+    texts = list_texts(ManagedList("allow", (A, B, C), note, SETTINGS), owner="acme")
     assert texts == (
         "ports 443/tcp",
         f"8.8.8.1/32 for web from qatech{GONE}",
         "8.8.8.2/32 for web from qatech",
         "8.8.8.3/32 for web from static",
     )
-    assert part_texts(None, owner="acme") == ()
+    assert list_texts(None, owner="acme") == ()
 
 
 def test_a_setting_that_is_not_set_has_no_text():
-    part = Part("allow", (), (), (("ports", "443/tcp"), ("target_tags", "")))
-    assert part_texts(part, owner="acme") == ("ports 443/tcp",)
+    managed = ManagedList("allow", (), (), (("ports", "443/tcp"), ("target_tags", "")))
+    assert list_texts(managed, owner="acme") == ("ports 443/tcp",)
 
 
 def test_an_entry_whose_tags_were_half_lost_has_a_text_all_the_same():
     entry = Entry(A, HTTPS, (("ipsync:owner", "acme"),))
     state = State("aws-security-group", GROUP, ("web",), (entry,))
-    assert observed(state, owner="acme") == ("8.8.8.1/32 443/tcp for ? from ?",)
+    assert owned_texts(state, owner="acme") == ("8.8.8.1/32 443/tcp for ? from ?",)
     assert told(state, Diff(remark=(Marked(Entry(A, HTTPS), WEB),))) == [
-        ("note", ("8.8.8.1/32 443/tcp for ? from ?",), (A_WEB,))
+        ("tag", ("8.8.8.1/32 443/tcp for ? from ?",), (A_WEB,))
     ]

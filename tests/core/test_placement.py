@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipsync.core.marks import Mark, mark_of, rule_note
-from ipsync.core.model import Entry, Part, State
+from ipsync.core.model import Entry, ManagedList, State
 from ipsync.core.placement import Replacement, belongs, replacements, without_service
 
 MARK = Mark("acme", ("web",), "qatech")
@@ -19,19 +19,25 @@ POOL = [*hosts(30), *networks(*(f"2600::{i:x}" for i in range(1, 31)))]
 SETTINGS = (("ports", "443/tcp"),)
 
 
-def state(*parts: Part, room: int = 4) -> State:
+def state(*managed_lists: ManagedList, room: int = 4) -> State:
     return State(
-        "gcp-firewall", "gcp/acme/allow", ("web",), listed=True, parts=parts, wanted_settings=SETTINGS, max_ranges=room
+        "gcp-firewall",
+        "gcp/acme/allow",
+        ("web",),
+        listed=True,
+        managed_lists=managed_lists,
+        wanted_settings=SETTINGS,
+        max_ranges=room,
     )
 
 
 def carried_out(before: State, changes: list[Replacement]) -> State:
-    parts = {p.name: p for p in before.parts}
+    managed_lists = {p.name: p for p in before.managed_lists}
     for change in changes:
-        parts.pop((change.was or change.want).name, None)
+        managed_lists.pop((change.was or change.want).name, None)
         if change.want:
-            parts[change.want.name] = change.want
-    return state(*parts.values(), room=before.max_ranges)
+            managed_lists[change.want.name] = change.want
+    return state(*managed_lists.values(), room=before.max_ranges)
 
 
 wishes = st.lists(st.sampled_from(POOL), unique=True, max_size=40)
@@ -41,20 +47,20 @@ wishes = st.lists(st.sampled_from(POOL), unique=True, max_size=40)
 def test_lists_hold_exactly_what_is_wanted_and_nothing_moves(history, room):
     now = state(room=room)
     for wish in history:
-        before = {n: p.name for p in now.parts for n in p.networks}
+        before = {n: p.name for p in now.managed_lists for n in p.networks}
         now = carried_out(now, replacements(now, dict.fromkeys(wish, MARK), owner="acme"))
-        where = {n: p.name for p in now.parts for n in p.networks}
+        where = {n: p.name for p in now.managed_lists for n in p.networks}
         assert set(where) == set(wish)
-        assert sum(len(p.networks) for p in now.parts) == len(wish)
-        assert all(1 <= len(p.networks) <= room for p in now.parts)
-        assert all(len({n.version for n in p.networks}) == 1 for p in now.parts)
-        assert all(("-v6" in p.name) == (p.networks[0].version == 6) for p in now.parts)
+        assert sum(len(p.networks) for p in now.managed_lists) == len(wish)
+        assert all(1 <= len(p.networks) <= room for p in now.managed_lists)
+        assert all(len({n.version for n in p.networks}) == 1 for p in now.managed_lists)
+        assert all(("-v6" in p.name) == (p.networks[0].version == 6) for p in now.managed_lists)
         assert all(where[n] == name for n, name in before.items() if n in where)
         assert replacements(now, dict.fromkeys(wish, MARK), owner="acme") == []
 
 
 def test_a_foreign_list_is_stepped_around_and_never_changed():
-    theirs = Part("allow-2", networks("9.9.9.9"), (("description", "by hand"),))
+    theirs = ManagedList("allow-2", networks("9.9.9.9"), (("description", "by hand"),))
     changes = replacements(state(theirs, room=1), dict.fromkeys(hosts(3), MARK), owner="acme")
     assert [c.want.name for c in changes] == ["allow", "allow-3", "allow-4"]
 
@@ -76,10 +82,10 @@ def test_names_that_a_rule_may_have(name, mine):
 
 def test_settings_and_marks_alone_are_a_reason_to_write():
     listed = networks("8.8.8.8")
-    ours = Part("allow", listed, rule_note("acme", {listed[0]: MARK}), (("ports", "80/tcp"),))
+    ours = ManagedList("allow", listed, rule_note("acme", {listed[0]: MARK}), (("ports", "80/tcp"),))
     (change,) = replacements(state(ours), {listed[0]: MARK}, owner="acme")
     assert change.want.settings == SETTINGS
-    marked = Part("allow", listed, ours.note, SETTINGS)
+    marked = ManagedList("allow", listed, ours.note, SETTINGS)
     (change,) = replacements(state(marked), {listed[0]: Mark("acme", ("web",), "qatech", NOW)}, owner="acme")
     assert change.want.networks == listed
     assert replacements(state(marked), {listed[0]: MARK}, owner="acme") == []
@@ -89,7 +95,7 @@ def test_settings_and_marks_alone_are_a_reason_to_write():
 def test_no_description_of_a_rule_of_ours_crashes_or_moves_anything(text, whole):
     listed = networks("8.8.8.8", "9.9.9.9")
     description = ("ipsync owner=acme " + text)[:2048] if not whole else text
-    held = Part("allow", listed, (("description", description),), SETTINGS)
+    held = ManagedList("allow", listed, (("description", description),), SETTINGS)
     for change in replacements(state(held), dict.fromkeys(listed, MARK), owner="acme"):
         assert change.want is not None
         assert change.want.networks == listed or change.was is None
@@ -122,11 +128,11 @@ def test_a_list_takes_no_more_than_its_description_can_tell_of():
 
 
 def marks_of(now: State) -> dict[object, Mark | None]:
-    return {n: mark_of(Entry(n, note=p.note), owner="acme", listed=True) for p in now.parts for n in p.networks}
+    return {n: mark_of(Entry(n, note=p.note), owner="acme", listed=True) for p in now.managed_lists for n in p.networks}
 
 
 def test_a_list_that_an_older_version_filled_stays_as_it_is_while_its_marks_fit():
-    held = Part("allow", hosts(1000), rule_note("acme", dict.fromkeys(hosts(1000), MARK)), SETTINGS)
+    held = ManagedList("allow", hosts(1000), rule_note("acme", dict.fromkeys(hosts(1000), MARK)), SETTINGS)
     now = state(held, room=5000)
     assert replacements(now, dict.fromkeys(hosts(1000), MARK), owner="acme") == []
     few = dict.fromkeys(hosts(1000), MARK) | dict(list(LEAVING.items())[:200])
@@ -137,7 +143,7 @@ def test_a_list_that_an_older_version_filled_stays_as_it_is_while_its_marks_fit(
 
 
 def test_what_its_description_cant_tell_of_any_more_moves_and_is_let_in_elsewhere_first():
-    held = Part("allow", hosts(1000), rule_note("acme", dict.fromkeys(hosts(1000), MARK)), SETTINGS)
+    held = ManagedList("allow", hosts(1000), rule_note("acme", dict.fromkeys(hosts(1000), MARK)), SETTINGS)
     now = state(held, room=5000)
     changes = {c.want.name: c for c in replacements(now, LEAVING, owner="acme")}
     stays = set(changes["allow"].want.networks)
@@ -184,7 +190,7 @@ def test_a_service_goes_with_the_family_that_it_suits(asked, four, six):
     wish = dict.fromkeys([POOL[0], POOL[-1]], MARK)
     changes = replacements(now, wish, owner="acme")
     assert {c.want.name: dict(c.want.settings)["ports"] for c in changes} == {"allow": four, "allow-v6": six}
-    after = replace(now, parts=tuple(c.want for c in changes))
+    after = replace(now, managed_lists=tuple(c.want for c in changes))
     assert replacements(after, wish, owner="acme") == []
 
 
@@ -193,8 +199,8 @@ def test_a_family_without_any_service_gets_no_list_and_loses_the_one_it_had():
     wish = dict.fromkeys([POOL[0], POOL[-1]], MARK)
     (change,) = replacements(now, wish, owner="acme")
     assert (change.want.name, without_service(now)) == ("allow", {6})
-    old = Part("allow-v6", (POOL[-1],), rule_note("acme", {POOL[-1]: MARK}), SETTINGS)
-    changes = replacements(replace(now, parts=(old,)), wish, owner="acme")
+    old = ManagedList("allow-v6", (POOL[-1],), rule_note("acme", {POOL[-1]: MARK}), SETTINGS)
+    changes = replacements(replace(now, managed_lists=(old,)), wish, owner="acme")
     assert [(c.was, c.want.name if c.want else None) for c in changes] == [(None, "allow"), (old, None)]
     assert without_service(replace(now, wanted_settings=())) == frozenset()
 

@@ -11,7 +11,7 @@ from factory import GROUP, NOW, RULE, Stage, aws_target, config, gcp_target
 from ipsync import engine
 from ipsync.core import places
 from ipsync.core.model import Config, ReadFailure, State
-from ipsync.core.plan import Plan, World
+from ipsync.core.plan import Observed, Plan
 
 A, B = "8.8.8.8/32", "8.8.4.4/32"
 US = "aws/1/us-east-1/sg-1"
@@ -154,9 +154,9 @@ def test_an_orphan_that_another_config_made_stays_its_own():
 
 
 def told(states=(), failures=(), selected=("web",), seen="2026-01-30", resource="aws/9/eu-north-1/sg-9"):
-    world = World({}, list(states), list(failures), NOW)
+    observed = Observed({}, list(states), list(failures), NOW)
     place = places.Place("acme", "", seen, resource)
-    return places.notices([place], config(aws_target()), world, selected=selected)
+    return places.notices([place], config(aws_target()), observed, selected=selected)
 
 
 READ = State("aws-security-group", GROUP, ("web",))
@@ -186,7 +186,7 @@ def test_a_resource_of_another_shape_is_not_told(resource):
 
 def test_many_are_counted_not_listed():
     found = [places.Place("old", "", "2026-01-30", f"aws/1/eu-north-1/sg-{n}") for n in range(9)]
-    (said,) = places.notices(found, config(aws_target()), World({}, [], [], NOW), selected=["web"])
+    (said,) = places.notices(found, config(aws_target()), Observed({}, [], [], NOW), selected=["web"])
     assert "sg-0, aws/1/eu-north-1/sg-1, aws/1/eu-north-1/sg-2, 6 more (`places` in the log" in said
 
 
@@ -195,4 +195,4 @@ def test_places_are_written_by_owner_config_and_day():
     assert places.written(found) == [{"owner": "acme", "config": "/c", "seen": "2026-01-31", "resources": [GROUP, US]}]
     assert sorted(places.read(places.written(found))) == sorted(found)
     blank = Plan("acme", (), (), ())
-    assert places.after(found, config(aws_target()), World({}, [], [], NOW), blank) == found
+    assert places.after(found, config(aws_target()), Observed({}, [], [], NOW), blank) == found

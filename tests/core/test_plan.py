@@ -16,7 +16,7 @@ from ipsync.core.model import (
     Entry,
     Leaving,
     Limits,
-    Part,
+    ManagedList,
     ReadFailure,
     Service,
     State,
@@ -25,7 +25,7 @@ from ipsync.core.model import (
     Verdict,
     Violation,
 )
-from ipsync.core.plan import Element, FeedResult, Orphan, Plan, World, digest
+from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, TargetChange, digest
 from ipsync.core.planner import make_plan
 
 A, B, C, D, E, F, G, H = networks(*(f"8.8.8.{i}" for i in range(1, 9)))
@@ -45,16 +45,16 @@ def group(*entries: Entry, name: str = "sg-1", targets: tuple[str, ...] = ("web"
     return State("aws-security-group", f"aws/1/eu-north-1/{name}", targets, entries, **changes)
 
 
-def part(*listed, target="edge", since=None, name="allow-qatech", settings=SETTINGS) -> Part:
-    return Part(
+def managed(*listed, target="edge", since=None, name="allow-qatech", settings=SETTINGS) -> ManagedList:
+    return ManagedList(
         name, listed, rule_note("acme", {n: Mark("acme", (target,), "qatech", since) for n in listed}), settings
     )
 
 
-def rule(*parts: Part, targets: tuple[str, ...] = ("edge",), wanted=SETTINGS, **changes) -> State:
-    entries = tuple(Entry(n, None, p.note, p.name) for p in parts for n in p.networks)
+def rule(*managed_lists: ManagedList, targets: tuple[str, ...] = ("edge",), wanted=SETTINGS, **changes) -> State:
+    entries = tuple(Entry(n, None, p.note, p.name) for p in managed_lists for n in p.networks)
     more = {"wanted_settings": wanted, "max_ranges": 256, **changes}
-    return State("gcp-firewall", RULE, targets, entries, listed=True, parts=parts, **more)
+    return State("gcp-firewall", RULE, targets, entries, listed=True, managed_lists=managed_lists, **more)
 
 
 def planned(made, *states: State, failures=(), selected=None, now=NOW, **lists) -> Plan:
@@ -63,15 +63,15 @@ def planned(made, *states: State, failures=(), selected=None, now=NOW, **lists) 
     for name, listed in lists.items():
         error, read = (listed, None) if isinstance(listed, str) else (None, snapshot(listed, feed=name))
         results[name] = FeedResult(name, f"https://{name}.example/ips", read, error)
-    return make_plan(made, World(results, states, failures, now), selected=selected)
+    return make_plan(made, Observed(results, states, failures, now), selected=selected)
 
 
 def shown(plan: Plan) -> list[tuple[str, str]]:
-    return [(e.target, e.status.value) for e in plan.elements]
+    return [(e.target, e.status.value) for e in plan.target_changes]
 
 
-def guards(element: Element) -> list[str]:
-    return [v.guard for v in element.violations]
+def guards(target_change: TargetChange) -> list[str]:
+    return [v.guard for v in target_change.violations]
 
 
 # ── which targets, in which order ────────────────────────────────────────────
@@ -86,26 +86,26 @@ def test_only_the_selected_targets_and_their_feeds_are_planned(selected, targets
     plan = planned(made, group(), rule(), qatech=[A], cdn=[B], selected=selected)
     assert shown(plan) == [(t, "change") for t in targets]
     assert [f.name for f in plan.feeds] == feeds
-    assert len(plan.work) == len(targets)
+    assert len(plan.changes) == len(targets)
 
 
 def test_targets_come_in_the_config_s_order_and_resources_in_their_own():
     made = config(aws_target("zeta", where={"groups": ("sg-1", "sg-2")}), aws_target("alpha", services=(HTTP,)))
     one, two = group(name="sg-1", targets=("zeta", "alpha")), group(name="sg-2", targets=("zeta",))
     plan = planned(made, two, one, qatech=[A])
-    assert [(e.target, e.resource[-1]) for e in plan.elements] == [("zeta", "1"), ("zeta", "2"), ("alpha", "1")]
-    assert [w.state for w in plan.work] == [one, two]
+    assert [(e.target, e.resource[-1]) for e in plan.target_changes] == [("zeta", "1"), ("zeta", "2"), ("alpha", "1")]
+    assert [w.state for w in plan.changes] == [one, two]
 
 
 def test_what_could_not_be_read_is_an_error_of_each_target_in_it():
     made = config(aws_target(), gcp_target())
     failure = ReadFailure(("web", "edge"), "gcp/acme", "no answer")
     both = planned(made, failures=[failure], qatech=[A])
-    assert both.elements == (
-        Element("web", "aws-security-group", "gcp/acme", Status.ERROR, error="no answer"),
-        Element("edge", "gcp-firewall", "gcp/acme", Status.ERROR, error="no answer"),
+    assert both.target_changes == (
+        TargetChange("web", "aws-security-group", "gcp/acme", Status.ERROR, error="no answer"),
+        TargetChange("edge", "gcp-firewall", "gcp/acme", Status.ERROR, error="no answer"),
     )
-    assert planned(made, failures=[failure], qatech=[A], selected=["edge"]).elements == both.elements[1:]
+    assert planned(made, failures=[failure], qatech=[A], selected=["edge"]).target_changes == both.target_changes[1:]
 
 
 # ── what hinders a target ────────────────────────────────────────────────────
@@ -118,14 +118,21 @@ def test_a_feed_that_could_not_be_read_stops_its_target_and_says_why(qatech, cdn
     made = config(aws_target(feeds=("qatech", "cdn"), limits=()))
     plan = planned(made, group(ours(A), ours(B)), qatech=qatech, cdn=cdn)
     refusal = Violation("feed", Verdict.REFUSE, error)
-    expected = Element("web", "aws-security-group", GROUP, Status.ERROR, violations=(refusal,), held=2, error=error)
-    assert plan.elements == (expected,)
-    assert plan.work == ()
+    expected = TargetChange(
+        "web", "aws-security-group", GROUP, Status.ERROR, violations=(refusal,), held=2, error=error
+    )
+    assert plan.target_changes == (expected,)
+    assert plan.changes == ()
 
 
 def test_a_list_that_a_guard_refuses_blocks_its_target():
-    (element,) = planned(config(aws_target()), group(ours(A)), qatech=[]).elements
-    assert (element.status, guards(element), element.held, element.error) == (Status.BLOCKED, ["empty"], 1, None)
+    (target_change,) = planned(config(aws_target()), group(ours(A)), qatech=[]).target_changes
+    assert (target_change.status, guards(target_change), target_change.held, target_change.error) == (
+        Status.BLOCKED,
+        ["empty"],
+        1,
+        None,
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +142,7 @@ def test_each_feed_has_its_own_limits_and_one_without_has_the_defaults(feed, sta
     limits = (("qatech", Limits()), ("cdn", Limits(min_prefix_v4=8, max_coverage_v4=2**24)))
     made = config(aws_target(feeds=("qatech", "cdn", "spare"), limits=limits))
     lists = {"qatech": [A], "cdn": [B], "spare": [C]} | {feed: ["12.0.0.0/8"]}
-    assert planned(made, group(), **lists).elements[0].status is status
+    assert planned(made, group(), **lists).target_changes[0].status is status
 
 
 # ── one target on one resource ───────────────────────────────────────────────
@@ -153,8 +160,8 @@ def test_an_element_shows_everything_that_happens_to_its_entries():
         ours(H, origin="gone"),
     )
     plan = planned(made, state, qatech=[A, B, C, D, H])
-    assert plan.elements == (
-        Element(
+    assert plan.target_changes == (
+        TargetChange(
             "web",
             "aws-security-group",
             GROUP,
@@ -170,21 +177,24 @@ def test_an_element_shows_everything_that_happens_to_its_entries():
             held=5,
         ),
     )
-    (work,) = plan.work
-    assert work.verdict is Verdict.ALLOW
-    assert work.seen[:2] == (
+    (resource_change,) = plan.changes
+    assert resource_change.verdict is Verdict.ALLOW
+    assert resource_change.seen[:2] == (
         "8.8.8.2/32 443/tcp for web from qatech",
         "8.8.8.3/32 443/tcp for web from qatech leaving since 2026-01-31T08:00:00Z",
     )
 
 
 def test_a_rule_shows_the_same_without_ports():
-    first, second = part(A, B), part(V6, since=NOW - HOUR, name="allow-qatech-v6")
-    (element,) = planned(config(gcp_target()), rule(first, second), qatech=[A, C, V6]).elements
-    assert (element.kind, element.resource, element.status) == ("gcp-firewall", RULE, Status.CHANGE)
-    assert element.add == (Entry(C),)
-    assert [str(e) for e in (element.add[0].service, *(x.entry.service for x in element.leaving))] == ["None", "None"]
-    assert (element.starts_leaving, element.returns, element.held) == ((Entry(B),), (Entry(V6),), 3)
+    first, second = managed(A, B), managed(V6, since=NOW - HOUR, name="allow-qatech-v6")
+    (target_change,) = planned(config(gcp_target()), rule(first, second), qatech=[A, C, V6]).target_changes
+    assert (target_change.kind, target_change.resource, target_change.status) == ("gcp-firewall", RULE, Status.CHANGE)
+    assert target_change.add == (Entry(C),)
+    assert [str(e) for e in (target_change.add[0].service, *(x.entry.service for x in target_change.leaving))] == [
+        "None",
+        "None",
+    ]
+    assert (target_change.starts_leaving, target_change.returns, target_change.held) == ((Entry(B),), (Entry(V6),), 3)
 
 
 def test_each_entry_is_shown_under_the_target_that_it_names():
@@ -196,7 +206,7 @@ def test_each_entry_is_shown_under_the_target_that_it_names():
     )
     plan = planned(config(one, two), state, qatech=[A, B])
     assert shown(plan) == [("one", "in-sync"), ("two", "change")]
-    first, second = plan.elements
+    first, second = plan.target_changes
     assert (first.add, first.leaving, first.starts_leaving, first.held) == ((), (), (), 2)
     assert (second.add, second.starts_leaving, second.held) == ((Entry(B, HTTP),), (Entry(C, HTTP),), 2)
 
@@ -205,7 +215,7 @@ def test_what_names_no_target_of_the_resource_is_shown_under_the_first():
     one, two = aws_target("one"), aws_target("two", feeds=("cdn",), services=(HTTP,))
     state = group(ours(A, target="old", service=HTTP), targets=("one", "two"))
     plan = planned(config(one, two), state, qatech=[B], cdn="down")
-    assert [e.held for e in plan.elements] == [1, 0]
+    assert [e.held for e in plan.target_changes] == [1, 0]
 
 
 def test_an_entry_that_only_begins_to_leave_is_a_change():
@@ -223,44 +233,46 @@ def test_a_neighbour_s_entry_that_begins_to_leave_is_no_change_of_mine():
 
 
 def test_a_range_that_begins_to_leave_is_shown_once_under_the_first_target_that_its_rule_names():
-    state = rule(part(A, B, target="two"), targets=("one", "two"))
+    state = rule(managed(A, B, target="two"), targets=("one", "two"))
     plan = planned(config(gcp_target("one"), gcp_target("two")), state, qatech=[A])
-    assert [[x.entry.network for x in e.leaving] for e in plan.elements] == [[], [B]]
-    assert [e.marks for e in plan.elements] == [("allow-qatech",), ()], "the description gets both names"
+    assert [[x.entry.network for x in e.leaving] for e in plan.target_changes] == [[], [B]]
+    assert [e.marks for e in plan.target_changes] == [("allow-qatech",), ()], "the description gets both names"
     assert shown(plan) == [("one", "change"), ("two", "change")]
 
 
 def test_settings_are_named_for_each_list_of_a_rule():
     old = (("ports", "80/tcp"),)
-    state = rule(part(A, settings=old), part(V6, name="allow-qatech-v6", settings=old), wanted=(("ports", "443/tcp"),))
-    (element,) = planned(config(gcp_target()), state, qatech=[A, V6]).elements
-    assert [setting[0] for setting in element.settings] == ["allow-qatech", "allow-qatech-v6"]
+    state = rule(
+        managed(A, settings=old), managed(V6, name="allow-qatech-v6", settings=old), wanted=(("ports", "443/tcp"),)
+    )
+    (target_change,) = planned(config(gcp_target()), state, qatech=[A, V6]).target_changes
+    assert [setting[0] for setting in target_change.settings] == ["allow-qatech", "allow-qatech-v6"]
 
 
 def test_a_setting_that_changes_is_named_with_what_it_was_under_the_first_target():
     old = (("network", "default"), ("ports", "80/tcp"), ("priority", "5"))
     new = (("network", "default"), ("ports", "443/tcp"), ("tags", "web"))
-    state = rule(part(A, target="one", settings=old), wanted=new, targets=("one", "two"))
+    state = rule(managed(A, target="one", settings=old), wanted=new, targets=("one", "two"))
     plan = planned(config(gcp_target("one"), gcp_target("two")), state, qatech=[A])
-    assert plan.elements[0].settings == (
+    assert plan.target_changes[0].settings == (
         ("allow-qatech", "ports", "80/tcp", "443/tcp"),
         ("allow-qatech", "priority", "5", ""),
         ("allow-qatech", "tags", "", "web"),
     )
-    assert plan.elements[1].settings == plan.elements[0].settings  # both live behind the rule
+    assert plan.target_changes[1].settings == plan.target_changes[0].settings  # both live behind the rule
     assert shown(plan) == [("one", "change"), ("two", "change")]
 
 
 def test_a_new_rule_says_all_it_opens_with_and_a_deleted_one_that_it_goes():
-    gone = part(V6, since=NOW - GRACE, name="allow-qatech-v6", settings=(("ports", "80/tcp"),))
+    gone = managed(V6, since=NOW - GRACE, name="allow-qatech-v6", settings=(("ports", "80/tcp"),))
     plan = planned(config(gcp_target(limits=LOOSE)), rule(gone), qatech=[A])
-    assert [s.kind for s in plan.work[0].steps] == ["create", "delete"]
-    assert plan.elements[0].settings == (
+    assert [s.kind for s in plan.changes[0].operations] == ["create", "delete"]
+    assert plan.target_changes[0].settings == (
         ("allow-qatech", "network", "", "default"),
         ("allow-qatech", "ports", "", "443/tcp"),
     )
-    assert plan.elements[0].deletes == ("allow-qatech-v6",)
-    assert plan.elements[0].marks == ()
+    assert plan.target_changes[0].deletes == ("allow-qatech-v6",)
+    assert plan.target_changes[0].marks == ()
 
 
 # ── orphans ──────────────────────────────────────────────────────────────────
@@ -270,20 +282,20 @@ def test_what_lies_where_no_target_points_is_reported_and_left_alone():
     lost = group(ours(A, target="old"), name="sg-9", targets=())
     plan = planned(config(aws_target()), group(ours(B)), lost, qatech=[B])
     assert plan.orphaned == (Orphan(lost.resource, Entry(A, HTTPS), "old"),)
-    assert (shown(plan), plan.work) == ([("web", "in-sync")], ())
+    assert (shown(plan), plan.changes) == ([("web", "in-sync")], ())
 
 
 def test_a_rule_that_no_target_names_is_reported_and_left_alone():
-    theirs = Part("allow-qatech-2", (B,), (("description", "made by hand"),), ())
-    plan = planned(config(aws_target()), rule(part(A, target="old"), theirs, targets=(), wanted=()), qatech=[A])
+    theirs = ManagedList("allow-qatech-2", (B,), (("description", "made by hand"),), ())
+    plan = planned(config(aws_target()), rule(managed(A, target="old"), theirs, targets=(), wanted=()), qatech=[A])
     assert plan.orphaned == (Orphan(RULE, Entry(A), "old"),)
-    assert (plan.elements, plan.work) == ((), ())
+    assert (plan.target_changes, plan.changes) == ((), ())
 
 
 def test_an_orphan_still_counts_as_held():
     state = group(ours(A, origin="gone"), ours(B, target="old"), Entry(C, HTTPS))
     plan = planned(config(aws_target()), state, qatech=[C])
-    assert (shown(plan), guards(plan.elements[0])) == ([("web", "change")], [])
+    assert (shown(plan), guards(plan.target_changes[0])) == ([("web", "change")], [])
 
 
 # ── guards ───────────────────────────────────────────────────────────────────
@@ -296,28 +308,28 @@ def test_a_guard_s_word_stands_under_the_target_that_moves_and_not_under_its_nei
     )
     plan = planned(config(one, two), state, qatech=[A, *hosts(30)], cdn=[A])
     assert shown(plan) == [("one", "blocked"), ("two", "in-sync")]
-    assert [guards(e) for e in plan.elements] == [["max-additions"], []]
-    assert plan.work[0].verdict is Verdict.NEEDS_APPROVAL
+    assert [guards(e) for e in plan.target_changes] == [["max-additions"], []]
+    assert plan.changes[0].verdict is Verdict.NEEDS_APPROVAL
 
 
 def test_a_warning_about_what_leaves_stays_while_nothing_is_written():
     leaving = [ours(n, since=NOW - HOUR) for n in (A, B)]
     plan = planned(config(aws_target()), group(*leaving, ours(C)), qatech=[C])
-    assert (shown(plan), plan.work) == ([("web", "in-sync")], ())
-    assert guards(plan.elements[0]) == ["max-removals"]
+    assert (shown(plan), plan.changes) == ([("web", "in-sync")], ())
+    assert guards(plan.target_changes[0]) == ["max-removals"]
 
 
 def test_the_worst_verdict_is_that_of_the_work():
     made = config(aws_target(), grace=timedelta(0))
     plan = planned(made, group(*(ours(n) for n in (A, B, C)), Entry(D, HTTPS)), qatech=[D])
-    assert guards(plan.elements[0]) == ["empty"], "what is refused whole isn't offered for an approval as well"
-    assert plan.work[0].verdict is Verdict.REFUSE
+    assert guards(plan.target_changes[0]) == ["empty"], "what is refused whole isn't offered for an approval as well"
+    assert plan.changes[0].verdict is Verdict.REFUSE
 
 
 @pytest.mark.parametrize(("limits", "status"), [(LOOSE, Status.CHANGE), ((), Status.BLOCKED)])
 def test_a_target_s_own_limits_judge_its_moves_and_one_without_has_the_defaults(limits, status):
     made = config(aws_target(limits=limits))
-    assert planned(made, group(ours(A)), qatech=[A, *hosts(30)]).elements[0].status is status
+    assert planned(made, group(ours(A)), qatech=[A, *hosts(30)]).target_changes[0].status is status
 
 
 @pytest.mark.parametrize(
@@ -335,8 +347,8 @@ def test_an_address_that_stays_on_a_wider_port_is_not_lost(other, held_too, warn
     held = [ours(n, target="one") for n in (A, B, C, D)]
     more = [ours(n, target="two", origin="cdn", service=other) for n in (A, B, C, D)] if held_too else []
     plan = planned(config(one, two), group(*held, *more, targets=("one", "two")), qatech=[C, D], cdn=[A, B, C, D])
-    assert len(plan.elements[0].leaving) == 2
-    assert guards(plan.elements[0]) == warned
+    assert len(plan.target_changes[0].leaving) == 2
+    assert guards(plan.target_changes[0]) == warned
 
 
 @pytest.mark.parametrize(
@@ -351,8 +363,8 @@ def test_an_address_that_stays_on_a_wider_port_is_not_lost(other, held_too, warn
 def test_removing_comes_first_only_for_a_swap_in_a_full_group(swap, complete, used, kinds):
     made = config(aws_target(swap=swap), grace=timedelta(0))
     state = group(ours(A), ours(B), capacity=(Capacity(4, used, 3),), complete=complete)
-    (work,) = planned(made, state, qatech=[A, C]).work
-    assert [s.kind for s in work.steps] == kinds
+    (resource_change,) = planned(made, state, qatech=[A, C]).changes
+    assert [s.kind for s in resource_change.operations] == kinds
 
 
 def test_what_waits_is_no_reason_to_remove_first():
@@ -365,29 +377,29 @@ def test_what_waits_is_no_reason_to_remove_first():
     made = config(aws_target(swap=True, services=(HTTP,), limits=(("qatech", tight), loose[1])), grace=timedelta(0))
     held = [ours(n, service=HTTP) for n in (A, B, C, D)] + [ours(E)]
     state = group(*held, capacity=(Capacity(4, 5, 6),))
-    (work,) = planned(made, state, qatech=[A, B, C, F, G]).work
-    assert [s.kind for s in work.steps] == ["remove", "add"]
-    assert [s.kind for s in work.allowed()] == ["remove"]
+    (resource_change,) = planned(made, state, qatech=[A, B, C, F, G]).changes
+    assert [s.kind for s in resource_change.operations] == ["remove", "add"]
+    assert [s.kind for s in resource_change.allowed()] == ["remove"]
     two = replace(state, capacity=(Capacity(4, 5, 7),))
-    (work,) = planned(made, two, qatech=[A, B, C, F, G]).work
-    assert [s.kind for s in work.steps] == ["add", "remove"]
+    (resource_change,) = planned(made, two, qatech=[A, B, C, F, G]).changes
+    assert [s.kind for s in resource_change.operations] == ["add", "remove"]
 
 
 def test_an_obstacle_stops_a_rule_and_says_what_it_is():
-    plan = planned(config(gcp_target()), rule(part(A), obstacle="it is a deny rule"), qatech=[A, B])
-    (element,) = plan.elements
-    assert element.violations == (Violation("ownership", Verdict.REFUSE, "it is a deny rule"),)
-    assert (element.status, plan.work) == (Status.BLOCKED, ())
+    plan = planned(config(gcp_target()), rule(managed(A), conflict="it is a deny rule"), qatech=[A, B])
+    (target_change,) = plan.target_changes
+    assert target_change.violations == (Violation("ownership", Verdict.REFUSE, "it is a deny rule"),)
+    assert (target_change.status, plan.changes) == (Status.BLOCKED, ())
 
 
 @pytest.mark.parametrize(("listed", "refused"), [([A], False), ([A, V6], True)])
 def test_a_foreign_rule_of_a_name_that_is_needed_stops_the_target(listed, refused):
-    theirs = Part("allow-qatech-v6", networks("2600::9"), (("description", "made by hand"),))
+    theirs = ManagedList("allow-qatech-v6", networks("2600::9"), (("description", "made by hand"),))
     plan = planned(config(gcp_target()), rule(theirs), qatech=listed)
-    (element,) = plan.elements
-    assert guards(element) == (["ownership"] if refused else [])
-    assert bool(plan.work) is not refused
-    assert not refused or "a rule named allow-qatech-v6 exists" in element.violations[0].detail
+    (target_change,) = plan.target_changes
+    assert guards(target_change) == (["ownership"] if refused else [])
+    assert bool(plan.changes) is not refused
+    assert not refused or "a rule named allow-qatech-v6 exists" in target_change.violations[0].detail
 
 
 # ── the id ───────────────────────────────────────────────────────────────────
@@ -403,7 +415,7 @@ def identity(made=None, *states: State, now=NOW, listed=(A,), **changes) -> str:
 
 
 def obstructed(why: str) -> str:
-    return identity(config(gcp_target()), rule(part(A), obstacle=why))
+    return identity(config(gcp_target()), rule(managed(A), conflict=why))
 
 
 def held_with(*foreign: Entry, complete: bool = True) -> str:
@@ -427,12 +439,12 @@ COVERED = group(Entry(networks("8.8.8.0/24")[0], HTTPS))
         (held_with, lambda: held_with(STRANGER)),
         (lambda: obstructed("it is a deny rule"), lambda: obstructed("it is in another network")),
         (
-            lambda: identity(config(gcp_target()), rule(part(A))),
-            lambda: identity(config(gcp_target()), rule(part(A), wanted=())),
+            lambda: identity(config(gcp_target()), rule(managed(A))),
+            lambda: identity(config(gcp_target()), rule(managed(A), wanted=())),
         ),
         (
-            lambda: identity(config(gcp_target()), rule(part(A), wanted=())),
-            lambda: identity(config(gcp_target()), rule(part(A), wanted=(("ports", "80/tcp"),))),
+            lambda: identity(config(gcp_target()), rule(managed(A), wanted=())),
+            lambda: identity(config(gcp_target()), rule(managed(A), wanted=(("ports", "80/tcp"),))),
         ),
         (
             lambda: identity(None, group(ours(B)), listed=(B, *hosts(30))),

@@ -86,13 +86,13 @@ def test_what_moves_after_the_last_look_is_refused_as_drift_and_not_planned_agai
     stage = staged()
     data = saved(stage)
 
-    def someone_is_faster(step):
-        if step.kind == "add":
+    def someone_is_faster(operation):
+        if operation.kind == "add":
             raise Stale("changed since it was read")
 
     stage.cloud.before = someone_is_faster
     report = applied(stage, data)
-    assert [(e.target, e.status.value, [v.guard for v in e.violations]) for e in report.plan.elements] == [
+    assert [(e.target, e.status.value, [v.guard for v in e.violations]) for e in report.plan.target_changes] == [
         ("web", "blocked", ["drift"]),
         ("edge", "applied", []),
     ]

@@ -6,15 +6,17 @@ import pytest
 from factory import NOW
 
 from ipsync.core.model import Status, Verdict, Violation
-from ipsync.core.plan import Element, FeedResult, Plan
+from ipsync.core.plan import FeedResult, Plan, TargetChange
 from ipsync.core.report import Report, exit_code, summarize
 
 S = Status
 
 
 def report(*statuses: Status, violations: tuple[Violation, ...] = (), error: str | None = None) -> Report:
-    elements = tuple(Element(f"t{i}", "k", f"r{i}", s, violations=violations) for i, s in enumerate(statuses))
-    return Report("r", "plan", NOW, Plan("acme", (FeedResult("f", "u", None, error),), elements, ()))
+    target_changes = tuple(
+        TargetChange(f"t{i}", "k", f"r{i}", s, violations=violations) for i, s in enumerate(statuses)
+    )
+    return Report("r", "plan", NOW, Plan("acme", (FeedResult("f", "u", None, error),), target_changes, ()))
 
 
 @pytest.mark.parametrize(
@@ -57,5 +59,5 @@ def test_a_warning_is_no_refusal():
 
 
 def test_the_summary_counts_elements_by_how_they_stand():
-    total = summarize(report(S.IN_SYNC, S.APPLIED, S.BLOCKED, S.ERROR, S.PARTIAL, S.UNKNOWN).plan.elements)
+    total = summarize(report(S.IN_SYNC, S.APPLIED, S.BLOCKED, S.ERROR, S.PARTIAL, S.UNKNOWN).plan.target_changes)
     assert (total.in_sync, total.blocked, total.failed) == (2, 1, 3)

@@ -11,14 +11,14 @@ from factory import GROUP, HTTPS, NOW, RULE, networks
 from ipsync.core.diff import Diff, Marked
 from ipsync.core.judgement import Judgement
 from ipsync.core.marks import Mark, entry_note, rule_note
-from ipsync.core.model import Entry, Held, Leaving, Part, State, Status, Verdict, Violation
-from ipsync.core.plan import Element, Work
-from ipsync.core.shown import ListChanges, Mine, accounted, list_changes, shown_element
+from ipsync.core.model import Entry, Held, Leaving, ManagedList, State, Status, Verdict, Violation
+from ipsync.core.plan import ResourceChange, TargetChange
+from ipsync.core.shown import ListChanges, Mine, accounted, list_changes, shown_target_change
 
 A, B, C, D = networks(*(f"8.8.8.{i}" for i in range(1, 5)))
 HOUR = timedelta(hours=1)
 SETTINGS = (("network", "default"), ("ports", "443/tcp"))
-BLANK = Element("one", "aws-security-group", GROUP, Status.IN_SYNC, held=3)
+BLANK = TargetChange("one", "aws-security-group", GROUP, Status.IN_SYNC, held=3)
 
 
 def marked(network, *targets, by="", since=None, was=None, why="") -> Marked:
@@ -36,10 +36,22 @@ def mine(change: Diff, target: str = "one", **how) -> Mine:
     return Mine(target, how.get("state") or group(change), change, "acme")
 
 
-def element(change: Diff, *, judgement=Judgement(), lists=None, told=(), target="one", work=True) -> Element:  # noqa: B008
+def target_change(
+    change: Diff,
+    *,
+    judgement=Judgement(),  # noqa: B008
+    lists=None,
+    told=(),
+    target="one",
+    resource_change=True,
+) -> TargetChange:
     state = group(change)
-    made = Work(state, change, "acme", "one", held=judgement.held, stops=judgement.stops) if work else None
-    return shown_element(BLANK, mine(change, target), judgement, made, lists or ListChanges(), told)
+    made = (
+        ResourceChange(state, change, "acme", "one", held=judgement.held, stops=judgement.stops)
+        if resource_change
+        else None
+    )
+    return shown_target_change(BLANK, mine(change, target), judgement, made, lists or ListChanges(), told)
 
 
 # ── under whom ───────────────────────────────────────────────────────────────
@@ -61,23 +73,23 @@ def element(change: Diff, *, judgement=Judgement(), lists=None, told=(), target=
 def test_each_entry_is_shown_under_one_target(item, owner):
     change = Diff(add=(item,), keep=(item,), remark=(item,))
     for target in ("one", "two"):
-        part = mine(change, target)
-        assert part.owns(item) is (target == owner)
-        assert part.entries(change.add) == ((item.entry,) if target == owner else ())
-        assert part.held == (2 if target == owner else 0)
+        managed = mine(change, target)
+        assert managed.owns(item) is (target == owner)
+        assert managed.entries(change.add) == ((item.entry,) if target == owner else ())
+        assert managed.held == (2 if target == owner else 0)
 
 
 def test_what_leaves_returns_and_is_only_marked_are_three_things():
     leaves, returns = marked(A, "one", since=NOW), marked(B, "one", was=NOW - HOUR)
     renamed, again = marked(C, "one"), marked(D, "one", since=NOW, was=NOW - HOUR)
     change = Diff(remark=(leaves, returns, renamed, again), leaving=((leaves, Leaving(leaves.entry, NOW)),))
-    part = mine(change)
-    assert part.leaving() == (Leaving(leaves.entry, NOW),)
-    assert part.returns() == (returns.entry,)
-    assert part.remarked() == (renamed.entry,)
+    managed = mine(change)
+    assert managed.leaving() == (Leaving(leaves.entry, NOW),)
+    assert managed.returns() == (returns.entry,)
+    assert managed.remarked() == (renamed.entry,)
     other = mine(change, "two")
     assert (other.leaving(), other.returns(), other.remarked()) == ((), (), ())
-    made = element(change)
+    made = target_change(change)
     assert (made.status, made.marks) == (Status.CHANGE, ("8.8.8.3/32 443/tcp",))
     assert (made.starts_leaving, made.returns) == ((leaves.entry, again.entry), (returns.entry,))
 
@@ -89,7 +101,7 @@ def test_it_is_said_why_each_entry_that_moves_is_there():
         add=(new, other), remove=(gone,), keep=(marked(D, "one"),), leaving=((leaves, Leaving(leaves.entry, NOW)),)
     )
     told = [(new.entry, "cdn, qatech; also for two"), (gone.entry, "qatech"), (leaves.entry, "static")]
-    assert list(element(change).sources) == told
+    assert list(target_change(change).sources) == told
 
 
 # ── how it stands ────────────────────────────────────────────────────────────
@@ -126,7 +138,7 @@ NEVER = Judgement((EMPTY,), (WAITS,))
     ],
 )
 def test_a_target_stands_as_its_own_part_does(change, judgement, lists, status, violations):
-    made = element(change, judgement=judgement, lists=lists)
+    made = target_change(change, judgement=judgement, lists=lists)
     assert (made.status, made.violations) == (status, violations)
     assert made.waiting == ((WAITS,) if {WORD, EMPTY} & set(violations) else ())
     assert made.held == 3
@@ -134,36 +146,43 @@ def test_a_target_stands_as_its_own_part_does(change, judgement, lists, status, 
 
 def test_what_is_told_besides_stands_last():
     told = Violation("settings", Verdict.ALLOW, "stay")
-    assert element(Diff(add=(ADD,)), judgement=Judgement((WARNS,)), told=[told]).violations == (WARNS, told)
+    assert target_change(Diff(add=(ADD,)), judgement=Judgement((WARNS,)), told=[told]).violations == (WARNS, told)
 
 
 def test_the_neighbour_shows_none_of_it():
     change = Diff(add=(ADD,), remove=(REMOVE,), satisfied=(marked(C, "one"),), remark=(marked(D, "one"),))
-    made = element(change, judgement=HOLDS, target="two")
+    made = target_change(change, judgement=HOLDS, target="two")
     assert made == BLANK
 
 
 def test_without_writes_nothing_waits_and_nothing_is_marked():
     change = Diff(remove=(REMOVE,), remark=(marked(C, "one"),))
-    made = element(change, judgement=HOLDS, work=False)
+    made = target_change(change, judgement=HOLDS, resource_change=False)
     assert (made.status, made.waiting, made.marks) == (Status.IN_SYNC, (), ())
 
 
 # ── lists ────────────────────────────────────────────────────────────────────
 
 
-def part(*listed, name="allow-qatech", settings=SETTINGS, target="one") -> Part:
+def managed(*listed, name="allow-qatech", settings=SETTINGS, target="one") -> ManagedList:
     marks = {n: Mark("acme", (target,), "qatech") for n in listed}
-    return Part(name, listed, rule_note("acme", marks), settings)
+    return ManagedList(name, listed, rule_note("acme", marks), settings)
 
 
-def rule_work(*parts: Part, wanted, settings=SETTINGS) -> Work:
-    entries = tuple(Entry(n, None, p.note, p.name) for p in parts for n in p.networks)
+def rule_work(*managed_lists: ManagedList, wanted, settings=SETTINGS) -> ResourceChange:
+    entries = tuple(Entry(n, None, p.note, p.name) for p in managed_lists for n in p.networks)
     state = State(
-        "gcp-firewall", RULE, ("one",), entries, listed=True, parts=parts, wanted_settings=settings, max_ranges=9
+        "gcp-firewall",
+        RULE,
+        ("one",),
+        entries,
+        listed=True,
+        managed_lists=managed_lists,
+        wanted_settings=settings,
+        max_ranges=9,
     )
     mark = Mark("acme", ("one",), "qatech")
-    return Work(state, Diff(keep=tuple(Marked(Entry(n), mark) for n in wanted)), "acme", "one")
+    return ResourceChange(state, Diff(keep=tuple(Marked(Entry(n), mark) for n in wanted)), "acme", "one")
 
 
 V6 = networks("2600::1")[0]
@@ -171,7 +190,9 @@ V6 = networks("2600::1")[0]
 
 def test_lists_say_their_settings_when_they_are_made_or_changed():
     new = (("accounts", ""), ("network", "default"), ("ports", "80/tcp"), ("tags", "web"))
-    changes = list_changes(rule_work(part(A, settings=(*SETTINGS, ("x", "1"))), wanted=(A, V6), settings=new).steps)
+    changes = list_changes(
+        rule_work(managed(A, settings=(*SETTINGS, ("x", "1"))), wanted=(A, V6), settings=new).operations
+    )
     assert changes.settings == (
         ("allow-qatech-v6", "network", "", "default"),
         ("allow-qatech-v6", "ports", "", "80/tcp"),
@@ -184,31 +205,36 @@ def test_lists_say_their_settings_when_they_are_made_or_changed():
 
 
 def test_a_list_that_goes_is_named_without_its_settings():
-    changes = list_changes(rule_work(part(A), part(V6, name="allow-qatech-v6"), wanted=(A,)).steps)
+    changes = list_changes(rule_work(managed(A), managed(V6, name="allow-qatech-v6"), wanted=(A,)).operations)
     assert changes == ListChanges(deletes=("allow-qatech-v6",))
 
 
 @pytest.mark.parametrize(
     ("was", "wanted", "marks"),
     [
-        (part(A, target="old"), (A,), ("allow-qatech",)),
-        (part(A, target="old"), (A, B), ("allow-qatech",)),  # opened under the old name, and renamed last
-        (part(A), (A, B), ()),
-        (part(A, B), (A,), ()),
-        (part(A), (A,), ()),
-        (part(A, settings=()), (A,), ()),
+        (managed(A, target="old"), (A,), ("allow-qatech",)),
+        (managed(A, target="old"), (A, B), ("allow-qatech",)),  # opened under the old name, and renamed last
+        (managed(A), (A, B), ()),
+        (managed(A, B), (A,), ()),
+        (managed(A), (A,), ()),
+        (managed(A, settings=()), (A,), ()),
     ],
 )
 def test_a_list_that_only_changes_its_description_is_named(was, wanted, marks):
-    assert list_changes(rule_work(was, wanted=wanted).steps).marks == marks
+    assert list_changes(rule_work(was, wanted=wanted).operations).marks == marks
 
 
 def test_a_list_s_marks_are_shown_by_list_and_not_by_range():
-    work = rule_work(part(A, target="old"), wanted=(A,))
-    renamed = Marked(work.state.entries[0], Mark("acme", ("one",), "qatech"))
-    work = replace(work, change=Diff(remark=(renamed,)))
-    shown = shown_element(
-        BLANK, Mine("one", work.state, work.change, "acme"), Judgement(), work, list_changes(work.steps), ()
+    resource_change = rule_work(managed(A, target="old"), wanted=(A,))
+    renamed = Marked(resource_change.state.entries[0], Mark("acme", ("one",), "qatech"))
+    resource_change = replace(resource_change, change=Diff(remark=(renamed,)))
+    shown = shown_target_change(
+        BLANK,
+        Mine("one", resource_change.state, resource_change.change, "acme"),
+        Judgement(),
+        resource_change,
+        list_changes(resource_change.operations),
+        (),
     )
     assert (shown.marks, shown.status) == (("allow-qatech",), Status.CHANGE)
 
@@ -216,8 +242,8 @@ def test_a_list_s_marks_are_shown_by_list_and_not_by_range():
 # ── no write hides ───────────────────────────────────────────────────────────
 
 
-def all_of(change: Diff) -> Work:
-    return Work(group(change), change, "acme", "one")
+def all_of(change: Diff) -> ResourceChange:
+    return ResourceChange(group(change), change, "acme", "one")
 
 
 RENAMED = replace(marked(V6, "old"), mark=Mark("acme", ("one",), "qatech"))
@@ -225,9 +251,9 @@ MOVES = Diff(add=(ADD,), remove=(REMOVE,), remark=(marked(C, "one", since=NOW), 
 
 
 def test_a_plan_whose_writes_are_all_shown_is_sound():
-    work = all_of(MOVES)
-    accounted(work, [element(MOVES), element(MOVES, target="two")])
-    accounted(work, [element(MOVES, target="two"), element(MOVES)])
+    resource_change = all_of(MOVES)
+    accounted(resource_change, [target_change(MOVES), target_change(MOVES, target="two")])
+    accounted(resource_change, [target_change(MOVES, target="two"), target_change(MOVES)])
 
 
 @pytest.mark.parametrize(
@@ -243,26 +269,26 @@ def test_a_plan_whose_writes_are_all_shown_is_sound():
     ],
 )
 def test_a_write_that_no_target_shows_makes_no_plan(hidden):
-    shown = replace(element(MOVES), **hidden)
+    shown = replace(target_change(MOVES), **hidden)
     with pytest.raises(ValueError, match=f"{GROUP} is shown under no target"):
-        accounted(all_of(MOVES), [shown, element(MOVES, target="two")])
+        accounted(all_of(MOVES), [shown, target_change(MOVES, target="two")])
 
 
 @pytest.mark.parametrize(
-    ("work", "shown", "hidden"),
+    ("resource_change", "shown", "hidden"),
     [
-        (rule_work(part(A, target="old"), wanted=(A,)), {"marks": ("allow-qatech",)}, {}),
-        (rule_work(part(A, settings=()), wanted=(A,)), {"settings": (("allow-qatech", "ports", "", "x"),)}, {}),
-        (rule_work(part(A), part(V6, name="allow-qatech-v6"), wanted=(A,)), {"remove": (Entry(V6),)}, {}),
-        (rule_work(part(A), wanted=(A, B)), {"add": (Entry(B),)}, {"remove": (Entry(B),)}),
+        (rule_work(managed(A, target="old"), wanted=(A,)), {"marks": ("allow-qatech",)}, {}),
+        (rule_work(managed(A, settings=()), wanted=(A,)), {"settings": (("allow-qatech", "ports", "", "x"),)}, {}),
+        (rule_work(managed(A), managed(V6, name="allow-qatech-v6"), wanted=(A,)), {"remove": (Entry(V6),)}, {}),
+        (rule_work(managed(A), wanted=(A, B)), {"add": (Entry(B),)}, {"remove": (Entry(B),)}),
     ],
 )
-def test_a_list_s_write_is_shown_by_its_ranges_or_its_name(work, shown, hidden):
-    accounted(work, [replace(BLANK, **shown)])
+def test_a_list_s_write_is_shown_by_its_ranges_or_its_name(resource_change, shown, hidden):
+    accounted(resource_change, [replace(BLANK, **shown)])
     with pytest.raises(ValueError, match="is shown under no target"):
-        accounted(work, [replace(BLANK, **hidden)])
+        accounted(resource_change, [replace(BLANK, **hidden)])
     with pytest.raises(ValueError, match="is shown under no target"):
-        accounted(work, [])
+        accounted(resource_change, [])
 
 
 @pytest.mark.parametrize("status", [Status.CHANGE, Status.BLOCKED, Status.IN_SYNC])

@@ -17,7 +17,7 @@ from ipsync import engine
 from ipsync import targets as providers
 from ipsync.core.errors import Denied
 from ipsync.core.marks import Mark, entry_note, rule_note
-from ipsync.core.model import AwsAccount, Entry, Limits, Part, Service, Threshold
+from ipsync.core.model import AwsAccount, Entry, Limits, ManagedList, Service, Threshold
 from ipsync.core.report import exit_code, summarize
 
 A, B, C, D, E = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32", "7.7.7.7/32"
@@ -28,7 +28,7 @@ ZERO, HOUR, GRACE = timedelta(0), timedelta(hours=1), timedelta(hours=72)
 
 
 def statuses(report) -> dict[str, str]:
-    return {e.target: e.status.value for e in report.plan.elements}
+    return {e.target: e.status.value for e in report.plan.target_changes}
 
 
 def code(report) -> int:
@@ -42,8 +42,8 @@ def limited(removals: Threshold, *feeds: str) -> tuple[tuple[str, Limits], ...]:
 def held_ids(report) -> dict[str, list[str]]:
     """Return the ids of what waits, by what it would do."""
     found: dict[str, list[str]] = {}
-    for element in report.plan.elements:
-        for held in element.waiting:
+    for target_change in report.plan.target_changes:
+        for held in target_change.waiting:
             found.setdefault(held.action, []).append(held.id)
     return found
 
@@ -77,7 +77,7 @@ def test_the_settings_of_a_rule_that_may_not_be_touched_now_stay(why):
     report = stage.sync(*only)
     assert stage.cloud.lists == before
     assert statuses(report)["web"] == "in-sync"
-    assert report.plan.work == ()
+    assert report.plan.changes == ()
 
 
 @pytest.mark.parametrize("why", NOT_NOW)
@@ -92,10 +92,10 @@ def test_the_settings_of_a_rule_that_is_shared_with_one_that_may_not_be_touched_
     assert stage.ranges() == sorted([A, C, D])
     assert stage.ranges(f"{RULE}-2") == [B], "the healthy one's address is let in all the same, on today's ports only"
     assert dict(stage.cloud.lists[RULE].settings)["ports"] == "443/tcp"
-    (element,) = [e for e in report.plan.elements if e.target == "web"]
-    assert [v.guard for v in element.violations] == ["settings"]
-    assert "edge" in element.violations[0].detail
-    assert {rule for rule, *_ in element.settings} == {"allow-qatech-2"}
+    (target_change,) = [e for e in report.plan.target_changes if e.target == "web"]
+    assert [v.guard for v in target_change.violations] == ["settings"]
+    assert "edge" in target_change.violations[0].detail
+    assert {rule for rule, *_ in target_change.settings} == {"allow-qatech-2"}
     stage.lists["cdn"] = [C, D]
     stage.sync()
     assert dict(stage.cloud.lists[RULE].settings)["ports"] == "1-65535/tcp"
@@ -115,7 +115,7 @@ def test_no_setting_of_a_frozen_rule_is_patched(gcp, changed, feed):
     stage.config, stage.lists["qatech"] = config(gcp_target(where=where | changed)), feed
     report = stage.sync()
     assert (gcp.firewalls("acme"), gcp.calls_made.writes) == (before, 0)
-    assert report.plan.work == ()
+    assert report.plan.changes == ()
 
 
 class Cloudy:
@@ -150,7 +150,7 @@ def test_a_write_that_changes_marks_alone_is_shown_and_its_failure_told(target, 
     stage.sync()
     renamed(stage, target)
     report = stage.plan()
-    assert [e.marks for e in report.plan.elements] == [(mark,)]
+    assert [e.marks for e in report.plan.target_changes] == [(mark,)]
     assert (statuses(report), code(report)) == ({"new-name": "change"}, 2)
 
     def denied(_step):
@@ -167,19 +167,19 @@ def test_a_write_that_changes_marks_alone_is_shown_and_its_failure_told(target, 
 def test_a_rule_s_description_that_somebody_wrote_over_is_mended_and_that_is_shown():
     stage = Stage(config(gcp_target()), lists={"qatech": [A]})
     stage.sync()
-    part = stage.cloud.lists[RULE]
-    stage.cloud.lists[RULE] = replace(part, note=(("description", "ipsync owner=acme target=edge feed=renamed"),))
+    managed = stage.cloud.lists[RULE]
+    stage.cloud.lists[RULE] = replace(managed, note=(("description", "ipsync owner=acme target=edge feed=renamed"),))
     report = stage.plan()
-    assert ([e.marks for e in report.plan.elements], code(report)) == ([("allow-qatech",)], 2)
+    assert ([e.marks for e in report.plan.target_changes], code(report)) == ([("allow-qatech",)], 2)
     stage.sync()
-    assert stage.cloud.lists[RULE] == part
+    assert stage.cloud.lists[RULE] == managed
 
 
 def test_all_that_a_new_rule_will_open_is_shown(gcp):
     where = {"endpoint": gcp.endpoint, "priority": 900, "target_tags": ("web",)}
     stage = Cloudy(config(gcp_target(services=(HTTPS, HTTP), where=where)), {"qatech": [A, V6]})
-    (element,) = stage.plan().plan.elements
-    shown = {(rule, key): (old, new) for rule, key, old, new in element.settings}
+    (target_change,) = stage.plan().plan.target_changes
+    shown = {(rule, key): (old, new) for rule, key, old, new in target_change.settings}
     for rule in ("allow-qatech", "allow-qatech-v6"):
         assert set(shown[(rule, "ports")][1].split(",")) == {"443/tcp", "80/tcp"}
         assert shown[(rule, "priority")] == ("", "900")
@@ -193,7 +193,7 @@ def test_a_rule_that_goes_is_said():
     stage.sync()
     stage.lists["qatech"] = [A]
     report = stage.sync()
-    assert [e.deletes for e in report.plan.elements] == [("allow-qatech-v6",)]
+    assert [e.deletes for e in report.plan.target_changes] == [("allow-qatech-v6",)]
     assert RULE6 not in stage.cloud.lists
 
 
@@ -235,7 +235,7 @@ def test_a_group_that_is_reached_through_two_accounts_is_one_group(grace):
     tags, writes = whose(GROUP, stage.cloud), stage.cloud.writes
     assert code(stage.sync()) == 0
     assert (whose(GROUP, stage.cloud), stage.cloud.writes) == (tags, writes)
-    assert len(stage.sync().plan.elements) == 2
+    assert len(stage.sync().plan.target_changes) == 2
 
 
 @pytest.mark.parametrize("changes", [{"qatech": [A]}, {"cdn": [C]}])
@@ -267,8 +267,8 @@ def test_only_one_of_two_credentials_is_asked_and_the_other_s_entries_stay():
 
 
 def failing(stage: Stage, resource: str) -> None:
-    def refuse(step):
-        if step.resource == resource:
+    def refuse(operation):
+        if operation.resource == resource:
             raise Denied("no")
 
     stage.cloud.before = refuse
@@ -340,7 +340,7 @@ def test_everything_opens_everywhere_before_anything_closes_anywhere():
 
 def test_another_config_s_rule_beside_ours_is_left_alone_and_reported():
     stage = Stage(config(gcp_target(), grace=ZERO), lists={"qatech": [A]})
-    theirs = Part(
+    theirs = ManagedList(
         "allow-qatech-2", networks(C), rule_note("acme", {networks(C)[0]: Mark("acme", ("other",), "qatech")})
     )
     stage.cloud.lists[RULE2] = theirs
@@ -398,12 +398,12 @@ def test_whatever_stands_in_a_description_stops_no_other_target(words, name):
     stage = Stage(config(aws_target(), gcp_target()), lists={"qatech": [A, B]})
     text = " ".join(["ipsync owner=acme", *words])
     network = networks("2600::9" if name.endswith("v6") else "9.9.9.9")
-    stage.cloud.lists[f"gcp/acme/{name}"] = Part(name, network, (("description", text),))
+    stage.cloud.lists[f"gcp/acme/{name}"] = ManagedList(name, network, (("description", text),))
     report = stage.sync()
     assert statuses(report)["web"] == "applied"
     assert stage.held() == sorted([A, B])
     assert statuses(report)["edge"] in {"applied", "change", "blocked", "partial"}
-    assert not any("a fault in ipsync" in (e.error or "") for e in report.plan.elements)
+    assert not any("a fault in ipsync" in (e.error or "") for e in report.plan.target_changes)
 
 
 TAGS = st.dictionaries(
@@ -598,7 +598,7 @@ def test_a_first_sync_of_too_much_is_refused():
     wide = [f"{a}.{b}.0.0/16" for a in (8, 9) for b in range(200)]
     stage = Stage(config(aws_target()), lists={"qatech": wide})
     report = stage.sync()
-    assert ([v.guard for e in report.plan.elements for v in e.violations], stage.held()) == (["max-coverage"], [])
+    assert ([v.guard for e in report.plan.target_changes for v in e.violations], stage.held()) == (["max-coverage"], [])
 
 
 @pytest.mark.parametrize("make", [aws_target, gcp_target])
@@ -666,13 +666,13 @@ def test_several_approvals_at_once_let_go_what_each_names():
     report = stage.sync()
     ids = held_ids(report)
     assert (len(set(ids["remove"])), len(set(ids["add"]))) == (2, 2)
-    first = {e.target: e.waiting for e in report.plan.elements}["web"]
+    first = {e.target: e.waiting for e in report.plan.target_changes}["web"]
     done = engine.sync(stage.run(), approve=frozenset({h.id for h in first}))
     assert statuses(done)["web"] == "applied"
     assert (len(stage.held()), len(stage.held(SG2))) == (26, 10)
-    assert {e.target: len(e.waiting) for e in done.plan.elements} == {"web": 0, "api": 2}
+    assert {e.target: len(e.waiting) for e in done.plan.target_changes} == {"web": 0, "api": 2}
     assert code(done) == 3
-    rest = {h.id for e in done.plan.elements for h in e.waiting}
+    rest = {h.id for e in done.plan.target_changes for h in e.waiting}
     wrong = engine.sync(stage.run(), approve=frozenset({"change:0123456789abcdef0123", "sha256:0"}))
     assert (len(wrong.notices), len(stage.held(SG2))) == (2, 10)
     assert code(engine.sync(stage.run(), approve=frozenset(rest))) == 0
@@ -695,7 +695,9 @@ def test_the_id_of_what_is_taken_out_is_another_than_that_of_what_was_dropped():
     stage.config, stage.lists["qatech"] = config(aws_target(), grace=ZERO), hosts(2)
     report = stage.sync()
     assert len(held_ids(report)["remove"]) == 2
-    dropped = next(h for e in report.plan.elements for h in e.waiting if hosts(6)[5] in {x.network for x in h.entries})
+    dropped = next(
+        h for e in report.plan.target_changes for h in e.waiting if hosts(6)[5] in {x.network for x in h.entries}
+    )
     stage.sync(approve=dropped.id)
     assert stage.held() == sorted(str(n) for n in (*hosts(2), *hosts(4, first=50)))
 
@@ -781,7 +783,7 @@ def test_a_rename_that_ends_halfway_is_ended_by_the_next_run(after, then, change
     stage.cloud.before = lambda _step: None
     report = stage.sync()
     assert report.plan.orphaned == ()
-    assert sorted(n for part in stage.cloud.lists.values() for n in part.networks if n.version == 4) == sorted(
+    assert sorted(n for managed in stage.cloud.lists.values() for n in managed.networks if n.version == 4) == sorted(
         n for n in networks(*then) if n.version == 4
     )
     assert code(stage.sync()) == 0
@@ -796,7 +798,7 @@ def test_a_rule_that_names_nobody_of_ours_is_left_alone_whatever_number_it_has(t
         stage.sync()
     network = networks("2600::9" if "v6" in name else "9.9.9.9")[0]
     marks = {network: Mark("acme", (by,) if by else (), "qatech", NOW - 1000 * HOUR)}
-    theirs = stage.cloud.lists[f"gcp/acme/{name}"] = Part(name, (network,), rule_note("acme", marks))
+    theirs = stage.cloud.lists[f"gcp/acme/{name}"] = ManagedList(name, (network,), rule_note("acme", marks))
     stage.lists["qatech"] = [A, B, V6, "2600::2"]
     for _ in range(2):
         report = stage.sync()
@@ -893,7 +895,7 @@ def test_icmp_is_for_its_own_family_and_the_other_ports_are_for_both(make):
 def test_a_family_that_no_port_exists_in_is_said_and_opens_nothing(make):
     stage = Stage(config(make(services=(Service("icmp"),))), lists={"qatech": [A, V6]})
     report = stage.sync()
-    assert [v.guard for e in report.plan.elements for v in e.violations] == ["family"]
+    assert [v.guard for e in report.plan.target_changes for v in e.violations] == ["family"]
     assert (stage.held() if make is aws_target else stage.ranges()) == [A]
     assert RULE6 not in stage.cloud.lists
     assert code(stage.sync()) == 0
@@ -908,10 +910,10 @@ def test_a_rule_that_only_an_approval_deletes_is_blocked_and_its_sharers_are_not
     report = stage.sync()
     assert statuses(report) == {"web": "blocked", "edge": "in-sync"}
     assert code(report) == 3
-    (waits,) = report.plan.elements[0].waiting
-    assert report.plan.elements[0].deletes == ("allow-qatech-v6",)
-    assert summarize(report.plan.elements).in_sync == 1
+    (waits,) = report.plan.target_changes[0].waiting
+    assert report.plan.target_changes[0].deletes == ("allow-qatech-v6",)
+    assert summarize(report.plan.target_changes).in_sync == 1
     report = stage.sync(approve=waits.id)
     assert statuses(report) == {"web": "applied", "edge": "in-sync"}
-    assert [v.guard for v in report.plan.elements[0].violations] == []
+    assert [v.guard for v in report.plan.target_changes[0].violations] == []
     assert (code(report), f"{RULE}-v6" in stage.cloud.lists) == (0, False)

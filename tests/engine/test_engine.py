@@ -9,8 +9,8 @@ import pytest
 from factory import GROUP, RULE, Log, Stage, aws_target, config, gcp_target, hosts, networks
 
 from ipsync import engine
-from ipsync.core.errors import Denied, JournalError, Rejected, Stale, Uncertain, Unreachable
-from ipsync.core.model import Entry, Part, Service, Status, Step
+from ipsync.core.errors import AuditLogError, Denied, Rejected, Stale, Uncertain, Unreachable
+from ipsync.core.model import Entry, ManagedList, Operation, Service, Status
 from ipsync.core.report import exit_code
 from ipsync.testing.memory import MemoryCloud, MemoryReader
 
@@ -23,7 +23,7 @@ def both(**changes: object) -> Stage:
 
 
 def statuses(report) -> dict[str, str]:
-    return {e.target: e.status.value for e in report.plan.elements}
+    return {e.target: e.status.value for e in report.plan.target_changes}
 
 
 def test_the_main_job_over_both_clouds():
@@ -59,7 +59,7 @@ def test_a_dropped_address_leaves_after_the_grace():
     stage.sync()
     stage.lists["qatech"] = [A, B, C]
     report = stage.sync()
-    assert len(report.plan.elements[0].leaving) == 1
+    assert len(report.plan.target_changes[0].leaving) == 1
     assert D in stage.held()
     stage.now += timedelta(hours=71)
     stage.sync()
@@ -140,7 +140,7 @@ def test_foreign_entries_and_twins_live_on():
     stage.cloud.put(GROUP, Entry(networks(A)[0], HTTPS))
     stage.cloud.put(GROUP, Entry(networks("10.0.0.0/8")[0], Service("all")))
     report = stage.sync()
-    assert [str(e.network) for e in report.plan.elements[0].satisfied] == [A]
+    assert [str(e.network) for e in report.plan.target_changes[0].satisfied] == [A]
     stage.lists["qatech"] = [B, C]
     stage.sync()
     assert stage.held() == sorted([A, "10.0.0.0/8", B, C])
@@ -166,7 +166,7 @@ def test_too_many_leaving_warns_at_once_and_asks_when_due():
     stage.sync()
     stage.lists["qatech"] = [A, B]
     report = stage.sync()
-    assert [v.verdict.value for v in report.plan.elements[0].violations] == ["allow"]
+    assert [v.verdict.value for v in report.plan.target_changes[0].violations] == ["allow"]
     assert exit_code(report, detailed=False) == 0
     stage.now += timedelta(hours=73)
     assert exit_code(stage.plan(), detailed=False) == 3
@@ -253,8 +253,8 @@ def test_a_full_group_is_refused_before_any_write_and_swap_finds_the_way():
     stage.sync()
     stage.lists["qatech"] = [A, B, C, "1.0.0.1"]
     report = stage.sync()
-    assert [v.guard for v in report.plan.elements[0].violations] == ["capacity"]
-    assert "swap" in report.plan.elements[0].violations[0].detail
+    assert [v.guard for v in report.plan.target_changes[0].violations] == ["capacity"]
+    assert "swap" in report.plan.target_changes[0].violations[0].detail
     stage.config = config(aws_target(swap=True), grace=timedelta(0))
     stage.sync()
     assert stage.held() == sorted([A, B, C, "1.0.0.1/32"])
@@ -265,15 +265,15 @@ def test_ipv6_has_a_rule_of_its_own_and_overflow_gets_numbered_rules():
     stage.sync()
     names = {k.rpartition("/")[2]: len(p.networks) for k, p in stage.cloud.lists.items()}
     assert names == {"allow-qatech": 3, "allow-qatech-2": 3, "allow-qatech-3": 1, "allow-qatech-v6": 1}
-    assert stage.sync().plan.work == ()
+    assert stage.sync().plan.changes == ()
 
 
 def test_a_foreign_rule_of_that_name_is_refused():
     stage = Stage(config(gcp_target()), lists={"qatech": [A]})
-    theirs = Part("allow-qatech", networks("9.0.0.0/24"), (("description", "made by hand"),))
+    theirs = ManagedList("allow-qatech", networks("9.0.0.0/24"), (("description", "made by hand"),))
     stage.cloud.lists[RULE] = theirs
     report = stage.sync()
-    assert [v.guard for v in report.plan.elements[0].violations] == ["ownership"]
+    assert [v.guard for v in report.plan.target_changes[0].violations] == ["ownership"]
     assert exit_code(report, detailed=False) == 3
     assert stage.cloud.lists[RULE] == theirs
 
@@ -281,7 +281,7 @@ def test_a_foreign_rule_of_that_name_is_refused():
 def test_every_write_has_its_intent_before_and_its_outcome_after():
     stage = both()
     seen = []
-    stage.cloud.before = lambda step: seen.append(stage.log.records[-1]["event"])
+    stage.cloud.before = lambda operation: seen.append(stage.log.records[-1]["event"])
     stage.sync()
     assert seen == ["intent", "intent"]
     assert [r["intent"] for r in stage.log.events("outcome")] == [r["seq"] for r in stage.log.events("intent")]
@@ -294,13 +294,13 @@ class Broken(Log):
 
     def record(self, event, **fields):
         if event == "intent":
-            raise JournalError("disk full")
+            raise AuditLogError("disk full")
         return Log.record(self, event, **fields)
 
 
 def test_no_record_no_write():
     stage = both(log=Broken())
-    with pytest.raises(JournalError):
+    with pytest.raises(AuditLogError):
         stage.sync()
     assert stage.cloud.writes == 0
 
@@ -309,15 +309,15 @@ def test_a_log_that_fails_halfway_says_that_something_was_written():
     class Halfway(Log):
         def record(self, event, **fields):
             if event == "outcome":
-                raise JournalError("disk full")
+                raise AuditLogError("disk full")
             return Log.record(self, event, **fields)
 
     stage = both(log=Halfway())
-    with pytest.raises(JournalError) as caught:
+    with pytest.raises(AuditLogError) as caught:
         stage.sync()
     assert caught.value.wrote
     stage = both(log=Broken())
-    with pytest.raises(JournalError) as caught:
+    with pytest.raises(AuditLogError) as caught:
         stage.sync()
     assert not caught.value.wrote
 
@@ -325,7 +325,7 @@ def test_a_log_that_fails_halfway_says_that_something_was_written():
 def raising(error: Exception, *, once: bool = True):
     left = [1 if once else 10**6]
 
-    def hook(step: Step) -> None:
+    def hook(operation: Operation) -> None:
         if left[0]:
             left[0] -= 1
             raise error
@@ -354,17 +354,17 @@ def blind(stage, monkeypatch):
     """Let the reply to the next write be lost, and nothing be read back: the cloud is gone for the rest of the run."""
     gone = []
 
-    def complete(reader, states, *, owner):
+    def read_full(reader, states, *, owner):
         if gone:
             raise Unreachable("no answer")
         return complete_as_ever(reader, states, owner=owner)
 
-    def after(step):
-        gone.append(step)
+    def after(operation):
+        gone.append(operation)
         raise Uncertain("no reply")
 
-    complete_as_ever = MemoryReader.complete
-    monkeypatch.setattr(MemoryReader, "complete", complete)
+    complete_as_ever = MemoryReader.read_full
+    monkeypatch.setattr(MemoryReader, "read_full", read_full)
     stage.cloud.after = after
     return gone
 
@@ -403,8 +403,8 @@ def test_a_refusal_that_did_half_of_it_all_the_same_is_partial():
     """Whether EC2 keeps the rules before a duplicate in a batch is not documented: so it is looked at."""
     stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
 
-    def half(step):
-        stage.cloud.put(GROUP, step.entries[0])
+    def half(operation):
+        stage.cloud.put(GROUP, operation.entries[0])
         raise Rejected("InvalidParameterValue")
 
     stage.cloud.before = half
@@ -418,8 +418,8 @@ def test_a_refusal_that_did_half_of_it_all_the_same_is_partial():
 def test_what_somebody_undoes_before_it_is_read_back_is_recorded_as_it_is():
     stage = Stage(config(aws_target(), gcp_target()), lists={"qatech": [A, B]})
 
-    def undone(step):
-        if step.kind == "add":
+    def undone(operation):
+        if operation.kind == "add":
             stage.cloud.groups[GROUP].popitem()
         else:
             stage.cloud.lists[RULE] = replace(stage.cloud.lists[RULE], networks=networks(A))
@@ -442,20 +442,20 @@ def test_a_group_that_is_gone_when_it_is_read_back_says_nothing_of_the_others():
     cloud = MemoryCloud(groups={GROUP: {}, other: {}})
     stage = Stage(config(*targets), cloud=cloud, lists={"qatech": [A, B]})
 
-    def gone(step):
-        if step.resource == other:
+    def gone(operation):
+        if operation.resource == other:
             del cloud.groups[GROUP]
 
     cloud.after = gone
     report = stage.sync()
     assert statuses(report) == {"web": "unknown", "api": "applied"}
-    (error,) = [e.error for e in report.plan.elements if e.error]
+    (error,) = [e.error for e in report.plan.target_changes if e.error]
     assert error == f"written, but it could not be read back: {GROUP} not found"
 
 
 def test_denied_names_itself_and_leaves_the_others_alone():
     stage = both()
-    stage.cloud.before = lambda step: (_ for _ in ()).throw(Denied("no")) if step.kind == "add" else None
+    stage.cloud.before = lambda operation: (_ for _ in ()).throw(Denied("no")) if operation.kind == "add" else None
     report = stage.sync()
     assert statuses(report) == {"web": "error", "edge": "applied"}
     assert exit_code(report, detailed=False) == 4
@@ -464,7 +464,7 @@ def test_denied_names_itself_and_leaves_the_others_alone():
 def test_what_moved_meanwhile_is_planned_once_more():
     stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
 
-    def meddle(step: Step) -> None:
+    def meddle(operation: Operation) -> None:
         stage.cloud.before = lambda _s: None
         stage.cloud.put(GROUP, Entry(networks(A)[0], HTTPS))
 
@@ -476,7 +476,7 @@ def test_what_moved_meanwhile_is_planned_once_more():
 
 
 def drift(report):
-    return [(v.guard, v.verdict.value, v.detail) for e in report.plan.elements for v in e.violations]
+    return [(v.guard, v.verdict.value, v.detail) for e in report.plan.target_changes for v in e.violations]
 
 
 def test_stale_twice_is_refused_as_drift():
@@ -490,15 +490,15 @@ def test_stale_twice_is_refused_as_drift():
 
 
 def added(report):
-    return [str(entry.network) for e in report.plan.elements for entry in e.add]
+    return [str(entry.network) for e in report.plan.target_changes for entry in e.add]
 
 
 def removed(report):
-    return [str(entry.network) for e in report.plan.elements for entry in e.remove]
+    return [str(entry.network) for e in report.plan.target_changes for entry in e.remove]
 
 
-def marking_is_stale(step):
-    if step.kind != "add":
+def marking_is_stale(operation):
+    if operation.kind != "add":
         raise Stale("moved")
 
 
@@ -518,9 +518,9 @@ def test_what_a_first_try_added_and_removed_stands_in_the_report_of_the_second()
     stage.sync()
     stage.lists["qatech"] = [A, C, D]  # an addition, then a removal
 
-    def someone_removes_it_first(step):
-        if step.kind == "remove":
-            stage.cloud.groups[GROUP].pop(step.entries[0].handle)
+    def someone_removes_it_first(operation):
+        if operation.kind == "remove":
+            stage.cloud.groups[GROUP].pop(operation.entries[0].provider_id)
             stage.cloud.before = lambda _s: None
 
     stage.cloud.before = someone_removes_it_first
@@ -540,16 +540,16 @@ def test_what_is_stale_and_then_can_not_be_read_is_not_left_out(monkeypatch, wro
     def gone(*_args, **_kwargs):
         raise Unreachable("no usable answer")
 
-    def meddle(step):
-        if step.kind != "add":
-            monkeypatch.setattr(MemoryReader, "survey", gone)
+    def meddle(operation):
+        if operation.kind != "add":
+            monkeypatch.setattr(MemoryReader, "list_owned", gone)
             raise Stale("moved")
 
     stage.cloud.before = meddle
     report = stage.sync()
-    (element,) = report.plan.elements
-    assert (element.status.value, element.resource, added(report)) == (status, GROUP, [C] if wrote else [])
-    assert element.error == "it changed since it was read, and then: no usable answer"
+    (target_change,) = report.plan.target_changes
+    assert (target_change.status.value, target_change.resource, added(report)) == (status, GROUP, [C] if wrote else [])
+    assert target_change.error == "it changed since it was read, and then: no usable answer"
     assert exit_code(report, detailed=False) == code
 
 
@@ -621,7 +621,7 @@ def test_a_signal_ends_the_run_before_the_next_write():
     run.stopping = lambda: True
     report = engine.sync(run)
     assert stage.cloud.writes == 0
-    assert {e.status for e in report.plan.elements} == {Status.ERROR}
+    assert {e.status for e in report.plan.target_changes} == {Status.ERROR}
     assert stage.log.records[-1]["interrupted"] is True
     assert report.notices == ("a signal ended this run early: nothing was written; the next run does the rest",)
     assert exit_code(report, detailed=False) == 1

@@ -117,7 +117,7 @@ def other_limits(config: Config, index: int, number: int) -> Config:
     return change(config, index, limits=limits(*target.feeds, of=(STRICT, LOOSE)[number % 2]))
 
 
-def remove_first(config: Config, index: int, number: int) -> Config:
+def removals_first(config: Config, index: int, number: int) -> Config:
     return change(config, index, swap=bool(number % 2))
 
 
@@ -173,7 +173,7 @@ CHANGES = {
     "feeds in and out": other_feeds,
     "static in and out": other_static,
     "other limits": other_limits,
-    "remove first": remove_first,
+    "remove first": removals_first,
     "other grace": other_grace,
     "targets renamed": rename_target,
     "feeds renamed": rename_feed,

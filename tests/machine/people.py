@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from factory import HTTPS, RULE
 
-from ipsync.core.model import Entry, Network, Part, Service
+from ipsync.core.model import Entry, ManagedList, Network, Service
 from machine.operator import OTHER_GROUP
 from machine.world import World
 from proof.referee.marks import of_description
@@ -72,7 +72,7 @@ def retag_rule(world: World, group: str, number: int, tags: dict[str, str]) -> N
         world.edit()
         held = world.cloud.groups[group][handles[number % len(handles)]]
         note = tuple(sorted({"description": "by hand", **tags}.items()))
-        world.cloud.groups[group][held.handle] = replace(held, note=note)
+        world.cloud.groups[group][held.provider_id] = replace(held, note=note)
 
 
 def make_list(world: World, name: str, network: Network, text: str) -> None:
@@ -80,7 +80,7 @@ def make_list(world: World, name: str, network: Network, text: str) -> None:
     full = f"{RULE.rpartition('/')[0]}/{name}"
     if full not in world.cloud.lists and ("-v6" in name) == (network.version == 6):
         world.edit()
-        world.cloud.lists[full] = Part(name, (network,), (("description", text),), PLAIN)
+        world.cloud.lists[full] = ManagedList(name, (network,), (("description", text),), PLAIN)
 
 
 def edit_list(world: World, number: int, network: Network) -> None:
@@ -88,11 +88,11 @@ def edit_list(world: World, number: int, network: Network) -> None:
     names = sorted(world.cloud.lists)
     if not names:
         return
-    part = world.cloud.lists[names[number % len(names)]]
-    changed = set(part.networks) ^ {network}
+    managed = world.cloud.lists[names[number % len(names)]]
+    changed = set(managed.networks) ^ {network}
     if changed and len({n.version for n in changed}) == 1:
         world.edit()
-        world.cloud.lists[names[number % len(names)]] = replace(part, networks=tuple(sorted(changed)))
+        world.cloud.lists[names[number % len(names)]] = replace(managed, networks=tuple(sorted(changed)))
 
 
 def describe_list(world: World, number: int, text: str) -> None:
@@ -118,10 +118,10 @@ def hinder_list(world: World, number: int) -> None:
     if names:
         world.edit()
         name = names[number % len(names)]
-        if name in world.cloud.obstacles:
-            del world.cloud.obstacles[name]
+        if name in world.cloud.conflicts:
+            del world.cloud.conflicts[name]
         else:
-            world.cloud.obstacles[name] = f"rule {name} is disabled"
+            world.cloud.conflicts[name] = f"rule {name} is disabled"
 
 
 def tag_group(world: World, group: str) -> None:
@@ -135,18 +135,18 @@ def tidy_up(world: World) -> None:
     """Take away what people made and what is nobody's, so that nothing but ipsync is left to put all right."""
     world.edit()
     cloud, config = world.cloud, world.stages["ours"].config
-    cloud.obstacles.clear()
+    cloud.conflicts.clear()
     cloud.quota, cloud.rules = 60, 100
     cloud.tags[OTHER_GROUP] = {"tier": "web"}
     names = {t.name for t in config.targets}
     for group, rules in cloud.groups.items():
         cloud.groups[group] = {h: e for h, e in rules.items() if dict(e.note).get("ipsync:target") in names}
-    for full, part in list(cloud.lists.items()):
-        marks = [of_description(dict(part.note).get("description", ""), n) for n in part.networks]
-        if not all(m and m.owner == config.owner and m.targets & names for m in marks) or _tagged(part):
+    for full, managed in list(cloud.lists.items()):
+        marks = [of_description(dict(managed.note).get("description", ""), n) for n in managed.networks]
+        if not all(m and m.owner == config.owner and m.targets & names for m in marks) or _tagged(managed):
             del cloud.lists[full]
 
 
-def _tagged(part: Part) -> bool:
+def _tagged(managed: ManagedList) -> bool:
     """Tell whether a rule has tags, which can't be taken off again."""
-    return bool(dict(part.settings).get("target_tags"))
+    return bool(dict(managed.settings).get("target_tags"))

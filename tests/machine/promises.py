@@ -220,7 +220,7 @@ class Promises(RuleBasedStateMachine):
         world.set_clock(world.now + timedelta(hours=72 + 48))  # marks may have been made by a wrong clock
         report = self._settle()
         assert exit_code(report, detailed=True) == 0, [
-            (e.target, e.resource, e.status, e.error) for e in report.plan.elements
+            (e.target, e.resource, e.status, e.error) for e in report.plan.target_changes
         ]
         before = world.cloud.writes
         self._sync("ours")

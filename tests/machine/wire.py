@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ipsync.core.errors import Denied, Uncertain, Unreachable
-from ipsync.core.model import Step
+from ipsync.core.model import Operation
 
 if TYPE_CHECKING:
     from machine.world import World
@@ -30,7 +30,7 @@ class Wire:
     def clear(self) -> None:
         self.trouble, self.late = [], ""
 
-    def before(self, world: World, step: Step) -> None:
+    def before(self, world: World, operation: Operation) -> None:
         """Meet a write before the cloud has it."""
         kind = self.trouble.pop(0) if self.trouble else ""
         self.late = kind if kind in LATE else ""
@@ -44,7 +44,7 @@ class Wire:
         if kind == "denied":
             raise Denied("UnauthorizedOperation")
         if kind == "race":
-            _someone_is_faster(world, step)
+            _someone_is_faster(world, operation)
         if kind in {"twin", "second"} and len(world.under) == 1:
             trouble, self.trouble = self.trouble, []
             world.inside(kind)
@@ -60,14 +60,14 @@ class Wire:
             raise Uncertain("no reply")
 
 
-def _someone_is_faster(world: World, step: Step) -> None:
+def _someone_is_faster(world: World, operation: Operation) -> None:
     world.edit()
-    group = world.cloud.groups.get(step.resource, {})
-    if step.kind == "add" and step.entries[0] not in group.values():
-        world.cloud.put(step.resource, replace(step.entries[0], note=()))
-    elif step.kind == "remove":
-        group.pop(step.entries[0].handle, None)
-    elif step.kind in {"replace", "delete"}:
-        held = world.cloud.lists.pop(step.resource, None)
-        if held and step.kind == "replace":
-            world.cloud.lists[step.resource] = replace(held, networks=held.networks[:1])
+    group = world.cloud.groups.get(operation.resource, {})
+    if operation.kind == "add" and operation.entries[0] not in group.values():
+        world.cloud.put(operation.resource, replace(operation.entries[0], note=()))
+    elif operation.kind == "remove":
+        group.pop(operation.entries[0].provider_id, None)
+    elif operation.kind in {"replace", "delete"}:
+        held = world.cloud.lists.pop(operation.resource, None)
+        if held and operation.kind == "replace":
+            world.cloud.lists[operation.resource] = replace(held, networks=held.networks[:1])

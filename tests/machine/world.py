@@ -14,7 +14,7 @@ from factory import Stage
 
 from ipsync import engine
 from ipsync.core.errors import CloudError, Missing, Stale
-from ipsync.core.model import Config, Feed, Network, Snapshot, Step
+from ipsync.core.model import Config, Feed, Network, Operation, Snapshot
 from ipsync.core.report import Report
 from ipsync.engine import run as surroundings
 from ipsync.testing.memory import MemoryCloud
@@ -167,17 +167,17 @@ class World:
 
     # ── the wire ─────────────────────────────────────────────────────────
 
-    def _before(self, step: Step) -> None:
+    def _before(self, operation: Operation) -> None:
         made = self.under[-1]
         if made.dead:
             raise Killed
-        key, intent = self._intent(step, made.stage)
-        write = Watch(self.cloud, made.stage.config).write(step)
+        key, intent = self._intent(operation, made.stage)
+        write = Watch(self.cloud, made.stage.config).write(operation)
         if write:
-            WRITES[step.kind] += 1
+            WRITES[operation.kind] += 1
             self.referee.write(write, intent, log=id(made.stage))
         try:
-            self.wire.before(self, step)
+            self.wire.before(self, operation)
         except Killed:
             made.dead = True
             self._answered(write, carried_out=False)
@@ -186,18 +186,20 @@ class World:
             self._answered(write, carried_out=False)
             raise
         self.sent.add(key)
-        made.writes[id(step)] = Watch(self.cloud, made.stage.config).write(step)  # somebody may have been faster
+        made.writes[id(operation)] = Watch(self.cloud, made.stage.config).write(
+            operation
+        )  # somebody may have been faster
         try:
-            self.cloud.result(step)
+            self.cloud.result(operation)
         except CloudError as refusal:
             stale = isinstance(refusal, Stale | Missing)
-            self.referee.answered(write or _nothing(step, made.stage.config), carried_out=False, stale=stale)
+            self.referee.answered(write or _nothing(operation, made.stage.config), carried_out=False, stale=stale)
 
-    def _after(self, step: Step) -> None:
+    def _after(self, operation: Operation) -> None:
         made = self.under[-1]
-        key, _ = self._intent(step, made.stage)
+        key, _ = self._intent(operation, made.stage)
         self.done.add(key)
-        self._answered(made.writes[id(step)], carried_out=True)
+        self._answered(made.writes[id(operation)], carried_out=True)
         try:
             self.wire.after(self)
         except Killed:
@@ -208,9 +210,9 @@ class World:
         if write:
             self.referee.answered(write, carried_out=carried_out)
 
-    def _intent(self, step: Step, stage: Installation) -> tuple[tuple[int, int], dict[str, Any] | None]:
+    def _intent(self, operation: Operation, stage: Installation) -> tuple[tuple[int, int], dict[str, Any] | None]:
         intents = [r for r in stage.log.records[::-1] if r["event"] == "intent"]
-        intent = next((r for r in intents if r["resource"] == step.resource), None)
+        intent = next((r for r in intents if r["resource"] == operation.resource), None)
         return (id(stage), int(str(intent["seq"])) if intent else 0), intent
 
     # ── the log ──────────────────────────────────────────────────────────
@@ -244,8 +246,8 @@ class World:
         return any(s.log.records for s in self.stages.values() if s is not stage and s.config.owner == owner)
 
 
-def _nothing(step: Step, config: Config) -> Write:
-    return Write(resource_of(config, step.resource), step.resource, {}, {})
+def _nothing(operation: Operation, config: Config) -> Write:
+    return Write(resource_of(config, operation.resource), operation.resource, {}, {})
 
 
 def _open_intents(stage: Installation) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ipsync.core.model import Entry, Held, Leaving, Service, Snapshot, Status, Verdict, Violation
-from ipsync.core.plan import Element, FeedResult, Orphan, Plan
+from ipsync.core.plan import FeedResult, Orphan, Plan, TargetChange
 from ipsync.core.report import Report
 from ipsync.render import render
 
@@ -42,7 +42,7 @@ TEXTS = (
 def made() -> Report:
     """Return a report with something in every field, each text a placeholder."""
     entry, loose = Entry(A, Service("t1", 443, 443), (("k", "t2"),), "t3"), Entry(B)
-    element = Element(
+    target_change = TargetChange(
         "t4",
         "t5",
         "t6",
@@ -69,7 +69,7 @@ def made() -> Report:
     plan = Plan(
         "t24",
         feeds,
-        (element, dataclasses.replace(element, status=Status.ERROR)),
+        (target_change, dataclasses.replace(target_change, status=Status.ERROR)),
         (Orphan("t25", entry, "t26"),),
         id="t27",
     )

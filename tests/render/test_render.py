@@ -72,8 +72,8 @@ def test_text_is_calm_in_a_log_and_coloured_on_a_terminal(rich):
     calm, coloured = (render(rich, output="text", colour=c) for c in (False, True))
     assert "\x1b" not in calm
     assert "\x1b[32m    + 1.0.0.1/32" in coloured
-    for part in ("already allowed by a rule that isn't ours", "- 1.1.1.1/32", "error: feed cdn", "Plan id: sha256:"):
-        assert part in calm
+    for managed in ("already allowed by a rule that isn't ours", "- 1.1.1.1/32", "error: feed cdn", "Plan id: sha256:"):
+        assert managed in calm
 
 
 def test_markdown_holds_a_diff_and_escapes_tables(rich):
@@ -102,8 +102,8 @@ def test_an_approval_is_explained_where_one_helps():
 def test_what_a_sync_did_not_do_is_not_counted_as_done():
     stage = Stage(config(aws_target(), gcp_target()), lists={"qatech": [A, B, C]})
 
-    def denied(step):
-        if step.kind == "add":
+    def denied(operation):
+        if operation.kind == "add":
             raise Denied("no")
 
     stage.cloud.before = denied
@@ -128,9 +128,9 @@ def test_a_rule_that_is_made_or_deleted_is_shown_with_every_setting():
     changed = [("allow-qatech-v6", "ports", "443/tcp", "1-65535/tcp"), ("allow-qatech-v6", "target_tags", "", "web")]
     stage = Stage(config(gcp_target()), lists={"qatech": [A]})
     report = stage.plan()
-    (element,) = report.plan.elements
-    shown = replace(element, settings=(*made, *more, *gone, *changed))
-    report = replace(report, plan=replace(report.plan, elements=(shown,)))
+    (target_change,) = report.plan.target_changes
+    shown = replace(target_change, settings=(*made, *more, *gone, *changed))
+    report = replace(report, plan=replace(report.plan, target_changes=(shown,)))
     text, page = (render(report, output=output, colour=False) for output in ("text", "markdown"))
     for line in (
         "+ rule allow-qatech is made: ports 443/tcp, network default, target_tags web",
@@ -152,7 +152,7 @@ def test_each_change_that_waits_has_its_own_command_and_an_address_says_its_feed
     stage.lists["qatech"] = [A, B, "1.0.0.1"]
     stage.lists["cdn"] = ["8.0.0.1", "8.0.0.2"]
     report = stage.plan()
-    (held,) = report.plan.elements[0].waiting
+    (held,) = report.plan.target_changes[0].waiting
     again = "ipsync sync -c x.yaml"
     text, page = (render(report, output=output, colour=False, again=again) for output in ("text", "markdown"))
     for shown in (text, page):

@@ -10,7 +10,7 @@ from factory import HTTPS, NOW, Log, aws_target, config, hosts, snapshot
 from ipsync import engine
 from ipsync import targets as providers
 from ipsync.core.errors import Denied, Missing, Rejected, Stale, Uncertain, Unreachable
-from ipsync.core.model import AwsAccount, Capacity, Entry, ReadFailure, Service, State, Step
+from ipsync.core.model import AwsAccount, Capacity, Entry, Operation, ReadFailure, Service, State
 from ipsync.core.report import exit_code
 from ipsync.targets.aws import capacity as aws_capacity
 from ipsync.targets.aws import client as aws_client
@@ -38,8 +38,8 @@ def run(made, listed, *, log=None, now=NOW):
     return engine.Run("r", made, clouds, log or Log(), lambda: now, names)
 
 
-def step(kind: str, group: str, *entries: Entry) -> Step:
-    return Step(kind, f"aws/123456789012/eu-north-1/{group}", (), (), entries=entries)
+def operation(kind: str, group: str, *entries: Entry) -> Operation:
+    return Operation(kind, f"aws/123456789012/eu-north-1/{group}", (), (), entries=entries)
 
 
 def test_every_shape_of_rule_is_read(aws):
@@ -49,7 +49,7 @@ def test_every_shape_of_rule_is_read(aws):
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[*PERMISSIONS, pair])
     reader = Reader(target(aws, group))
     blank = State("aws-security-group", f"aws/1/eu-north-1/{group}", ("web",))
-    (state,) = reader.complete([blank], owner="acme")
+    (state,) = reader.read_full([blank], owner="acme")
     assert {(str(e.network), str(e.service)) for e in state.entries} == {
         ("62.1.0.0/16", "all"),
         ("2600::/32", "80-443/tcp"),
@@ -66,9 +66,9 @@ def test_a_wider_foreign_rule_satisfies(aws, wide):
     aws.client("ec2").authorize_security_group_ingress(GroupId=group, IpPermissions=[PERMISSIONS[wide]])
     inside = ["62.1.2.3", "2600::1"][wide]
     report = engine.sync(run(config(target(aws, group)), [inside, "8.8.8.8"]))
-    (element,) = report.plan.elements
-    assert [str(e.network) for e in element.satisfied] == [str(snapshot([inside]).networks[0])]
-    assert [str(e.network) for e in element.add] == ["8.8.8.8/32"]
+    (target_change,) = report.plan.target_changes
+    assert [str(e.network) for e in target_change.satisfied] == [str(snapshot([inside]).networks[0])]
+    assert [str(e.network) for e in target_change.add] == ["8.8.8.8/32"]
 
 
 def test_all_pages_are_read(aws, monkeypatch):
@@ -76,7 +76,7 @@ def test_all_pages_are_read(aws, monkeypatch):
     groups = [aws.make_group(f"g{i}", tags={"k": "v"}) for i in range(7)]
     made = config(target(aws, where={"groups": (), "match_tags": (("k", "v"),)}))
     report = engine.sync(run(made, hosts(4)))
-    assert {e.resource.rpartition("/")[2] for e in report.plan.elements} == set(groups)
+    assert {e.resource.rpartition("/")[2] for e in report.plan.target_changes} == set(groups)
     before = aws.calls_made.writes
     assert exit_code(engine.sync(run(made, hosts(4))), detailed=True) == 0
     assert aws.calls_made.writes == before
@@ -89,10 +89,10 @@ def test_a_match_by_tag_and_vpc(aws):
     aws.make_group("out", tags={"k": "v"})
     where = {"groups": (), "match_tags": (("k", "v"),), "match_vpc": vpc}
     report = engine.plan(run(config(target(aws, where=where)), hosts(1)))
-    assert [e.resource.rpartition("/")[2] for e in report.plan.elements] == [inside]
+    assert [e.resource.rpartition("/")[2] for e in report.plan.target_changes] == [inside]
     where["match_tags"] = (("k", "none"),)
-    (element,) = engine.plan(run(config(target(aws, where=where)), hosts(1))).plan.elements
-    assert "has the tags k=none" in element.error
+    (target_change,) = engine.plan(run(config(target(aws, where=where)), hosts(1))).plan.target_changes
+    assert "has the tags k=none" in target_change.error
 
 
 @pytest.mark.parametrize("value", ["*", "?", "prod*", "p?od", "a\\b", "\\*", "\\", "**", "a*b?c\\d"])
@@ -103,16 +103,16 @@ def test_a_match_means_what_it_says(aws, value):
         aws.make_group(f"other {other}", tags={"tier": other})
     made = config(target(aws, where={"groups": (), "match_tags": (("tier", value),)}))
     report = engine.sync(run(made, hosts(1)))
-    assert [(e.resource.rpartition("/")[2], e.status.value) for e in report.plan.elements] == [(same, "applied")]
+    assert [(e.resource.rpartition("/")[2], e.status.value) for e in report.plan.target_changes] == [(same, "applied")]
 
 
 @pytest.mark.parametrize("value", ["*", "prod*", "?", "\\"])
 def test_a_match_that_nothing_equals_opens_nothing(aws, value):
     aws.make_group("prod", tags={"tier": "prod"})
     made = config(target(aws, where={"groups": (), "match_tags": (("tier", value),)}))
-    (element,) = engine.sync(run(made, hosts(1))).plan.elements
-    assert element.status.value == "error"
-    assert f"has the tags tier={value}" in element.error
+    (target_change,) = engine.sync(run(made, hosts(1))).plan.target_changes
+    assert target_change.status.value == "error"
+    assert f"has the tags tier={value}" in target_change.error
     assert aws.calls_made.writes == 2, "those of this test, that made the group"
 
 
@@ -125,14 +125,14 @@ def test_what_a_filter_lets_through_is_compared(aws, monkeypatch):
     aws.make_group("half", vpc_id=vpc, tags={"tier": "web"})
     where = {"groups": (), "match_tags": (("k", "v"), ("tier", "web")), "match_vpc": vpc}
     report = engine.plan(run(config(target(aws, where=where)), hosts(1)))
-    assert [e.resource.rpartition("/")[2] for e in report.plan.elements] == [inside]
+    assert [e.resource.rpartition("/")[2] for e in report.plan.target_changes] == [inside]
 
 
 def test_a_group_that_is_gone_says_what_to_check_and_others_go_on(aws):
     group = aws.make_group("web")
     made = config(target(aws, group), target(aws, "sg-00000000000000000", name="gone"))
     report = engine.sync(run(made, hosts(2)))
-    status = {e.target: (e.status.value, e.error or "") for e in report.plan.elements}
+    status = {e.target: (e.status.value, e.error or "") for e in report.plan.target_changes}
     assert status["web"][0] == "applied"
     assert status["gone"][0] == "error"
     assert "check `groups`, `region` and `account`" in status["gone"][1]
@@ -168,9 +168,9 @@ def test_a_full_group_is_refused_in_the_plan_and_swap_finds_the_way(aws):
     engine.sync(run(config(target(aws, group)), hosts(60)))
     aws.reset_calls()
     made = config(target(aws, group), grace=timedelta(0))
-    (element,) = engine.sync(run(made, hosts(60, first=1))).plan.elements
-    assert [v.guard for v in element.violations] == ["capacity"]
-    assert "60 of 60 IPv4 rules are in use and 1 more are needed" in element.violations[0].detail
+    (target_change,) = engine.sync(run(made, hosts(60, first=1))).plan.target_changes
+    assert [v.guard for v in target_change.violations] == ["capacity"]
+    assert "60 of 60 IPv4 rules are in use and 1 more are needed" in target_change.violations[0].detail
     assert aws.calls_made.writes == 0
     swap = config(target(aws, group, swap=True), grace=timedelta(0))
     assert exit_code(engine.sync(run(swap, hosts(60, first=1))), detailed=False) == 0
@@ -182,7 +182,7 @@ def test_stale_reads_after_a_write_are_waited_for(aws):
     engine.sync(run(config(target(aws, group)), hosts(2)))
     aws.lag(2)
     report = engine.sync(run(config(target(aws, group)), hosts(3)))
-    assert [e.status.value for e in report.plan.elements] == ["applied"]
+    assert [e.status.value for e in report.plan.target_changes] == ["applied"]
 
 
 def test_two_owners_share_a_group_in_peace(aws):
@@ -210,9 +210,9 @@ def test_an_account_by_assumed_role(aws):
     group = ec2.create_security_group(GroupName="there", Description="there")["GroupId"]
     made = config(target(aws, group, where={"account": account}))
     report = engine.sync(run(made, hosts(2)))
-    (element,) = report.plan.elements
-    assert element.resource == f"aws/222222222222/eu-north-1/{group}"
-    assert element.status.value == "applied"
+    (target_change,) = report.plan.target_changes
+    assert target_change.resource == f"aws/222222222222/eu-north-1/{group}"
+    assert target_change.status.value == "applied"
     assert aws.rules(group) == [], "the default account doesn't see it"
 
 
@@ -234,8 +234,10 @@ def test_a_role_is_assumed_at_the_config_s_endpoint_and_needs_no_region_of_the_m
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     aws.reset_calls()
-    (element,) = engine.plan(run(assuming(aws, "somewhere", endpoint_url=aws.endpoint_url), hosts(1))).plan.elements
-    assert "is not in eu-north-1 of account 222222222222" in element.error
+    (target_change,) = engine.plan(
+        run(assuming(aws, "somewhere", endpoint_url=aws.endpoint_url), hosts(1))
+    ).plan.target_changes
+    assert "is not in eu-north-1 of account 222222222222" in target_change.error
     assert first_call(aws) == ("AssumeRole", "eu-north-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     aws.reset_calls()
@@ -246,9 +248,9 @@ def test_a_role_is_assumed_at_the_config_s_endpoint_and_needs_no_region_of_the_m
 @pytest.mark.parametrize("fault", ["throttle", "500"])
 def test_sts_in_trouble_is_not_a_missing_permission(aws, fault):
     aws.faults.plan("AssumeRole", *[fault] * 20)
-    (element,) = engine.plan(run(assuming(aws, f"in-{fault}"), hosts(1))).plan.elements
-    assert "AWS can't let us assume the role of `account` now; the next run tries again" in element.error
-    assert "trust policy" not in element.error
+    (target_change,) = engine.plan(run(assuming(aws, f"in-{fault}"), hosts(1))).plan.target_changes
+    assert "AWS can't let us assume the role of `account` now; the next run tries again" in target_change.error
+    assert "trust policy" not in target_change.error
 
 
 @pytest.mark.parametrize("fault", ["throttle", "500", "reset-before", "malformed"])
@@ -256,8 +258,8 @@ def test_a_quota_that_can_not_be_read_is_aws_s_default(aws, fault):
     group = aws.make_group("web")
     engine.sync(run(config(target(aws, group)), hosts(45)))
     aws.faults.plan("GetServiceQuota", *[fault] * 20)
-    (element,) = engine.plan(run(config(target(aws, group)), hosts(61))).plan.elements
-    (detail,) = [v.detail for v in element.violations if v.guard == "capacity"]
+    (target_change,) = engine.plan(run(config(target(aws, group)), hosts(61))).plan.target_changes
+    (detail,) = [v.detail for v in target_change.violations if v.guard == "capacity"]
     assert "45 of 60 (assumed: the quota could not be read; servicequotas:GetServiceQuota would read it) IPv4" in detail
     assert "rules are in use and 16 more are needed" in detail
 
@@ -267,22 +269,22 @@ def test_what_is_there_refutes_an_assumed_quota(aws):
     group = aws.make_group("web")
     engine.sync(run(config(target(aws, group)), hosts(70)))
     aws.deny("GetServiceQuota")
-    (element,) = engine.sync(run(config(target(aws, group)), hosts(71))).plan.elements
-    assert (element.status.value, element.violations) == ("applied", ())
+    (target_change,) = engine.sync(run(config(target(aws, group)), hosts(71))).plan.target_changes
+    assert (target_change.status.value, target_change.violations) == ("applied", ())
     aws.quota(71)
-    (element,) = engine.sync(run(config(target(aws, group)), hosts(72))).plan.elements
-    assert "RulesPerSecurityGroupLimitExceeded" in (element.error or "")
+    (target_change,) = engine.sync(run(config(target(aws, group)), hosts(72))).plan.target_changes
+    assert "RulesPerSecurityGroupLimitExceeded" in (target_change.error or "")
 
 
 def test_a_raised_quota_is_asked_for_before_a_first_large_list_is_refused(aws):
     aws.quota(200)
     group = aws.make_group("web")
-    (element,) = engine.sync(run(config(target(aws, group)), hosts(100))).plan.elements
-    assert (element.status.value, element.violations) == ("applied", ())
+    (target_change,) = engine.sync(run(config(target(aws, group)), hosts(100))).plan.target_changes
+    assert (target_change.status.value, target_change.violations) == ("applied", ())
     assert [c.operation for c in aws.calls].count("GetServiceQuota") == 1
     other = aws.make_group("other")
-    (element,) = engine.sync(run(config(target(aws, other)), hosts(201))).plan.elements
-    assert "0 of 200 IPv4 rules are in use and 201 more are needed" in element.violations[0].detail
+    (target_change,) = engine.sync(run(config(target(aws, other)), hosts(201))).plan.target_changes
+    assert "0 of 200 IPv4 rules are in use and 201 more are needed" in target_change.violations[0].detail
 
 
 @pytest.mark.parametrize(
@@ -301,11 +303,13 @@ def test_aws_s_own_prefix_lists_weigh(aws, name, weight):
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[front])
     made = config(target(aws, group))
     aws.reset_calls()
-    (element,) = engine.sync(run(made, hosts(61 - weight))).plan.elements
-    assert f"{weight} of 60 IPv4 rules are in use and {61 - weight} more are needed" in element.violations[0].detail
+    (target_change,) = engine.sync(run(made, hosts(61 - weight))).plan.target_changes
+    assert (
+        f"{weight} of 60 IPv4 rules are in use and {61 - weight} more are needed" in target_change.violations[0].detail
+    )
     assert aws.calls_made.writes == 0
-    (element,) = engine.sync(run(made, hosts(60 - weight))).plan.elements
-    assert element.status.value == "applied"
+    (target_change,) = engine.sync(run(made, hosts(60 - weight))).plan.target_changes
+    assert target_change.status.value == "applied"
 
 
 @pytest.mark.parametrize(
@@ -333,8 +337,8 @@ def test_the_weights_are_those_of_aws_s_guide(name, expected):
 def test_a_region_that_does_not_exist_is_said_where_nothing_answers(aws, region, hint):
     aws.faults.plan("DescribeSecurityGroupRules", *["500"] * 20)
     made = config(target(aws, "sg-00000000000000000", where={"region": region}))
-    (element,) = engine.plan(run(made, hosts(1))).plan.elements
-    assert element.error == f"reading SecurityGroupRules in {region}: AWS answered 500 InternalError{hint}"
+    (target_change,) = engine.plan(run(made, hosts(1))).plan.target_changes
+    assert target_change.error == f"reading SecurityGroupRules in {region}: AWS answered 500 InternalError{hint}"
 
 
 def test_a_reader_cannot_write(aws):
@@ -367,7 +371,7 @@ def test_a_write_s_fault_is_told_apart(aws, fault, count, error):
     aws.faults.plan("AuthorizeSecurityGroupIngress", *[fault] * count)
     entry = Entry(hosts(1)[0], HTTPS, (("description", "d"), ("ipsync:owner", "acme")))
     with pytest.raises(error, match=group):
-        Writer(target(aws, group)).execute(step("add", group, entry))
+        Writer(target(aws, group)).execute(operation("add", group, entry))
 
 
 def test_a_refusal_after_a_lost_reply_is_no_answer(aws):
@@ -376,18 +380,18 @@ def test_a_refusal_after_a_lost_reply_is_no_answer(aws):
     aws.faults.plan("AuthorizeSecurityGroupIngress", "reset-after")
     entry = Entry(hosts(1)[0], HTTPS, (("description", "d"), ("ipsync:owner", "acme")))
     with pytest.raises(Uncertain, match="Duplicate"):
-        Writer(target(aws, group)).execute(step("add", group, entry))
+        Writer(target(aws, group)).execute(operation("add", group, entry))
     with pytest.raises(Stale, match="Duplicate"):  # what was lost before says nothing about this call
-        Writer(target(aws, group)).execute(step("add", group, entry))
+        Writer(target(aws, group)).execute(operation("add", group, entry))
 
 
 def test_a_passing_throttle_is_waited_out(aws):
     group = aws.make_group("web")
     aws.faults.plan("AuthorizeSecurityGroupIngress", "throttle", "throttle")
     entry = Entry(hosts(1)[0], HTTPS, (("description", "d"), ("ipsync:owner", "acme")))
-    Writer(target(aws, group)).execute(step("add", group, entry))
+    Writer(target(aws, group)).execute(operation("add", group, entry))
     with pytest.raises(Stale, match="Duplicate"):
-        Writer(target(aws, group)).execute(step("add", group, entry))
+        Writer(target(aws, group)).execute(operation("add", group, entry))
 
 
 def test_other_refusals(aws):
@@ -395,11 +399,11 @@ def test_other_refusals(aws):
     writer = Writer(target(aws, group))
     entry = Entry(hosts(1)[0], HTTPS, (("description", "über"), ("ipsync:owner", "acme")))
     with pytest.raises(Rejected, match="Invalid rule description"):
-        writer.execute(step("add", group, entry))
+        writer.execute(operation("add", group, entry))
     with pytest.raises(Missing, match="does not exist"):
-        writer.execute(step("add", "sg-00000000000000000", Entry(hosts(1)[0], HTTPS, (("description", "d"),))))
+        writer.execute(operation("add", "sg-00000000000000000", Entry(hosts(1)[0], HTTPS, (("description", "d"),))))
     with pytest.raises(Stale):
-        writer.execute(step("remove", group, Entry(hosts(1)[0], HTTPS, handle="sgr-00000000000000000")))
+        writer.execute(operation("remove", group, Entry(hosts(1)[0], HTTPS, provider_id="sgr-00000000000000000")))
 
 
 def test_no_credentials_is_said(aws, monkeypatch, tmp_path):
@@ -409,18 +413,18 @@ def test_no_credentials_is_said(aws, monkeypatch, tmp_path):
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    (element,) = engine.plan(run(config(target(aws, "sg-00000000000000000")), hosts(1))).plan.elements
-    assert "no AWS credentials" in element.error
+    (target_change,) = engine.plan(run(config(target(aws, "sg-00000000000000000")), hosts(1))).plan.target_changes
+    assert "no AWS credentials" in target_change.error
     profile = target(aws, "sg-00000000000000000", where={"account": AwsAccount(profile="nope")})
-    (element,) = engine.plan(run(config(profile), hosts(1))).plan.elements
-    assert "nope" in element.error
+    (target_change,) = engine.plan(run(config(profile), hosts(1))).plan.target_changes
+    assert "nope" in target_change.error
 
 
 def test_one_sick_region_leaves_the_others_alone(aws):
     group = aws.make_group("web")
     sick = target(aws, "sg-00000000000000000", name="sick", where={"endpoint_url": "http://127.0.0.1:1"})
     report = engine.sync(run(config(target(aws, group), sick), hosts(2)))
-    status = {e.target: e.status.value for e in report.plan.elements}
+    status = {e.target: e.status.value for e in report.plan.target_changes}
     assert status == {"web": "applied", "sick": "error"}
 
 
@@ -445,12 +449,12 @@ def test_a_prefix_list_counts_its_size(aws):
         "PrefixListIds": [{"PrefixListId": made["PrefixListId"]}],
     }
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
-    (state,) = Reader(target(aws, group)).complete(
+    (state,) = Reader(target(aws, group)).read_full(
         [State("aws-security-group", f"aws/1/eu-north-1/{group}", ("web",))], owner="acme"
     )
     assert state.capacity[0].used == 30
     aws.deny("ec2:DescribeManagedPrefixLists")
-    (state,) = Reader(target(aws, group)).complete([state], owner="acme")
+    (state,) = Reader(target(aws, group)).read_full([state], owner="acme")
     assert not isinstance(state, ReadFailure)
     assert state.capacity[0].used == 1
     assert state.entries == ()

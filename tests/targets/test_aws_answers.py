@@ -11,7 +11,7 @@ from factory import HTTPS, NOW, Log, aws_target, config, hosts, snapshot
 from ipsync import engine
 from ipsync import targets as providers
 from ipsync.core.errors import Uncertain, Unreachable
-from ipsync.core.model import AwsAccount, Entry, ReadFailure, State, Step
+from ipsync.core.model import AwsAccount, Entry, Operation, ReadFailure, State
 from ipsync.sandbox.aws.replies import GATEWAY_PAGE, NS
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws.security_group import Reader, Writer
@@ -60,10 +60,10 @@ def test_a_page_of_another_shape_is_no_shorter_list(aws, monkeypatch, shape, pag
     engine.sync(run(made, hosts(12)))
     aws.reset_calls()
     aws.reply("DescribeSecurityGroupRules", OTHER_SHAPES[shape], times=20, after=page)
-    (element,) = engine.sync(run(made, hosts(12))).plan.elements
-    assert element.status.value == "error"
-    assert "AWS's address answered 200, but" in element.error
-    assert "a proxy, a gateway, or a wrong `endpoint_url`" in element.error
+    (target_change,) = engine.sync(run(made, hosts(12))).plan.target_changes
+    assert target_change.status.value == "error"
+    assert "AWS's address answered 200, but" in target_change.error
+    assert "a proxy, a gateway, or a wrong `endpoint_url`" in target_change.error
     assert aws.calls_made.writes == 0
     assert len(aws.client("ec2").describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]) == 1
 
@@ -75,10 +75,10 @@ def test_a_match_that_another_shape_answers_is_an_error(aws, shape):
     engine.sync(run(made, hosts(3)))
     aws.reset_calls()
     aws.reply("DescribeSecurityGroups", OTHER_SHAPES[shape], times=20)
-    (element,) = engine.sync(run(made, hosts(3))).plan.elements
-    assert element.status.value == "error"
-    assert "answered 200, but" in element.error
-    assert "has the tags" not in element.error, "nobody knows which groups have them"
+    (target_change,) = engine.sync(run(made, hosts(3))).plan.target_changes
+    assert target_change.status.value == "error"
+    assert "answered 200, but" in target_change.error
+    assert "has the tags" not in target_change.error, "nobody knows which groups have them"
     assert aws.calls_made.writes == 0
     assert len(aws.rules(group)) == 3
 
@@ -87,16 +87,18 @@ def test_a_match_that_another_shape_answers_is_an_error(aws, shape):
 def test_the_right_root_without_its_list_is_unreadable(aws, operation):
     group = aws.make_group("web", tags={"k": "v"})
     aws.reply(operation, answer(operation, ""), times=20)
-    (element,) = engine.plan(run(config(target(aws, where={"match_tags": (("k", "v"),)})), hosts(1))).plan.elements
-    assert f"without <{ROOTS[operation]}>" in element.error
-    assert group not in element.error
+    (target_change,) = engine.plan(
+        run(config(target(aws, where={"match_tags": (("k", "v"),)})), hosts(1))
+    ).plan.target_changes
+    assert f"without <{ROOTS[operation]}>" in target_change.error
+    assert group not in target_change.error
 
 
 def test_an_empty_list_is_an_answer(aws):
     group = aws.make_group("web")
     aws.reply("DescribeSecurityGroupRules", answer("DescribeSecurityGroupRules", "<securityGroupRuleSet/>"))
-    (element,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.elements
-    assert element.status.value == "change"
+    (target_change,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.target_changes
+    assert target_change.status.value == "change"
 
 
 @pytest.mark.parametrize(
@@ -113,8 +115,8 @@ def test_a_rule_that_lacks_what_every_rule_has_is_unreadable(aws, item):
     group = aws.make_group("web")
     listed = f"<securityGroupRuleSet><item>{item.format(group)}</item></securityGroupRuleSet>"
     aws.reply("DescribeSecurityGroupRules", answer("DescribeSecurityGroupRules", listed))
-    (element,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.elements
-    assert "answered with one of SecurityGroupRules that has no " in element.error
+    (target_change,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.target_changes
+    assert "answered with one of SecurityGroupRules that has no " in target_change.error
 
 
 def test_a_number_that_is_none_is_unreadable(aws):
@@ -125,9 +127,9 @@ def test_a_number_that_is_none_is_unreadable(aws):
     )
     listed = f"<securityGroupRuleSet><item>{item}</item></securityGroupRuleSet>"
     aws.reply("DescribeSecurityGroupRules", answer("DescribeSecurityGroupRules", listed))
-    (element,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.elements
-    assert "no usable answer from AWS" in element.error
-    assert "a fault in ipsync" not in element.error
+    (target_change,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.target_changes
+    assert "no usable answer from AWS" in target_change.error
+    assert "a fault in ipsync" not in target_change.error
 
 
 def test_a_cidr_that_is_none_is_its_own_group_s_error(aws):
@@ -140,7 +142,7 @@ def test_a_cidr_that_is_none_is_its_own_group_s_error(aws):
     )
     listed = answer("DescribeSecurityGroupRules", f"<securityGroupRuleSet>{items}</securityGroupRuleSet>")
     aws.reply("DescribeSecurityGroupRules", listed)
-    found = Reader(target(aws, sick, well)).survey([target(aws, sick, well)], owner="acme")
+    found = Reader(target(aws, sick, well)).list_owned([target(aws, sick, well)], owner="acme")
     assert [type(f) for f in found] == [ReadFailure, State]
     assert f"a rule of {sick} can't be read" in found[0].message
 
@@ -149,8 +151,8 @@ def test_the_same_page_for_ever_ends(aws):
     group = aws.make_group("web")
     page = answer("DescribeSecurityGroupRules", "<securityGroupRuleSet/><nextToken>again</nextToken>")
     aws.reply("DescribeSecurityGroupRules", page, times=5)
-    (element,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.elements
-    assert "the same page of SecurityGroupRules again and again" in element.error
+    (target_change,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.target_changes
+    assert "the same page of SecurityGroupRules again and again" in target_change.error
 
 
 # ── writes ───────────────────────────────────────────────────────────────────
@@ -158,26 +160,26 @@ def test_the_same_page_for_ever_ends(aws):
 ENTRY = Entry(hosts(1)[0], HTTPS, (("description", "d"), ("ipsync:owner", "acme")))
 
 
-def step(kind: str, group: str, *entries: Entry) -> Step:
-    return Step(kind, f"aws/123456789012/eu-north-1/{group}", (), (), entries=entries)
+def operation(kind: str, group: str, *entries: Entry) -> Operation:
+    return Operation(kind, f"aws/123456789012/eu-north-1/{group}", (), (), entries=entries)
 
 
 @pytest.mark.parametrize("shape", OTHER_SHAPES)
 @pytest.mark.parametrize(
-    ("kind", "operation"),
+    ("kind", "call"),
     [
         ("add", "AuthorizeSecurityGroupIngress"),
         ("remove", "RevokeSecurityGroupIngress"),
-        ("note", "CreateTags"),
-        ("unnote", "DeleteTags"),
+        ("tag", "CreateTags"),
+        ("untag", "DeleteTags"),
     ],
 )
-def test_a_write_that_another_shape_answers_is_unknown(aws, shape, kind, operation):
+def test_a_write_that_another_shape_answers_is_unknown(aws, shape, kind, call):
     group = aws.make_group("web")
-    aws.reply(operation, OTHER_SHAPES[shape])
+    aws.reply(call, OTHER_SHAPES[shape])
     handled = Entry(ENTRY.network, HTTPS, ENTRY.note, "sgr-00000000000000001")
     with pytest.raises(Uncertain, match="answered 200, but"):
-        Writer(target(aws, group)).execute(step(kind, group, handled))
+        Writer(target(aws, group)).execute(operation(kind, group, handled))
 
 
 @pytest.mark.parametrize(
@@ -193,37 +195,37 @@ def test_an_authorize_says_that_and_what_it_made(aws, inner):
     group = aws.make_group("web")
     aws.reply("AuthorizeSecurityGroupIngress", answer("AuthorizeSecurityGroupIngress", inner))
     with pytest.raises(Uncertain):
-        Writer(target(aws, group)).execute(step("add", group, ENTRY))
+        Writer(target(aws, group)).execute(operation("add", group, ENTRY))
 
 
 @pytest.mark.parametrize("done", [True, False])
 def test_an_unreadable_answer_to_a_write_is_settled_by_reading(aws, done):
     group, log = aws.make_group("web"), Log()
     aws.reply("AuthorizeSecurityGroupIngress", GATEWAY_PAGE, done=done)
-    (element,) = engine.sync(run(config(target(aws, group)), hosts(3), log=log)).plan.elements
+    (target_change,) = engine.sync(run(config(target(aws, group)), hosts(3), log=log)).plan.target_changes
     assert [r["result"] for r in log.events("outcome")] == (["applied"] if done else ["failed"])
-    assert element.status.value == ("applied" if done else "error")
+    assert target_change.status.value == ("applied" if done else "error")
     assert len(aws.rules(group)) == (3 if done else 0)
-    (element,) = engine.sync(run(config(target(aws, group)), hosts(3))).plan.elements
-    assert element.status.value == ("in-sync" if done else "applied")
+    (target_change,) = engine.sync(run(config(target(aws, group)), hosts(3))).plan.target_changes
+    assert target_change.status.value == ("in-sync" if done else "applied")
 
 
 @pytest.mark.parametrize("status", [302, 403, 407, 451])
 def test_a_gateway_s_refusal_is_none_of_aws_s(aws, status):
     group = aws.make_group("web")
     aws.reply("DescribeSecurityGroupRules", GATEWAY_PAGE, status=status)
-    (element,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.elements
-    assert f"answered {status} with a web page (Sign in to the network), no error of AWS's" in element.error
+    (target_change,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.target_changes
+    assert f"answered {status} with a web page (Sign in to the network), no error of AWS's" in target_change.error
     aws.reply("AuthorizeSecurityGroupIngress", GATEWAY_PAGE, status=status)
     with pytest.raises(Uncertain):
-        Writer(target(aws, group)).execute(step("add", group, ENTRY))
+        Writer(target(aws, group)).execute(operation("add", group, ENTRY))
 
 
 def test_a_gateway_s_passing_error_is_tried_again(aws):
     group = aws.make_group("web")
     aws.reply("DescribeSecurityGroupRules", OTHER_SHAPES["HTML that is no XML"], status=502, times=2)
-    (element,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.elements
-    assert element.status.value == "change"
+    (target_change,) = engine.plan(run(config(target(aws, group)), hosts(1))).plan.target_changes
+    assert target_change.status.value == "change"
 
 
 # ── the services beside EC2 ──────────────────────────────────────────────────
@@ -235,9 +237,9 @@ def test_a_role_that_another_shape_answers_for_is_not_assumed(aws, shape):
     aws.reply("AssumeRole", OTHER_SHAPES.get(shape, none), times=20)
     account = AwsAccount(role_arn=f"arn:aws:iam::222222222222:role/{shape.replace(' ', '-').replace(chr(39), '')}")
     made = config(target(aws, "sg-00000000000000000", where={"account": account}))
-    (element,) = engine.plan(run(made, hosts(1))).plan.elements
-    assert "answered 200, but" in element.error
-    assert "a fault in ipsync" not in element.error
+    (target_change,) = engine.plan(run(made, hosts(1))).plan.target_changes
+    assert "answered 200, but" in target_change.error
+    assert "a fault in ipsync" not in target_change.error
 
 
 @pytest.mark.parametrize("shape", [*OTHER_SHAPES, "no value"])
@@ -245,8 +247,8 @@ def test_a_quota_that_another_shape_answers_is_none(aws, shape):
     group = aws.make_group("web")
     engine.sync(run(config(target(aws, group)), hosts(45)))
     aws.reply("GetServiceQuota", OTHER_SHAPES.get(shape, b'{"Quota": {"Value": "many"}}'), times=20)
-    (element,) = engine.plan(run(config(target(aws, group)), hosts(46))).plan.elements
-    assert element.status.value == "change"
+    (target_change,) = engine.plan(run(config(target(aws, group)), hosts(46))).plan.target_changes
+    assert target_change.status.value == "change"
 
 
 def test_what_a_page_says_of_itself_can_forge_nothing():
@@ -274,14 +276,14 @@ def test_a_group_s_name_holds_its_account_where_the_rules_do_not_tell(aws):
     )
     listed = answer("DescribeSecurityGroupRules", f"<securityGroupRuleSet>{item}</securityGroupRuleSet>")
     aws.reply("DescribeSecurityGroupRules", listed)
-    (state,) = Reader(target(aws, group)).survey([target(aws, group)], owner="acme")
+    (state,) = Reader(target(aws, group)).list_owned([target(aws, group)], owner="acme")
     assert state.resource == f"aws/123456789012/eu-north-1/{group}"
     aws.reply("DescribeSecurityGroupRules", listed)
     groups = answer(
         "DescribeSecurityGroups", f"<securityGroupInfo><item><groupId>{group}</groupId></item></securityGroupInfo>"
     )
     aws.reply("DescribeSecurityGroups", groups)
-    (failure,) = Reader(target(aws, group)).survey([target(aws, group)], owner="acme")
+    (failure,) = Reader(target(aws, group)).list_owned([target(aws, group)], owner="acme")
     assert failure.targets == ("web",)
     assert "AWS doesn't say whose security group" in failure.message
 
@@ -295,11 +297,11 @@ def test_a_group_shared_from_another_account_has_its_owner_s_name(aws):
     aws.reply(
         "DescribeSecurityGroups", answer("DescribeSecurityGroups", f"<securityGroupInfo>{item}</securityGroupInfo>")
     )
-    (state,) = Reader(mine).survey([mine], owner="acme")
+    (state,) = Reader(mine).list_owned([mine], owner="acme")
     assert state.resource == f"aws/333333333333/eu-north-1/{group}"
 
 
 def test_unreadable_is_no_denial(aws):
     aws.reply("DescribeSecurityGroupRules", GATEWAY_PAGE)
     with pytest.raises(Unreachable):
-        Reader(target(aws, "sg-00000000000000000")).survey([], owner="acme")
+        Reader(target(aws, "sg-00000000000000000")).list_owned([], owner="acme")

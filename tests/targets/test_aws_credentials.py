@@ -61,8 +61,8 @@ def planned(aws, **where):
     clouds = engine.Clouds(lambda f: snapshot(hosts(1), feed=f.name), providers.open_reader, providers.open_writer)
     whole = made(aws, **where)
     run = engine.Run("r", whole, clouds, Log(), lambda: NOW, frozenset(t.name for t in whole.targets))
-    (element,) = engine.plan(run).plan.elements
-    return element.error or element.status.value
+    (target_change,) = engine.plan(run).plan.target_changes
+    return target_change.error or target_change.status.value
 
 
 def said(aws, *words: str, never: tuple[str, ...] = ("a fault in ipsync", "Traceback"), **where) -> None:

@@ -11,7 +11,7 @@ from factory import HTTPS, NOW, Log, aws_target, config, hosts, snapshot
 from ipsync import engine
 from ipsync import targets as providers
 from ipsync.core.errors import Denied, Unreachable
-from ipsync.core.model import AwsAccount, Entry, Step
+from ipsync.core.model import AwsAccount, Entry, Operation
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import policy as aws_policy
 from ipsync.targets.aws.security_group import Reader, Writer
@@ -30,14 +30,16 @@ def target(aws, *groups, **where):
 def planned(made):
     clouds = engine.Clouds(lambda f: snapshot(hosts(1), feed=f.name), providers.open_reader, providers.open_writer)
     whole = config(made)
-    return engine.plan(engine.Run("r", whole, clouds, Log(), lambda: NOW, frozenset({made.name}))).plan.elements[0]
+    return engine.plan(engine.Run("r", whole, clouds, Log(), lambda: NOW, frozenset({made.name}))).plan.target_changes[
+        0
+    ]
 
 
 def written(aws, group, region="eu-north-1"):
     entry = Entry(hosts(1)[0], HTTPS, (("description", "d"), ("ipsync:owner", "acme")))
-    step = Step("add", f"aws/123456789012/{region}/{group}", (), (), entries=(entry,))
+    operation = Operation("add", f"aws/123456789012/{region}/{group}", (), (), entries=(entry,))
     with pytest.raises(Denied) as caught:
-        Writer(target(aws, group, region=region)).execute(step)
+        Writer(target(aws, group, region=region)).execute(operation)
     return str(caught.value)
 
 
@@ -157,6 +159,6 @@ def test_a_dead_proxy_on_the_way_to_the_role_is_named(aws, unproxied):
 def test_nothing_was_written_where_the_proxy_is_dead(aws, unproxied):
     unproxied.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     entry = Entry(hosts(1)[0], HTTPS, (("description", "d"),))
-    step = Step("add", "aws/123456789012/eu-north-1/sg-00000000000000000", (), (), entries=(entry,))
+    operation = Operation("add", "aws/123456789012/eu-north-1/sg-00000000000000000", (), (), entries=(entry,))
     with pytest.raises(Unreachable):
-        Writer(target(aws, "sg-00000000000000000")).execute(step)
+        Writer(target(aws, "sg-00000000000000000")).execute(operation)

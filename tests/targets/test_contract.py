@@ -69,8 +69,8 @@ class Contract:
         self.listed = [A, B, C]
         self.sync()
         assert self.held() == sorted([A, B, C, D])
-        (element,) = engine.plan(self.run()).plan.elements
-        assert element.leaving[0].until == NOW + timedelta(hours=72)
+        (target_change,) = engine.plan(self.run()).plan.target_changes
+        assert target_change.leaving[0].until == NOW + timedelta(hours=72)
         self.now += timedelta(hours=73)
         self.sync()
         assert self.held() == sorted([A, B, C])
@@ -81,9 +81,9 @@ class Contract:
         self.sync()
         self.listed = [A, B, C, D]
         self.sync()
-        (element,) = engine.plan(self.run()).plan.elements
-        assert element.leaving == ()
-        assert element.status.value == "in-sync"
+        (target_change,) = engine.plan(self.run()).plan.target_changes
+        assert target_change.leaving == ()
+        assert target_change.status.value == "in-sync"
 
     def test_adds_and_removes_at_once(self):
         self.grace = timedelta(0)
@@ -108,7 +108,7 @@ class Contract:
         self.sync()
         self.break_reading()
         report = self.sync()
-        assert [e.status.value for e in report.plan.elements] == ["error"]
+        assert [e.status.value for e in report.plan.target_changes] == ["error"]
 
     def test_a_lost_reply_is_settled_by_reading(self):
         for fault in ("reset-after", "reset-before", "500", "throttle", "malformed"):
@@ -122,9 +122,9 @@ class Contract:
     def test_denied_says_what_to_grant(self):
         self.deny_writing()
         report = self.sync()
-        (element,) = report.plan.elements
-        assert element.status.value == "error"
-        assert self.remedy in (element.error or "")
+        (target_change,) = report.plan.target_changes
+        assert target_change.status.value == "error"
+        assert self.remedy in (target_change.error or "")
         assert [r["result"] for r in self.log.events("outcome")] == ["denied"]
 
     def test_check_finds_the_missing_permission_and_changes_nothing(self):
@@ -202,5 +202,5 @@ def test_both_kinds_under_one_plan(aws, gcp):
     made = replace(config(web, edge))
     clouds = engine.Clouds(lambda f: snapshot([A, B], feed=f.name), providers.open_reader, providers.open_writer)
     report = engine.sync(engine.Run("r", made, clouds, Log(), lambda: NOW, frozenset({"web", "edge"})))
-    assert {e.status.value for e in report.plan.elements} == {"applied"}
+    assert {e.status.value for e in report.plan.target_changes} == {"applied"}
     assert Service("tcp", 443, 443) == HTTPS

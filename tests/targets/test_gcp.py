@@ -10,7 +10,7 @@ from factory import NOW, Log, config, gcp_target, hosts, networks, snapshot
 from ipsync import engine
 from ipsync import targets as providers
 from ipsync.core.errors import Denied, Missing, Rejected, Stale, Uncertain
-from ipsync.core.model import Limits, Part, Service, Step, Threshold
+from ipsync.core.model import Limits, ManagedList, Operation, Service, Threshold
 from ipsync.core.report import exit_code
 from ipsync.targets.gcp import client as gcp_client
 from ipsync.targets.gcp.firewall import Reader, Writer, wanted_settings
@@ -119,10 +119,10 @@ def test_a_rule_that_is_not_ours_to_change_is_refused_with_the_way_out(gcp, chan
     gcp.seed_firewall("acme", {**THEIRS, **change})
     before = gcp.firewalls("acme")
     report = synced(gcp, ["8.8.8.8"])
-    (element,) = report.plan.elements
+    (target_change,) = report.plan.target_changes
     assert exit_code(report, detailed=False) == 3
-    assert [v.guard for v in element.violations][:1] == ["ownership"]
-    assert words in element.violations[0].detail
+    assert [v.guard for v in target_change.violations][:1] == ["ownership"]
+    assert words in target_change.violations[0].detail
     assert gcp.firewalls("acme") == before
 
 
@@ -157,14 +157,14 @@ def test_all_pages_and_one_list_call(gcp, monkeypatch):
 # ── one step ─────────────────────────────────────────────────────────────────
 
 
-def part(gcp, *texts: str, **settings: str) -> Part:
+def managed(gcp, *texts: str, **settings: str) -> ManagedList:
     wanted = {**dict(wanted_settings(target(gcp))), **settings}
     note = (("description", "ipsync owner=acme target=edge feed=qatech"),)
-    return Part("allow-qatech", networks(*texts), note, tuple(sorted(wanted.items())))
+    return ManagedList("allow-qatech", networks(*texts), note, tuple(sorted(wanted.items())))
 
 
-def step(kind: str, part: Part | None, was: Part | None = None) -> Step:
-    return Step(kind, "gcp/acme/allow-qatech", (), (), part=part, was=was)
+def operation(kind: str, managed: ManagedList | None, was: ManagedList | None = None) -> Operation:
+    return Operation(kind, "gcp/acme/allow-qatech", (), (), managed=managed, was=was)
 
 
 @pytest.fixture
@@ -173,42 +173,42 @@ def writer(gcp):
 
 
 def test_an_empty_source_list_is_never_sent(gcp, writer):
-    made = part(gcp, "8.8.8.8")
-    writer.execute(step("create", made))
+    made = managed(gcp, "8.8.8.8")
+    writer.execute(operation("create", made))
     gcp.reset_calls()
     for kind in ("create", "replace"):
         with pytest.raises(Rejected, match="whole internet; nothing was sent"):
-            writer.execute(step(kind, part(gcp), made))
+            writer.execute(operation(kind, managed(gcp), made))
     with pytest.raises(Rejected, match="entry by entry"):
-        writer.execute(step("add", None))
+        writer.execute(operation("add", None))
     assert gcp.calls == []
 
 
 def test_what_changed_since_it_was_read_is_stale(gcp, writer):
-    made = part(gcp, "8.8.8.8")
-    writer.execute(step("create", made))
+    made = managed(gcp, "8.8.8.8")
+    writer.execute(operation("create", made))
     with pytest.raises(Stale):
-        writer.execute(step("create", made))
+        writer.execute(operation("create", made))
     with pytest.raises(Stale, match="someone changed it"):
-        writer.execute(step("replace", part(gcp, "8.8.4.4"), part(gcp, "9.9.9.9")))
-    writer.execute(step("delete", made, made))
+        writer.execute(operation("replace", managed(gcp, "8.8.4.4"), managed(gcp, "9.9.9.9")))
+    writer.execute(operation("delete", made, made))
     with pytest.raises(Stale, match="was deleted"):
-        writer.execute(step("delete", made, made))
+        writer.execute(operation("delete", made, made))
 
 
 def test_target_tags_cannot_be_cleared_silently(gcp, writer):
     """The library leaves an empty list out of the request: the patch would change nothing, and say so nowhere."""
-    tagged = part(gcp, "8.8.8.8", target_tags="web")
-    writer.execute(step("create", tagged))
+    tagged = managed(gcp, "8.8.8.8", target_tags="web")
+    writer.execute(operation("create", tagged))
     with pytest.raises(Rejected, match="can't be taken off"):
-        writer.execute(step("replace", part(gcp, "8.8.8.8"), tagged))
+        writer.execute(operation("replace", managed(gcp, "8.8.8.8"), tagged))
 
 
 def test_one_request_id_over_all_tries(gcp, writer, monkeypatch):
     monkeypatch.setattr(gcp_client, "FIRST_PAUSE", 0.01)
-    made = part(gcp, "8.8.8.8")
+    made = managed(gcp, "8.8.8.8")
     gcp.faults.plan("firewalls.insert", "reset-after", "throttle", "500", "malformed")
-    writer.execute(step("create", made))
+    writer.execute(operation("create", made))
     assert names(gcp) == {"allow-qatech": 1}
     assert [c.operation for c in gcp.calls].count("firewalls.insert") == 5
     assert len(gcp._projects["acme"].operations) == 1
@@ -216,7 +216,7 @@ def test_one_request_id_over_all_tries(gcp, writer, monkeypatch):
 
 def test_a_slow_operation_is_waited_for(gcp, writer):
     gcp.operation_polls = 4
-    writer.execute(step("create", part(gcp, "8.8.8.8")))
+    writer.execute(operation("create", managed(gcp, "8.8.8.8")))
     assert [c.operation for c in gcp.calls].count("globalOperations.wait") == 4
 
 
@@ -227,27 +227,27 @@ def test_a_slow_operation_is_waited_for(gcp, writer):
 def test_a_failed_operation_is_a_failure_without_a_status_code_too(gcp, writer, code, error):
     gcp.failing.append({"code": code, "message": "no"})
     with pytest.raises(error, match="no"):
-        writer.execute(step("create", part(gcp, "8.8.8.8")))
+        writer.execute(operation("create", managed(gcp, "8.8.8.8")))
 
 
 def test_an_operation_without_end_is_uncertain(gcp, writer, monkeypatch):
     monkeypatch.setattr(gcp_client, "DEADLINE", 0.5)
     gcp.operation_polls = 10**6
     with pytest.raises(Uncertain, match="hasn't ended"):
-        writer.execute(step("create", part(gcp, "8.8.8.8")))
+        writer.execute(operation("create", managed(gcp, "8.8.8.8")))
 
 
 def test_a_reply_that_stays_lost_is_uncertain(gcp, writer, monkeypatch):
     monkeypatch.setattr(gcp_client, "DEADLINE", 0.5)
     gcp.faults.plan("firewalls.insert", *["reset-after"] * 20)
     with pytest.raises(Uncertain):
-        writer.execute(step("create", part(gcp, "8.8.8.8")))
+        writer.execute(operation("create", managed(gcp, "8.8.8.8")))
 
 
 def test_quota_exceeded_is_not_tried_again(gcp, writer):
     gcp.faults.plan("firewalls.insert", "quota")
     with pytest.raises(Rejected, match="Quota 'FIREWALLS' exceeded"):
-        writer.execute(step("create", part(gcp, "8.8.8.8")))
+        writer.execute(operation("create", managed(gcp, "8.8.8.8")))
     assert [c.operation for c in gcp.calls].count("firewalls.insert") == 1
 
 
@@ -259,8 +259,8 @@ def test_a_reader_holds_nothing_that_writes(gcp):
 
 def test_no_google_credentials_is_said(gcp, monkeypatch, tmp_path):
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "none.json"))
-    (element,) = engine.plan(run(config(gcp_target()), hosts(1))).plan.elements
-    assert "no Google credentials for project acme" in element.error
+    (target_change,) = engine.plan(run(config(gcp_target()), hosts(1))).plan.target_changes
+    assert "no Google credentials for project acme" in target_change.error
 
 
 # ── names that others hold ───────────────────────────────────────────────────
@@ -305,7 +305,7 @@ def test_the_base_name_held_by_a_human_stays_an_obstacle(gcp):
     gcp.seed_firewall("acme", {**BY_HAND, "name": "allow-qatech"})
     report = synced(gcp, hosts(5))
     assert exit_code(report, detailed=False) == 3
-    assert [v.guard for e in report.plan.elements for v in e.violations] == ["ownership"]
+    assert [v.guard for e in report.plan.target_changes for v in e.violations] == ["ownership"]
 
 
 # ── descriptions that are full ───────────────────────────────────────────────
@@ -327,11 +327,11 @@ def test_600_addresses_that_a_feed_drops_all_leave_when_due(gcp):
     changes = {"limits": ANYTHING, "static": hosts(256, first=1000)}
     synced(gcp, listed, **changes)
     report = synced(gcp, kept, **changes)
-    assert len(report.plan.elements[0].leaving) == 599
+    assert len(report.plan.target_changes[0].leaving) == 599
     gcp.reset_calls()
     again = synced(gcp, kept, **changes)
     assert gcp.calls_made.writes == 0
-    assert [leaving.until for leaving in again.plan.elements[0].leaving] == [NOW + timedelta(hours=72)] * 599
+    assert [leaving.until for leaving in again.plan.target_changes[0].leaving] == [NOW + timedelta(hours=72)] * 599
     engine.sync(run(config(target(gcp, **changes)), kept, now=NOW + timedelta(hours=73)))
     left = {r for body in gcp.firewalls("acme").values() for r in body["sourceRanges"]}
     assert left == {str(n) for n in (*kept, *hosts(256, first=1000))}
@@ -341,9 +341,9 @@ def test_names_that_leave_no_room_for_marks_are_an_obstacle(gcp):
     feeds = tuple(f"{'a' * 60}-{i:02}" for i in range(30))
     limits = tuple((f, Limits()) for f in feeds)
     report = synced(gcp, ["8.8.8.8"], feeds=feeds, limits=limits)
-    (element,) = report.plan.elements
-    assert [v.guard for v in element.violations] == ["ownership"]
-    assert "leave too little room" in element.violations[0].detail
+    (target_change,) = report.plan.target_changes
+    assert [v.guard for v in target_change.violations] == ["ownership"]
+    assert "leave too little room" in target_change.violations[0].detail
     assert gcp.firewalls("acme") == {}
 
 
@@ -359,6 +359,6 @@ def test_icmp_stays_out_of_the_ipv6_rule_which_google_would_refuse(gcp):
 
 
 def test_the_local_google_refuses_a_protocol_of_the_other_family(gcp, writer):
-    for wrong in (part(gcp, "2600::1", ports="443/tcp,icmp"), part(gcp, "8.8.8.8", ports="icmpv6")):
+    for wrong in (managed(gcp, "2600::1", ports="443/tcp,icmp"), managed(gcp, "8.8.8.8", ports="icmpv6")):
         with pytest.raises(Rejected, match="IP version"):
-            writer.execute(step("create", wrong))
+            writer.execute(operation("create", wrong))

@@ -68,7 +68,7 @@ def test_a_page_of_another_shape_is_no_short_list(gcp, monkeypatch, shape, page)
         gcp.seed_firewall("acme", {**SEED, "name": f"r{i}"})
     gcp.faults.plan("firewalls.list", *[shape] * 50, after=page)
     with pytest.raises(Unreachable, match="isn't Google's"):
-        Reader(target(gcp)).survey([target(gcp)], owner="acme")
+        Reader(target(gcp)).list_owned([target(gcp)], owner="acme")
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -78,7 +78,7 @@ def test_after_such_a_page_nothing_is_written(gcp, shape):
     gcp.reset_calls()
     gcp.faults.plan("firewalls.list", *[shape] * 50)
     report = engine.sync(run(gcp, hosts(5)))
-    assert [e.status.value for e in report.plan.elements] == ["error"]
+    assert [e.status.value for e in report.plan.target_changes] == ["error"]
     assert exit_code(report, detailed=False) == 1
     assert (gcp.calls_made.writes, gcp.firewalls("acme")) == (0, before)
 
@@ -86,7 +86,7 @@ def test_after_such_a_page_nothing_is_written(gcp, shape):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_page_that_comes_right_the_second_time_is_taken(gcp, shape):
     gcp.faults.plan("firewalls.list", shape)
-    (state,) = Reader(target(gcp)).survey([target(gcp)], owner="acme")
+    (state,) = Reader(target(gcp)).list_owned([target(gcp)], owner="acme")
     assert isinstance(state, State)
 
 
@@ -102,7 +102,7 @@ def test_a_rule_that_lacks_something_makes_its_page_unreadable(gcp, spoiled, lac
 
     spoiled(lambda path, found: without(path, json.loads(json.dumps(found))))
     with pytest.raises(Unreachable, match="isn't Google's"):
-        Reader(target(gcp)).survey([target(gcp)], owner="acme")
+        Reader(target(gcp)).list_owned([target(gcp)], owner="acme")
 
 
 @given(
@@ -131,7 +131,7 @@ def test_a_refusal_that_isnt_googles_says_nothing(gcp, status):
     gcp.answer = lambda verb, path, body: (status, {"message": "blocked by policy"}, real(verb, path, body)[2])
     try:
         with pytest.raises(Unreachable, match="isn't Google's") as caught:
-            Reader(target(gcp)).survey([target(gcp)], owner="acme")
+            Reader(target(gcp)).list_owned([target(gcp)], owner="acme")
     finally:
         del gcp.answer
     assert "add-iam-policy-binding" not in str(caught.value)
@@ -143,7 +143,7 @@ def test_a_source_that_is_no_network_is_that_rules_error_alone(gcp):
         gcp.seed_firewall("acme", {**SEED, "name": name})
     for name in ("allow-qatech", "stray"):
         gcp._projects["acme"].rules[name]["sourceRanges"] = ["8.8.8.8", "somewhere"]
-    found = {s.resource: s for s in Reader(one).survey([one, two], owner="acme")}
+    found = {s.resource: s for s in Reader(one).list_owned([one, two], owner="acme")}
     assert "rule allow-qatech has a source" in found["gcp/acme/allow-qatech"].message
     assert found["gcp/acme/allow-qatech"].targets == ("edge",)
     assert "rule stray has a source" in found["gcp/acme/stray"].message
@@ -159,15 +159,15 @@ def test_an_unreadable_answer_to_the_look_before_a_write_writes_nothing(gcp, sha
     gcp.reset_calls()
     gcp.faults.plan("firewalls.get", *[shape] * 50)
     report = engine.sync(run(gcp, hosts(5)))
-    assert [e.status.value for e in report.plan.elements] == ["error"]
+    assert [e.status.value for e in report.plan.target_changes] == ["error"]
     assert gcp.calls_made.writes == 0
 
 
 def test_another_rule_than_the_one_asked_for_is_unreadable(gcp, spoiled):
     engine.sync(run(gcp, hosts(4)))
     spoiled(lambda path, found: {**found, "name": "other"} if path.endswith("/allow-qatech") else found)
-    (element,) = engine.sync(run(gcp, hosts(5))).plan.elements
-    assert (element.status.value, "came in place of allow-qatech" in element.error) == ("error", True)
+    (target_change,) = engine.sync(run(gcp, hosts(5))).plan.target_changes
+    assert (target_change.status.value, "came in place of allow-qatech" in target_change.error) == ("error", True)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -178,7 +178,7 @@ def test_a_write_with_an_unreadable_answer_is_read_back(gcp, shape, operation):
     gcp.faults.plan(operation, *[shape] * 50)
     more = [*hosts(5), "2600::1"]
     report = engine.sync(run(gcp, more, log))
-    assert {e.status.value for e in report.plan.elements} == {"applied"}, "read back, it is there"
+    assert {e.status.value for e in report.plan.target_changes} == {"applied"}, "read back, it is there"
     assert sum(len(body["sourceRanges"]) for body in gcp.firewalls("acme").values()) == 6
     assert {r["result"] for r in log.events("outcome")} == {"applied"}
 
@@ -188,8 +188,8 @@ def test_a_write_that_never_came_through_a_gateway_is_not_said_to_be_done(gcp, s
     real, log = gcp.answer, Log()
     gcp.answer = lambda verb, path, body: (200, {}, None) if verb == "PATCH" else real(verb, path, body)
     report = engine.sync(run(gcp, hosts(5), log))
-    (element,) = report.plan.elements
-    assert element.status.value in {"error", "partial", "unknown"}
+    (target_change,) = report.plan.target_changes
+    assert target_change.status.value in {"error", "partial", "unknown"}
     assert [r["result"] for r in log.events("outcome")] == ["failed"]
     assert len(gcp.firewalls("acme")["allow-qatech"]["sourceRanges"]) == 4
 

@@ -58,7 +58,7 @@ def planned(*targets) -> list[str]:
     clouds = engine.Clouds(lambda f: snapshot(hosts(2), feed=f.name), providers.open_reader, providers.open_writer)
     made = config(*targets)
     run = engine.Run("r", made, clouds, Log(), lambda: snapshot([]).fetched_at, frozenset(t.name for t in targets))
-    return [e.error for e in engine.plan(run).plan.elements]
+    return [e.error for e in engine.plan(run).plan.target_changes]
 
 
 # ── nobody answers ───────────────────────────────────────────────────────────

@@ -19,7 +19,7 @@ from google.auth.exceptions import RefreshError, TransportError
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from ipsync.core.errors import Denied, Missing, Rejected, Stale, Uncertain, Unreachable
-from ipsync.core.model import Part, Step
+from ipsync.core.model import ManagedList, Operation
 from ipsync.targets.gcp import client as gcp_client
 from ipsync.targets.gcp.firewall import Reader, Writer, wanted_settings
 
@@ -159,7 +159,7 @@ def test_an_api_that_is_off_is_told_apart_from_a_missing_role(gcp, error):
     reader, replies = Reader(target(gcp)), Replies(error)
     reader._list = lambda **_: replies()
     with pytest.raises(Denied, match=r"gcloud services enable compute\.googleapis\.com --project=acme") as caught:
-        reader.survey([target(gcp)], owner="acme")
+        reader.list_owned([target(gcp)], owner="acme")
     assert "add-iam-policy-binding" not in str(caught.value)
     assert replies.asked == 1
 
@@ -171,11 +171,11 @@ def target(gcp, **where):
     return gcp_target(where={"endpoint": gcp.endpoint, **where})
 
 
-def creation(gcp, **where) -> Step:
+def creation(gcp, **where) -> Operation:
     settings = wanted_settings(target(gcp, **where))
     note = (("description", "ipsync owner=acme target=edge feed=qatech"),)
-    part = Part("allow-qatech", networks("8.8.8.8"), note, settings)
-    return Step("create", "gcp/acme/allow-qatech", (), (), part=part)
+    managed = ManagedList("allow-qatech", networks("8.8.8.8"), note, settings)
+    return Operation("create", "gcp/acme/allow-qatech", (), (), managed=managed)
 
 
 def test_who_may_write_but_not_look_at_operations_is_uncertain_not_denied(gcp):
@@ -289,8 +289,8 @@ def edited(cloud) -> None:
 def made_and_replaced(gcp):
     made = creation(gcp)
     Writer(target(gcp)).execute(made)
-    part = Part("allow-qatech", networks("8.8.8.8", "8.8.4.4"), made.part.note, made.part.settings)
-    return Step("replace", "gcp/acme/allow-qatech", (), (), part=part, was=made.part)
+    managed = ManagedList("allow-qatech", networks("8.8.8.8", "8.8.4.4"), made.managed.note, made.managed.settings)
+    return Operation("replace", "gcp/acme/allow-qatech", (), (), managed=managed, was=made.managed)
 
 
 @pytest.mark.parametrize(
@@ -299,21 +299,21 @@ def made_and_replaced(gcp):
 )
 def test_an_edit_between_two_tries_of_a_write_isnt_overwritten(gcp, fault, told, text):
     """A throttled patch comes up to a minute after the look: what people changed meanwhile would be lost."""
-    step = made_and_replaced(gcp)
+    operation = made_and_replaced(gcp)
     gcp.faults.plan("firewalls.patch", fault)
     gcp.hooks["firewalls.get"] = lambda cloud: cloud.hooks.update({"firewalls.get": edited})
     with pytest.raises(told, match=text):
-        Writer(target(gcp)).execute(step)
+        Writer(target(gcp)).execute(operation)
     assert gcp.firewalls("acme")["allow-qatech"]["sourceRanges"] == EDITED
 
 
 @pytest.mark.parametrize("fault", ["reset-after", "throttle", "500", "malformed", "empty-object"])
 @pytest.mark.parametrize("kind", ["replace", "delete"])
 def test_a_further_try_that_finds_what_it_expects_goes_through(gcp, fault, kind):
-    step = made_and_replaced(gcp)
+    operation = made_and_replaced(gcp)
     if kind == "delete":
-        step = Step("delete", step.resource, (), (), part=step.was, was=step.was)
+        operation = Operation("delete", operation.resource, (), (), managed=operation.was, was=operation.was)
     gcp.faults.plan(f"firewalls.{'patch' if kind == 'replace' else 'delete'}", fault)
-    Writer(target(gcp)).execute(step)
+    Writer(target(gcp)).execute(operation)
     left = {name: len(body["sourceRanges"]) for name, body in gcp.firewalls("acme").items()}
     assert left == ({"allow-qatech": 2} if kind == "replace" else {})

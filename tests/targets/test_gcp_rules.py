@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ipsync.core.errors import CloudError, Rejected, Stale, Unreachable
-from ipsync.core.model import Capacity, Part, Service, State, Step
+from ipsync.core.model import Capacity, ManagedList, Operation, Service, State
 from ipsync.targets.gcp import client as gcp_client
 from ipsync.targets.gcp.firewall import PERMISSIONS, Reader, Writer, wanted_settings
 
@@ -37,12 +37,12 @@ def seed(gcp, name: str, *ranges: str, **changes) -> None:
     gcp.seed_firewall("acme", body | changes)
 
 
-def survey(gcp, *targets):
-    return {s.resource: s for s in Reader(targets[0]).survey(targets, owner="acme")}
+def list_owned(gcp, *targets):
+    return {s.resource: s for s in Reader(targets[0]).list_owned(targets, owner="acme")}
 
 
 def names(state) -> list[str]:
-    return sorted(p.name for p in state.parts)
+    return sorted(p.name for p in state.managed_lists)
 
 
 # ── which rule belongs to which target ───────────────────────────────────────
@@ -51,19 +51,22 @@ def names(state) -> list[str]:
 def test_a_rule_with_its_twin_and_overflow_is_one_resource(gcp):
     for name in ("allow", "allow-2", "allow-v6", "allow-v6-2"):
         seed(gcp, name, "2600::1" if "v6" in name else "8.8.8.8")
-    found = survey(gcp, target(gcp, rule="allow"))
+    found = list_owned(gcp, target(gcp, rule="allow"))
     assert list(found) == ["gcp/acme/allow"]
     state = found["gcp/acme/allow"]
     assert names(state) == ["allow", "allow-2", "allow-v6", "allow-v6-2"]
-    assert {(str(e.network), e.handle) for e in state.entries} >= {("8.8.8.8/32", "allow"), ("2600::1/128", "allow-v6")}
-    assert (state.listed, state.complete, state.max_ranges, state.obstacle) == (True, True, 256, None)
+    assert {(str(e.network), e.provider_id) for e in state.entries} >= {
+        ("8.8.8.8/32", "allow"),
+        ("2600::1/128", "allow-v6"),
+    }
+    assert (state.listed, state.complete, state.max_ranges, state.conflict) == (True, True, 256, None)
 
 
 def test_a_neighbour_that_no_ipsync_made_is_nobodys(gcp):
     seed(gcp, "allow")
     seed(gcp, "allow-2", description="by hand")
     seed(gcp, "allow-web")
-    found = survey(gcp, target(gcp, rule="allow"))
+    found = list_owned(gcp, target(gcp, rule="allow"))
     assert names(found["gcp/acme/allow"]) == ["allow"]
     assert set(found) == {"gcp/acme/allow", "gcp/acme/allow-web"}
     assert found["gcp/acme/allow-web"].targets == ()
@@ -72,7 +75,7 @@ def test_a_neighbour_that_no_ipsync_made_is_nobodys(gcp):
 def test_names_in_the_config_win_and_the_longest_of_them(gcp):
     for name in ("allow", "allow-v6", "allow-v6-2", "allow-v6-v6"):
         seed(gcp, name)
-    found = survey(gcp, target(gcp, "one", rule="allow"), target(gcp, "two", rule="allow-v6"))
+    found = list_owned(gcp, target(gcp, "one", rule="allow"), target(gcp, "two", rule="allow-v6"))
     assert names(found["gcp/acme/allow"]) == ["allow"]
     assert names(found["gcp/acme/allow-v6"]) == ["allow-v6", "allow-v6-2", "allow-v6-v6"]
 
@@ -83,21 +86,21 @@ def test_reading_one_rule_again_doesnt_take_in_its_neighbours(gcp):
     seed(gcp, "allow-v6")
     targets = [target(gcp, "one", rule="allow"), target(gcp, "two", rule="allow-v6")]
     reader = Reader(targets[0])
-    states = reader.survey(targets, owner="acme")
-    (again,) = reader.complete([s for s in states if s.resource == "gcp/acme/allow"], owner="acme")
+    states = reader.list_owned(targets, owner="acme")
+    (again,) = reader.read_full([s for s in states if s.resource == "gcp/acme/allow"], owner="acme")
     assert names(again) == ["allow"]
 
 
 def test_an_orphan_can_be_read_again(gcp):
     seed(gcp, "stray")
     reader = Reader(target(gcp))
-    orphan = next(s for s in reader.survey([target(gcp)], owner="acme") if not s.targets)
-    assert reader.complete([orphan], owner="acme") == [orphan]
+    orphan = next(s for s in reader.list_owned([target(gcp)], owner="acme") if not s.targets)
+    assert reader.read_full([orphan], owner="acme") == [orphan]
 
 
 def test_a_project_without_rules_is_an_empty_state_per_target(gcp):
-    (state,) = survey(gcp, target(gcp)).values()
-    assert (state.parts, state.entries, state.obstacle) == ((), (), None)
+    (state,) = list_owned(gcp, target(gcp)).values()
+    assert (state.managed_lists, state.entries, state.conflict) == ((), (), None)
 
 
 # ── what is asked of a rule ──────────────────────────────────────────────────
@@ -107,15 +110,17 @@ def test_what_was_made_reads_back_as_what_was_asked(gcp):
     services = (Service("udp", 53, 53), Service("tcp", 8000, 8100), Service("tcp", 443, 443), Service("icmp"))
     wanted = target(gcp, services=services, priority=0, target_tags=("web", "api"), network="prod")
     create(gcp, wanted)
-    (state,) = survey(gcp, wanted).values()
-    assert state.parts[0].settings == state.wanted_settings
+    (state,) = list_owned(gcp, wanted).values()
+    assert state.managed_lists[0].settings == state.wanted_settings
     assert gcp.firewalls("acme")["allow-qatech"]["priority"] == 0
 
 
-def create(gcp, wanted, *ranges: str) -> Part:
-    part = Part("allow-qatech", networks(*ranges or ("8.8.8.8",)), (("description", OURS),), wanted_settings(wanted))
-    Writer(wanted).execute(Step("create", "gcp/acme/allow-qatech", (), (), part=part))
-    return part
+def create(gcp, wanted, *ranges: str) -> ManagedList:
+    managed = ManagedList(
+        "allow-qatech", networks(*ranges or ("8.8.8.8",)), (("description", OURS),), wanted_settings(wanted)
+    )
+    Writer(wanted).execute(Operation("create", "gcp/acme/allow-qatech", (), (), managed=managed))
+    return managed
 
 
 def test_the_order_in_which_tags_are_written_is_nothing_to_change(gcp):
@@ -129,8 +134,8 @@ def test_icmpv6_is_a_number_to_google_and_a_name_to_people(gcp):
     wanted = target(gcp, services=(Service("icmpv6"),))
     create(gcp, wanted, "2600::1")
     assert gcp.firewalls("acme")["allow-qatech"]["allowed"] == [{"IPProtocol": "58"}]
-    (state,) = survey(gcp, wanted).values()
-    assert state.parts[0].settings == state.wanted_settings
+    (state,) = list_owned(gcp, wanted).values()
+    assert state.managed_lists[0].settings == state.wanted_settings
 
 
 # ── what hinders ─────────────────────────────────────────────────────────────
@@ -140,7 +145,7 @@ def test_a_foreign_twin_hinders_nothing_until_ipv6_is_wanted(gcp):
     """Whose a rule is, the core decides, and only where its name is needed."""
     seed(gcp, "allow-qatech")
     seed(gcp, "allow-qatech-v6", "2600::1", description="by hand", disabled=True)
-    (state,) = survey(gcp, target(gcp)).values()
+    (state,) = list_owned(gcp, target(gcp)).values()
     assert hindered(state) is None
     assert names(state) == ["allow-qatech", "allow-qatech-v6"]
 
@@ -148,29 +153,29 @@ def test_a_foreign_twin_hinders_nothing_until_ipv6_is_wanted(gcp):
 def test_our_twin_hinders(gcp):
     seed(gcp, "allow-qatech")
     seed(gcp, "allow-qatech-v6", "2600::1", disabled=True)
-    (state,) = survey(gcp, target(gcp)).values()
+    (state,) = list_owned(gcp, target(gcp)).values()
     assert "allow-qatech-v6 is disabled" in (hindered(state) or "")
 
 
 def test_a_tag_that_cant_be_taken_off_is_known_at_plan_time(gcp):
     """The library can't clear a list: better a plan that says so than an intent that fails each run."""
     seed(gcp, "allow-qatech", targetTags=["web"])
-    (state,) = survey(gcp, target(gcp)).values()
+    (state,) = list_owned(gcp, target(gcp)).values()
     assert "target_tags" in (hindered(state) or "")
     assert "gcloud compute firewall-rules delete allow-qatech --project=acme" in (hindered(state) or "")
-    (state,) = survey(gcp, target(gcp, target_tags=("api",))).values()
+    (state,) = list_owned(gcp, target(gcp, target_tags=("api",))).values()
     assert hindered(state) is None
 
 
 def test_of_a_foreign_rule_nothing_is_judged_least_of_all_that_it_should_be_deleted(gcp):
     seed(gcp, "allow-qatech", description="by hand", targetTags=["db"], disabled=True)
-    (state,) = survey(gcp, target(gcp)).values()
+    (state,) = list_owned(gcp, target(gcp)).values()
     assert hindered(state) is None
 
 
 def test_an_egress_rule_is_no_place_for_sources(gcp):
     seed(gcp, "allow-qatech", direction="EGRESS", sourceRanges=[], destinationRanges=["8.8.8.8/32"])
-    (state,) = survey(gcp, target(gcp)).values()
+    (state,) = list_owned(gcp, target(gcp)).values()
     assert "is not a rule that allows ingress" in (hindered(state) or "")
 
 
@@ -188,29 +193,31 @@ def test_a_change_of_any_kind_between_reading_and_writing_is_stale(gcp, kind, ch
     was = create(gcp, wanted)
     gcp._projects["acme"].rules["allow-qatech"] |= change
     before = gcp.firewalls("acme")
-    part = Part(was.name, networks("9.9.9.9"), was.note, was.settings) if kind == "replace" else was
+    managed = ManagedList(was.name, networks("9.9.9.9"), was.note, was.settings) if kind == "replace" else was
     with pytest.raises(Stale):
-        Writer(wanted).execute(Step(kind, "gcp/acme/allow-qatech", (), (), part=part, was=was))
+        Writer(wanted).execute(Operation(kind, "gcp/acme/allow-qatech", (), (), managed=managed, was=was))
     assert gcp.firewalls("acme") == before
 
 
 @pytest.mark.parametrize("kind", ["replace", "delete"])
 def test_a_rule_that_no_ipsync_made_is_never_written_to_whatever_the_step_says(gcp, kind):
     seed(gcp, "allow-qatech", description="by hand")
-    (state,) = survey(gcp, target(gcp)).values()
-    theirs = state.parts[0]
-    ours = Part(theirs.name, networks("9.9.9.9"), (("description", OURS),), theirs.settings)
+    (state,) = list_owned(gcp, target(gcp)).values()
+    theirs = state.managed_lists[0]
+    ours = ManagedList(theirs.name, networks("9.9.9.9"), (("description", OURS),), theirs.settings)
     gcp.reset_calls()
-    step = Step(kind, "gcp/acme/allow-qatech", (), (), part=ours if kind == "replace" else theirs, was=theirs)
+    operation = Operation(
+        kind, "gcp/acme/allow-qatech", (), (), managed=ours if kind == "replace" else theirs, was=theirs
+    )
     with pytest.raises(Rejected, match="was not made by ipsync"):
-        Writer(target(gcp)).execute(step)
+        Writer(target(gcp)).execute(operation)
     assert gcp.calls == []
 
 
 def test_what_would_be_made_without_a_mark_is_not_made(gcp):
-    part = Part("allow-qatech", networks("8.8.8.8"), (("description", "mine"),), wanted_settings(target(gcp)))
+    managed = ManagedList("allow-qatech", networks("8.8.8.8"), (("description", "mine"),), wanted_settings(target(gcp)))
     with pytest.raises(Rejected, match="without ipsync's mark"):
-        Writer(target(gcp)).execute(Step("create", "gcp/acme/allow-qatech", (), (), part=part))
+        Writer(target(gcp)).execute(Operation("create", "gcp/acme/allow-qatech", (), (), managed=managed))
     assert gcp.calls == []
 
 
@@ -218,8 +225,8 @@ def test_what_others_set_on_our_rule_lives_through_a_patch(gcp):
     wanted = target(gcp)
     was = create(gcp, wanted)
     gcp._projects["acme"].rules["allow-qatech"]["logConfig"] = {"enable": True}
-    part = Part(was.name, networks("8.8.8.8", "9.9.9.9"), was.note, was.settings)
-    Writer(wanted).execute(Step("replace", "gcp/acme/allow-qatech", (), (), part=part, was=was))
+    managed = ManagedList(was.name, networks("8.8.8.8", "9.9.9.9"), was.note, was.settings)
+    Writer(wanted).execute(Operation("replace", "gcp/acme/allow-qatech", (), (), managed=managed, was=was))
     body = gcp.firewalls("acme")["allow-qatech"]
     assert body["logConfig"] == {"enable": True}
     assert body["sourceRanges"] == ["8.8.8.8/32", "9.9.9.9/32"]
@@ -258,7 +265,7 @@ def test_a_fault_on_a_later_page_costs_that_page_alone_and_every_call_is_counted
 
     gcp.answer = third_fails
     try:
-        states = reader.survey([target(gcp)], owner="acme")
+        states = reader.list_owned([target(gcp)], owner="acme")
     finally:
         del gcp.answer
     assert len(answers) == 4
@@ -277,7 +284,7 @@ def test_a_page_that_never_comes_is_no_short_list(gcp, monkeypatch):
     )
     try:
         with pytest.raises(Unreachable):
-            Reader(target(gcp)).survey([target(gcp)], owner="acme")
+            Reader(target(gcp)).list_owned([target(gcp)], owner="acme")
     finally:
         del gcp.answer
 
@@ -292,7 +299,7 @@ def test_pages_that_never_end_are_refused(gcp):
     gcp.answer = same_token
     try:
         with pytest.raises(Unreachable, match="same page"):
-            Reader(target(gcp)).survey([target(gcp)], owner="acme")
+            Reader(target(gcp)).list_owned([target(gcp)], owner="acme")
     finally:
         del gcp.answer
 
@@ -300,7 +307,7 @@ def test_pages_that_never_end_are_refused(gcp):
 def test_more_than_500_rules(gcp):
     for i in range(501):
         seed(gcp, f"r{i}", description="by hand")
-    assert survey(gcp, target(gcp)).keys() == {"gcp/acme/allow-qatech"}
+    assert list_owned(gcp, target(gcp)).keys() == {"gcp/acme/allow-qatech"}
     assert [c.operation for c in gcp.calls] == ["firewalls.list"] * 2
 
 
@@ -372,7 +379,7 @@ def test_no_description_ends_a_survey(gcp, text):
     for name in ("allow-qatech", "allow-qatech-v6", "allow-qatech-2", "stray"):
         ranges = ("2600::1",) if "v6" in name else ("8.8.8.8",)
         seed(gcp, name, *ranges, description=("ipsync owner=acme" + text)[:2048])
-    found = survey(gcp, target(gcp))
+    found = list_owned(gcp, target(gcp))
     assert found["gcp/acme/allow-qatech"].targets == ("edge",)
     assert all(isinstance(state, State) for state in found.values())
 
@@ -382,8 +389,8 @@ def test_no_description_ends_a_survey(gcp, text):
 
 def room_of(gcp) -> Capacity:
     reader = Reader(target(gcp))
-    states = [replace(s, complete=False) for s in reader.survey([target(gcp)], owner="acme")]
-    (state, *_) = reader.complete(states, owner="acme")
+    states = [replace(s, complete=False) for s in reader.list_owned([target(gcp)], owner="acme")]
+    (state, *_) = reader.read_full(states, owner="acme")
     assert state.complete
     (room,) = state.capacity
     return room
@@ -397,7 +404,7 @@ def test_the_quota_is_read_where_it_is_asked_for_and_not_else(gcp):
     assert [c.operation for c in gcp.calls] == ["firewalls.list", "firewalls.list", "projects.get"]
     gcp.reset_calls()
     reader = Reader(target(gcp))
-    reader.complete(reader.survey([target(gcp)], owner="acme"), owner="acme")
+    reader.read_full(reader.list_owned([target(gcp)], owner="acme"), owner="acme")
     assert [c.operation for c in gcp.calls] == ["firewalls.list"] * 2
 
 

@@ -44,7 +44,7 @@ class Estate:
         made = config(*self.targets)
         names = frozenset(t.name for t in made.targets)
         report = engine.sync(engine.Run("r", made, clouds, self.log, lambda: self.now, names))
-        return {e.target: (e.status.value, e.error or "") for e in report.plan.elements}
+        return {e.target: (e.status.value, e.error or "") for e in report.plan.target_changes}
 
 
 @pytest.fixture

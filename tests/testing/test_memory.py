@@ -8,28 +8,28 @@ import pytest
 from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, hindered, networks
 
 from ipsync.core.errors import Rejected, Stale, Unreachable
-from ipsync.core.model import AwsAccount, Entry, Part, ReadFailure, State, Step
+from ipsync.core.model import AwsAccount, Entry, ManagedList, Operation, ReadFailure, State
 from ipsync.testing.memory import MemoryCloud
 
 TAGGED = aws_target("tagged", where={"groups": (), "match_tags": (("tier", "web"),)})
 OTHER = "aws/1/eu-north-1/sg-2"
 A, SIXTH = networks("8.8.8.8", "2600::1")
 SETTINGS = tuple({"network": "default", "ports": "443/tcp", "priority": "1000"}.items())
-OURS = Part("allow-qatech", (A,), (("description", "ipsync owner=acme target=edge"),), SETTINGS)
+OURS = ManagedList("allow-qatech", (A,), (("description", "ipsync owner=acme target=edge"),), SETTINGS)
 
 
-def survey(cloud, *targets):
-    return cloud.reader(targets[0]).survey(targets, owner="acme")
+def list_owned(cloud, *targets):
+    return cloud.reader(targets[0]).list_owned(targets, owner="acme")
 
 
 def test_match_finds_the_groups_that_have_the_tags():
     cloud = MemoryCloud(groups={GROUP: {}, OTHER: {}}, tags={OTHER: {"tier": "web", "more": "x"}})
-    assert [(s.resource, s.targets) for s in survey(cloud, TAGGED)] == [(OTHER, ("tagged",))]
+    assert [(s.resource, s.targets) for s in list_owned(cloud, TAGGED)] == [(OTHER, ("tagged",))]
 
 
 @pytest.mark.parametrize("unreadable", [set(), {"tagged"}])
 def test_a_match_that_finds_nothing_or_cannot_be_read_is_a_failure(unreadable):
-    (found,) = survey(MemoryCloud(groups={GROUP: {}}, unreadable=unreadable), TAGGED)
+    (found,) = list_owned(MemoryCloud(groups={GROUP: {}}, unreadable=unreadable), TAGGED)
     assert isinstance(found, ReadFailure)
     assert found.targets == ("tagged",)
 
@@ -39,34 +39,34 @@ def test_two_credentials_may_lead_to_one_account():
     far = aws_target("far", where={"account": AwsAccount(profile="far")})
     cloud = MemoryCloud(groups={GROUP: {}}, accounts={far.where.account: "2"})
     assert ops.scope != aws_target().scope
-    assert [s.resource for s in survey(cloud, ops)] == [GROUP]
-    assert isinstance(survey(cloud, far)[0], ReadFailure)
+    assert [s.resource for s in list_owned(cloud, ops)] == [GROUP]
+    assert isinstance(list_owned(cloud, far)[0], ReadFailure)
 
 
 def test_a_scope_that_gives_no_answer_raises():
     cloud = MemoryCloud(groups={GROUP: {}}, unreadable={aws_target().scope})
     with pytest.raises(Unreachable):
-        survey(cloud, aws_target())
-    assert isinstance(survey(cloud, gcp_target())[0], State)
+        list_owned(cloud, aws_target())
+    assert isinstance(list_owned(cloud, gcp_target())[0], State)
 
 
 def test_a_rules_neighbours_are_its_own_and_others_are_strays():
     names = ["allow-qatech", "allow-qatech-v6", "allow-qatech-2", "allow-other"]
     cloud = MemoryCloud(lists={f"gcp/acme/{n}": replace(OURS, name=n) for n in names})
-    mine, stray = survey(cloud, gcp_target())
-    assert [p.name for p in mine.parts] == names[:3]
+    mine, stray = list_owned(cloud, gcp_target())
+    assert [p.name for p in mine.managed_lists] == names[:3]
     assert (stray.resource, stray.targets) == ("gcp/acme/allow-other", ())
 
 
 def test_what_stands_in_the_way_is_told():
-    cloud = MemoryCloud(lists={RULE: OURS}, obstacles={RULE: "it is disabled"})
-    assert hindered(survey(cloud, gcp_target())[0]) == "it is disabled"
+    cloud = MemoryCloud(lists={RULE: OURS}, conflicts={RULE: "it is disabled"})
+    assert hindered(list_owned(cloud, gcp_target())[0]) == "it is disabled"
     elsewhere = gcp_target(where={"network": "other"})
-    assert "is in network default" in hindered(survey(MemoryCloud(lists={RULE: OURS}), elsewhere)[0])
+    assert "is in network default" in hindered(list_owned(MemoryCloud(lists={RULE: OURS}), elsewhere)[0])
 
 
 @pytest.mark.parametrize(
-    ("part", "why"),
+    ("managed", "why"),
     [
         (replace(OURS, networks=(A, SIXTH)), "not both"),
         (replace(OURS, networks=(SIXTH,), settings=(("ports", "443/tcp,icmp"),)), "family"),
@@ -74,24 +74,24 @@ def test_what_stands_in_the_way_is_told():
         (replace(OURS, note=(("description", "x" * 2049),)), "2048"),
     ],
 )
-def test_compute_engine_refuses(part, why):
+def test_compute_engine_refuses(managed, why):
     writer = MemoryCloud().writer(gcp_target())
     with pytest.raises(Rejected, match=why):
-        writer.execute(Step("create", RULE, (), (), part=part))
+        writer.execute(Operation("create", RULE, (), (), managed=managed))
 
 
 def test_a_project_holds_so_many_rules():
     cloud = MemoryCloud(lists={"gcp/acme/ssh": replace(OURS, name="ssh")}, rules=1)
     with pytest.raises(Rejected, match="FIREWALLS"):
-        cloud.writer(gcp_target()).execute(Step("create", RULE, (), (), part=OURS))
+        cloud.writer(gcp_target()).execute(Operation("create", RULE, (), (), managed=OURS))
 
 
 def test_a_write_can_be_looked_at_without_being_done():
     cloud = MemoryCloud(groups={GROUP: {}})
-    step = Step("add", GROUP, (), (), entries=(Entry(A, HTTPS),))
-    after = cloud.result(step)
+    operation = Operation("add", GROUP, (), (), entries=(Entry(A, HTTPS),))
+    after = cloud.result(operation)
     assert [e.network for e in after.values()] == [A]
     assert not cloud.groups[GROUP]
-    cloud.writer(aws_target()).execute(step)
+    cloud.writer(aws_target()).execute(operation)
     with pytest.raises(Stale):
-        cloud.result(step)
+        cloud.result(operation)

@@ -17,7 +17,7 @@ from ipsync.targets.base import Finding
 def probe(reads: Reads, state: State, owner: str) -> Iterator[Finding]:
     """Try to authorize in a group and, where it holds a rule of ours, to revoke and tag that; change nothing."""
     group, ec2 = group_id(state.resource), reads.ec2
-    rule = next((e.handle for e in state.entries), None)
+    rule = next((e.provider_id for e in state.entries), None)
     tags = [{"Key": OWNER_TAG, "Value": owner}]
     specs = [{"ResourceType": "security-group-rule", "Tags": tags}]
     sample = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}

@@ -48,7 +48,7 @@ class Reader:
         """Return every call so far as (operation, result)."""
         return tuple(self._reads.calls)
 
-    def survey(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
+    def list_owned(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
         """Read this owner's rules in the region: one call a thousand rules.
 
         It is one more where groups are chosen by tag, and one where a group that is named holds none of ours yet.
@@ -61,7 +61,7 @@ class Reader:
         states = [self._state(g, owners.get(g), named.get(g, ()), ours.get(g, ())) for g in groups]
         return [*states, *failures]
 
-    def complete(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
+    def read_full(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
         """Read these groups whole: every rule, foreign ones too, and what still fits."""
         del owner
         ids = [group_id(s.resource) for s in states]
@@ -79,7 +79,7 @@ class Reader:
     def check(self, targets: Sequence[Target], *, owner: str) -> list[Finding]:
         """Try each permission with DryRun, on real groups and rules, with the real tags."""
         try:
-            found = self.survey(targets, owner=owner)
+            found = self.list_owned(targets, owner=owner)
         except CloudError as error:
             why = remedy(error, "read", owner=owner, region=self._region)
             return [Finding(f"aws {self._region}: read", ok=False, detail=str(error), remedy=why)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ipsync.core.errors import Denied
-from ipsync.core.model import Receipt, Step, Target
+from ipsync.core.model import Operation, Receipt, Target
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws.answers import OtherShape
@@ -19,52 +19,52 @@ class Writer:
     def __init__(self, target: Target) -> None:
         self._where = where_of(target)
         self._ec2 = aws_client.client("ec2", self._where)
-        self._buckets = {kind: aws_client.Bucket() for kind in ("add", "note", "unnote", "remove")}
+        self._buckets = {kind: aws_client.Bucket() for kind in ("add", "tag", "untag", "remove")}
 
-    def execute(self, step: Step) -> Receipt:
+    def execute(self, operation: Operation) -> Receipt:
         """Send exactly this step. A lost reply is Uncertain; a duplicate or a missing rule is Stale."""
-        operation, what = {
+        send, what = {
             "add": (self._add, "authorize"),
             "remove": (self._remove, "revoke"),
-            "note": (self._note, "tag"),
-            "unnote": (self._unnote, "untag"),
-        }[step.kind]
-        self._buckets[step.kind].take()
-        subject = f"{what} {len(step.entries)} rules of {step.resource}"
+            "tag": (self._tag, "tag"),
+            "untag": (self._untag, "untag"),
+        }[operation.kind]
+        self._buckets[operation.kind].take()
+        subject = f"{what} {len(operation.entries)} rules of {operation.resource}"
         try:
-            answer = aws_errors.call(lambda: operation(step), subject=subject, writes=True)
+            answer = aws_errors.call(lambda: send(operation), subject=subject, writes=True)
         except Denied as error:
-            owner = next((dict(e.note)[OWNER_TAG] for e in step.entries if OWNER_TAG in dict(e.note)), "OWNER")
+            owner = next((dict(e.note)[OWNER_TAG] for e in operation.entries if OWNER_TAG in dict(e.note)), "OWNER")
             raise with_remedy(error, what, owner=owner, region=self._where.region) from None
         return Receipt(str(answer.get("ResponseMetadata", {}).get("RequestId", "")))
 
-    def _add(self, step: Step) -> dict[str, Any]:
-        tags = [{"Key": k, "Value": v} for k, v in step.entries[0].note if k != DESCRIPTION]
+    def _add(self, operation: Operation) -> dict[str, Any]:
+        tags = [{"Key": k, "Value": v} for k, v in operation.entries[0].note if k != DESCRIPTION]
         answer: dict[str, Any] = self._ec2.authorize_security_group_ingress(
-            GroupId=group_id(step.resource),
-            IpPermissions=[permission(e) for e in step.entries],
+            GroupId=group_id(operation.resource),
+            IpPermissions=[permission(e) for e in operation.entries],
             TagSpecifications=[{"ResourceType": "security-group-rule", "Tags": tags}],
         )
-        made, asked = len(answer.get("SecurityGroupRules", ())), len(step.entries)
+        made, asked = len(answer.get("SecurityGroupRules", ())), len(operation.entries)
         if made != asked:
             raise OtherShape(f"answered that it made {made} of the {asked} rules asked for")
         return answer
 
-    def _remove(self, step: Step) -> dict[str, Any]:
+    def _remove(self, operation: Operation) -> dict[str, Any]:
         answer: dict[str, Any] = self._ec2.revoke_security_group_ingress(
-            GroupId=group_id(step.resource), SecurityGroupRuleIds=[e.handle for e in step.entries]
+            GroupId=group_id(operation.resource), SecurityGroupRuleIds=[e.provider_id for e in operation.entries]
         )
         return answer
 
-    def _note(self, step: Step) -> dict[str, Any]:
-        answer: dict[str, Any] = self._ec2.create_tags(**_tagging(step))
+    def _tag(self, operation: Operation) -> dict[str, Any]:
+        answer: dict[str, Any] = self._ec2.create_tags(**_tagging(operation))
         return answer
 
-    def _unnote(self, step: Step) -> dict[str, Any]:
-        answer: dict[str, Any] = self._ec2.delete_tags(**_tagging(step))
+    def _untag(self, operation: Operation) -> dict[str, Any]:
+        answer: dict[str, Any] = self._ec2.delete_tags(**_tagging(operation))
         return answer
 
 
-def _tagging(step: Step) -> dict[str, Any]:
-    tags = [{"Key": k, "Value": v} for k, v in step.entries[0].note]
-    return {"Resources": [e.handle for e in step.entries], "Tags": tags}
+def _tagging(operation: Operation) -> dict[str, Any]:
+    tags = [{"Key": k, "Value": v} for k, v in operation.entries[0].note]
+    return {"Resources": [e.provider_id for e in operation.entries], "Tags": tags}

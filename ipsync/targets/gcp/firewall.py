@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 
 from ipsync.core.errors import CloudError, Missing, Rejected, Stale, Unreachable
-from ipsync.core.model import GCP_FIREWALL, Capacity, Entry, Part, ReadFailure, Receipt, State, Step, Target
+from ipsync.core.model import GCP_FIREWALL, Capacity, Entry, ManagedList, Operation, ReadFailure, Receipt, State, Target
 from ipsync.targets.base import Finding
 from ipsync.targets.gcp import answers as gcp_answers
 from ipsync.targets.gcp import client as gcp_client
@@ -22,12 +22,12 @@ from ipsync.targets.gcp.credentials import NoCredentials
 from ipsync.targets.gcp.rules import (
     Rule,
     base_of,
+    blocker,
     created,
     description_of,
-    hindrance,
-    names_obstacle,
+    list_of,
+    names_conflict,
     ours,
-    part_of,
     patched,
     taken_by_others,
     wanted_settings,
@@ -60,7 +60,7 @@ class Reader:
         """Return every call so far as (operation, result)."""
         return tuple(self._calls)
 
-    def survey(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
+    def list_owned(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
         """Read the project's rules with one list call a 500 rules."""
         rules = self._rules()
         named: dict[str, list[Target]] = {}
@@ -71,7 +71,7 @@ class Reader:
         strays = [self._stray(r) for r in rules.values() if ours(r.description) and not base_of(r, self._named)]
         return [*states, *strays]
 
-    def complete(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
+    def read_full(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
         """Read these rules again, and the project's quota of rules for those that aren't known completely."""
         del owner
         rules = self._rules()
@@ -137,35 +137,37 @@ class Reader:
             wanted_settings=wanted_settings(sharing[0]),
             max_ranges=where.max_ranges,
         )
-        self._crowded[name] = names_obstacle(sharing, owner)
+        self._crowded[name] = names_conflict(sharing, owner)
         return self._filled(blank, rules)
 
     def _filled(self, state: State, rules: Mapping[str, Rule]) -> State | ReadFailure:
         name = state.resource.rpartition("/")[2]
         if not state.targets:
-            return self._stray(rules[name]) if name in rules else replace(state, parts=(), entries=())
+            return self._stray(rules[name]) if name in rules else replace(state, managed_lists=(), entries=())
         mine = [r for r in rules.values() if base_of(r, self._named) == name]
         try:
-            found = [replace(part_of(r), hindrance=self._hindrance(r, state)) for r in mine]
+            found = [replace(list_of(r), blocker=self._hindrance(r, state)) for r in mine]
         except Rejected as error:
             return ReadFailure(state.targets, state.resource, f"{state.resource}: {error}")
         entries = tuple(Entry(n, None, p.note, p.name) for p in found for n in p.networks)
         taken = taken_by_others(name, rules, {p.name for p in found}, self._named)
-        return replace(state, parts=tuple(found), entries=entries, obstacle=self._crowded.get(name), taken=taken)
+        return replace(
+            state, managed_lists=tuple(found), entries=entries, conflict=self._crowded.get(name), taken=taken
+        )
 
     def _hindrance(self, rule: Rule, state: State) -> str:
         """Return why a rule that an ipsync made can't be managed; of the others the core says that they aren't ours."""
-        reason = hindrance(rule, dict(state.wanted_settings), self._where.project) if ours(rule.description) else ""
+        reason = blocker(rule, dict(state.wanted_settings), self._where.project) if ours(rule.description) else ""
         return f"rule {rule.name} {reason}" if reason else ""
 
     def _stray(self, rule: Rule) -> State | ReadFailure:
         resource = f"gcp/{self._where.project}/{rule.name}"
         try:
-            found = part_of(rule)
+            found = list_of(rule)
         except Rejected as error:
             return ReadFailure((), resource, f"{resource}: {error}")
         entries = tuple(Entry(n, None, found.note, found.name) for n in found.networks)
-        return State(GCP_FIREWALL, resource, (), entries, listed=True, parts=(found,))
+        return State(GCP_FIREWALL, resource, (), entries, listed=True, managed_lists=(found,))
 
     # ── check ────────────────────────────────────────────────────────────
 
@@ -173,7 +175,7 @@ class Reader:
         """Read; then ask which of the needed permissions the caller holds on the project."""
         project = self._where.project
         subject = f"gcp project {project}"
-        read = self._tried(lambda: self.survey(targets, owner=owner))
+        read = self._tried(lambda: self.list_owned(targets, owner=owner))
         try:
             held = self._held()
         except CloudError as error:
@@ -211,83 +213,85 @@ class Writer:
         self._client = gcp_client.make(self._compute.FirewallsClient, self._where)
         self._operations = gcp_client.make(self._compute.GlobalOperationsClient, self._where)
 
-    def execute(self, step: Step) -> Receipt:
+    def execute(self, operation: Operation) -> Receipt:
         """Make, patch or delete one rule, after looking that it is as the step expects; then wait for the operation."""
-        part = _checked(step)
-        subject = f"{step.kind} firewall rule {part.name} of project {self._where.project}"
+        managed = _checked(operation)
+        subject = f"{operation.kind} firewall rule {managed.name} of project {self._where.project}"
         with advice(self._where.project):
-            started = self._started(step, part, subject)
+            started = self._started(operation, managed, subject)
             return Receipt(gcp_client.finish(self._operations, self._where, started, subject=subject))
 
-    def _started(self, step: Step, part: Part, subject: str) -> Any:
+    def _started(self, operation: Operation, managed: ManagedList, subject: str) -> Any:
         request_id = str(uuid.uuid4())  # one for all tries: Google carries the request out once
         fixed = {"project": self._where.project, "request_id": request_id}
         firewall = self._compute.Firewall
-        if step.kind == "create":
-            body = firewall(**created(part))
+        if operation.kind == "create":
+            body = firewall(**created(managed))
             request = self._compute.InsertFirewallRequest(firewall_resource=body, **fixed)
             return self._send(self._client.insert_unary, request, subject)
-        self._expect(step, part.name, subject)
-        if step.kind == "delete":
-            request = self._compute.DeleteFirewallRequest(firewall=part.name, **fixed)
-            return self._send(self._client.delete_unary, request, subject, step)
-        body = firewall(**patched(part, step.was))
-        request = self._compute.PatchFirewallRequest(firewall=part.name, firewall_resource=body, **fixed)
-        return self._send(self._client.patch_unary, request, subject, step)
+        self._expect(operation, managed.name, subject)
+        if operation.kind == "delete":
+            request = self._compute.DeleteFirewallRequest(firewall=managed.name, **fixed)
+            return self._send(self._client.delete_unary, request, subject, operation)
+        body = firewall(**patched(managed, operation.was))
+        request = self._compute.PatchFirewallRequest(firewall=managed.name, firewall_resource=body, **fixed)
+        return self._send(self._client.patch_unary, request, subject, operation)
 
-    def _send(self, method: Callable[..., Any], request: object, subject: str, step: Step | None = None) -> Any:
+    def _send(
+        self, method: Callable[..., Any], request: object, subject: str, operation: Operation | None = None
+    ) -> Any:
         tries = count()
 
         def once() -> Any:
-            if next(tries) and step:
-                self._look_again(step, subject)
+            if next(tries) and operation:
+                self._look_again(operation, subject)
             return gcp_answers.operation(method(request=request, timeout=gcp_client.TIMEOUT, retry=None))
 
         return gcp_client.call(once, subject=subject, writes=True)
 
-    def _expect(self, step: Step, name: str, subject: str) -> None:
+    def _expect(self, operation: Operation, name: str, subject: str) -> None:
         """Read right before writing: a rule has no fingerprint, and the last write wins."""
         try:
             now = gcp_client.call(lambda: self._get(name), subject=subject, writes=False)
         except Missing:
             raise Stale(f"{subject}: it was deleted since it was read") from None
-        self._compare(now, [step.was], subject)
+        self._compare(now, [operation.was], subject)
 
-    def _look_again(self, step: Step, subject: str) -> None:
+    def _look_again(self, operation: Operation, subject: str) -> None:
         """Look before each further try, which may come a minute later: someone's edit since then must not be lost.
 
         Where the first try was carried out after all, it is as it shall be; the same request id changes nothing twice.
         """
         from google.api_core.exceptions import NotFound
 
-        name = step.part.name if step.part else ""
+        name = operation.managed.name if operation.managed else ""
         try:
             now = self._get(name)
         except NotFound:  # as the first try left it, or the answer to the next one says so
             return
-        self._compare(now, [step.was, step.part if step.kind == "replace" else None], subject)
+        self._compare(now, [operation.was, operation.managed if operation.kind == "replace" else None], subject)
 
     def _get(self, name: str) -> Any:
         rule = self._client.get(project=self._where.project, firewall=name, timeout=gcp_client.TIMEOUT, retry=None)
         return gcp_answers.rule(rule, name=name)
 
-    def _compare(self, now: Any, known: Sequence[Part | None], subject: str) -> None:
-        found = part_of(now)
-        if found not in known or hindrance(now, dict(found.settings), self._where.project):
+    def _compare(self, now: Any, known: Sequence[ManagedList | None], subject: str) -> None:
+        found = list_of(now)
+        if found not in known or blocker(now, dict(found.settings), self._where.project):
             raise Stale(f"{subject}: someone changed it since it was read")
 
 
-def _checked(step: Step) -> Part:
+def _checked(operation: Operation) -> ManagedList:
     """Return the step's part, or refuse what no plan should hold, before anything is sent."""
-    part, was = step.part, step.was
-    if part is None or step.kind not in {"create", "replace", "delete"}:
-        raise Rejected(f"{step.resource}: a GCP rule can't be changed entry by entry")
-    if step.kind != "create" and not (was and ours(description_of(was))):
-        raise Rejected(f"{step.resource}: the rule was not made by ipsync; nothing was sent")
-    if step.kind == "delete":
-        return part
-    if not part.networks:
-        raise Rejected(f"{step.resource}: an empty source list would let in the whole internet; nothing was sent")
-    if not ours(description_of(part)):
-        raise Rejected(f"{step.resource}: a rule without ipsync's mark would be nobody's; nothing was sent")
-    return part
+    managed, was = operation.managed, operation.was
+    if managed is None or operation.kind not in {"create", "replace", "delete"}:
+        raise Rejected(f"{operation.resource}: a GCP rule can't be changed entry by entry")
+    if operation.kind != "create" and not (was and ours(description_of(was))):
+        raise Rejected(f"{operation.resource}: the rule was not made by ipsync; nothing was sent")
+    if operation.kind == "delete":
+        return managed
+    if not managed.networks:
+        raise Rejected(f"{operation.resource}: an empty source list would let in the whole internet; nothing was sent")
+    if not ours(description_of(managed)):
+        raise Rejected(f"{operation.resource}: a rule without ipsync's mark would be nobody's; nothing was sent")
+    return managed

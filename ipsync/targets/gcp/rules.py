@@ -13,7 +13,7 @@ from typing import Any
 
 from ipsync.core.addresses import sort_key
 from ipsync.core.errors import Rejected, UsageError
-from ipsync.core.model import GcpRule, Network, Part, Target
+from ipsync.core.model import GcpRule, ManagedList, Network, Target
 
 OURS = "ipsync "
 """How the description of every rule that any ipsync made begins; whose it is, others decide."""
@@ -50,12 +50,12 @@ def ours(description: str) -> bool:
     return description.startswith(OURS)
 
 
-def description_of(part: Part) -> str:
+def description_of(managed: ManagedList) -> str:
     """Return the description that a part carries."""
-    return dict(part.note).get("description", "")
+    return dict(managed.note).get("description", "")
 
 
-def part_of(rule: Rule) -> Part:
+def list_of(rule: Rule) -> ManagedList:
     """Return a rule as it was read, with its settings written as `wanted_settings` does.
 
     Raises Rejected for a source that is no network.
@@ -67,7 +67,7 @@ def part_of(rule: Rule) -> Part:
         ("target_service_accounts", ",".join(sorted(rule.target_service_accounts))),
         ("target_tags", ",".join(sorted(rule.target_tags))),
     )
-    return Part(rule.name, _networks(rule), (("description", rule.description),), settings)
+    return ManagedList(rule.name, _networks(rule), (("description", rule.description),), settings)
 
 
 def _networks(rule: Rule) -> tuple[Network, ...]:
@@ -96,37 +96,37 @@ def _allowed(ports: str) -> list[dict[str, Any]]:
     return [{"I_p_protocol": "58" if name == "icmpv6" else name, "ports": listed} for name, listed in found.items()]
 
 
-def created(part: Part) -> dict[str, Any]:
+def created(managed: ManagedList) -> dict[str, Any]:
     """Return the fields of a rule to insert."""
-    network = dict(part.settings)["network"]
-    body = _fields(part, SETTINGS)
-    return {**body, "name": part.name, "direction": "INGRESS", "network": f"global/networks/{network}"}
+    network = dict(managed.settings)["network"]
+    body = _fields(managed, SETTINGS)
+    return {**body, "name": managed.name, "direction": "INGRESS", "network": f"global/networks/{network}"}
 
 
-def patched(part: Part, was: Part | None) -> dict[str, Any]:
+def patched(managed: ManagedList, was: ManagedList | None) -> dict[str, Any]:
     """Return only what differs: PATCH replaces an array whole and leaves what it doesn't name."""
-    old, new = dict(was.settings) if was else {}, dict(part.settings)
+    old, new = dict(was.settings) if was else {}, dict(managed.settings)
     changed = [key for key in SETTINGS if old.get(key) != new.get(key)]
     cleared = [key for key in changed if not new.get(key)]
     if cleared:
         # The library leaves an empty list out of the request, and so would change nothing.
         raise Rejected(
-            f"{part.name}: {', '.join(cleared)} can't be taken off an existing rule; "
+            f"{managed.name}: {', '.join(cleared)} can't be taken off an existing rule; "
             f"choose another `rule:` (ipsync makes it), then delete this one"
         )
-    body = _fields(part, changed)
-    if was and was.networks == part.networks:
+    body = _fields(managed, changed)
+    if was and was.networks == managed.networks:
         del body["source_ranges"]
-    if was and was.note == part.note:
+    if was and was.note == managed.note:
         del body["description"]
-    return {**body, "name": part.name}
+    return {**body, "name": managed.name}
 
 
-def _fields(part: Part, keys: Iterable[str]) -> dict[str, Any]:
-    settings = dict(part.settings)
+def _fields(managed: ManagedList, keys: Iterable[str]) -> dict[str, Any]:
+    settings = dict(managed.settings)
     body: dict[str, Any] = {
-        "source_ranges": [str(n) for n in part.networks],
-        "description": dict(part.note)["description"],
+        "source_ranges": [str(n) for n in managed.networks],
+        "description": dict(managed.note)["description"],
     }
     for key in keys:
         text = settings[key]
@@ -161,7 +161,7 @@ def taken_by_others(base: str, rules: Iterable[str], mine: Iterable[str], named:
     return tuple(sorted(name for name in others if _overflows(name, base)))
 
 
-def names_obstacle(targets: Sequence[Target], owner: str) -> str | None:
+def names_conflict(targets: Sequence[Target], owner: str) -> str | None:
     """Return why a rule's description can't hold the marks of its ranges beside all these names; None where it can."""
     names = {owner} | {t.name for t in targets} | {f for t in targets for f in t.feeds}
     length = sum(len(name) + 1 for name in names)
@@ -173,7 +173,7 @@ def names_obstacle(targets: Sequence[Target], owner: str) -> str | None:
     )
 
 
-def hindrance(rule: Rule, wanted: Mapping[str, str], project: str) -> str:
+def blocker(rule: Rule, wanted: Mapping[str, str], project: str) -> str:
     """Return what stands in the way of managing one rule, as the rest of a sentence; empty for nothing."""
     network, command = rule.network.rpartition("/")[2], "gcloud compute firewall-rules"
     if rule.direction not in {"", "INGRESS"} or rule.denied:
@@ -187,7 +187,7 @@ def hindrance(rule: Rule, wanted: Mapping[str, str], project: str) -> str:
         )
     if rule.source_tags or rule.source_service_accounts:
         return "also lets in sources by tag or service account, which ipsync did not set; take them out of the rule"
-    if cleared := [key for key in CLEARABLE if dict(part_of(rule).settings)[key] and not wanted[key]]:
+    if cleared := [key for key in CLEARABLE if dict(list_of(rule).settings)[key] and not wanted[key]]:
         return (
             f"has {', '.join(cleared)} and the config has none; ipsync can't take them off, which would open more "
             "machines: put them back into the config, choose another `rule:`, or delete this one and ipsync makes it "

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from ipsync import engine
-from ipsync import targets as providers
 from ipsync.audit import AuditLog, NullAuditLog, OptionalAuditLog, last_number, open_optional
 from ipsync.core import places, planfile
 from ipsync.core.contested import RUNS_BEFORE
@@ -26,6 +25,7 @@ from ipsync.core.model import Config, Feed, Snapshot
 from ipsync.core.printable import printable
 from ipsync.core.report import Report
 from ipsync.render.json import document
+from ipsync.targets import registry
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +139,7 @@ def _run(
     audit_log: AuditLog | OptionalAuditLog | NullAuditLog,
     clock: Callable[[], datetime],
 ) -> engine.Run:
-    clouds = engine.Clouds(fetch=fetch_feed, reader=providers.open_reader, writer=providers.open_writer)
+    clouds = engine.Clouds(fetch=fetch_feed, reader=registry.open_reader, writer=registry.open_writer)
     known = places.read(audit_log.places)
     others = {p.config for p in known if p.config not in {"", config.source} and Path(p.config).exists()}
     return engine.Run(run, config, clouds, audit_log, clock, names, places=known, others=frozenset(others))

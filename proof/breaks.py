@@ -57,7 +57,7 @@ BREAKS = (
     # ── marks ──
     Break("a frozen entry is given to its sibling", "core/diff.py", "if policy.frozen & {t.name for t in policy.targets} & set(mark.targets):", "if False:"),
     Break("a frozen target's name is taken out of the list", "core/diff.py", "targets=tuple(sorted({t.name for t in sharing} | frozen))", "targets=tuple(sorted({t.name for t in sharing}))"),
-    Break("a list's mark says what its ranges said", "core/diff.py", "_list_mark(item.mark, by, policy) if state.listed else _current(item.mark, by, policy)", "_current(item.mark, by, policy)"),
+    Break("a list's mark says what its ranges said", "core/diff.py", "_list_mark(item.mark, by, policy) if state.traits.whole_lists else _current(item.mark, by, policy)", "_current(item.mark, by, policy)"),
     # ── who may be touched ──
     Break("what isn't selected is planned too", "core/planner.py", "if t.name not in chosen or hindered[t.name] or t.name in vague", "if hindered.get(t.name) or t.name in vague"),
     Break("a match that can't be read is none", "core/planner.py", "vague = observed.unread | {name for f in observed.failures if f.all_of for name in f.targets}", "vague = observed.unread"),

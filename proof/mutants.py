@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,10 +19,10 @@ from proof.table import Row
 
 TO_REACH = 95
 AREAS = {
-    "addresses": ("addresses",),
-    "plan": ("plan", "planner", "diff", "steps", "layout", "planfile", "shown", "sharing"),
-    "guards": ("guards", "judgement", "blockers"),
-    "ownership": ("ownership",),
+    "addresses": ("core.addresses",),
+    "plan": tuple(f"core.{m}" for m in ("plan", "planner", "diff", "operations", "placement", "planfile", "shown")),
+    "guards": ("core.guards", "core.judgement", "core.blockers"),
+    "marks": ("core.marks", "targets"),
     "audit": ("audit",),
 }
 NOTICED = {"killed", "segfault", "hung"}
@@ -32,7 +33,7 @@ PATIENCE = 120.0
 """Seconds for such a run; the tests of one function take a few."""
 
 COPIED = ("ipsync", "tests", "pyproject.toml")
-_LINE = re.compile(r"^\s*(ipsync\.(\w+)[.\w]*\.\S*__mutmut_\d+): (.+?)\s*$", re.MULTILINE)
+_LINE = re.compile(r"^\s*(ipsync\.([\w.]+)\.[^\s.]*__mutmut_\d+): (.+?)\s*$", re.MULTILINE)
 
 
 def rows() -> list[Row]:
@@ -43,9 +44,15 @@ def rows() -> list[Row]:
         folder = Path(name)
         told = _LINE.findall(_run(folder))
         found = [(mutant, room, _again(folder, mutant) if fate == UNCLEAR else fate) for mutant, room, fate in told]
-    judged = [_row(area, Counter(told for _, room, told in found if room in rooms)) for area, rooms in AREAS.items()]
+    judged = [
+        _row(area, Counter(told for _, at, told in found if _is_in(at, modules))) for area, modules in AREAS.items()
+    ]
     alive = [f"{mutant} ({told})" for mutant, _, told in found if told not in NOTICED]
     return [*judged, Row("  nobody noticed", len(alive), ", ".join(alive) or "none")]
+
+
+def _is_in(module: str, names: Iterable[str]) -> bool:
+    return any(module == name or module.startswith(f"{name}.") for name in names)
 
 
 def _row(area: str, counts: Counter[str]) -> Row:
@@ -72,10 +79,10 @@ def _again(folder: Path, mutant: str) -> str:
 
 def _run(folder: Path) -> str:
     """Run mutmut in a copy, so that its own folder never stands in the tree; return each mutant with its fate."""
-    for managed in COPIED:
-        place = ROOT / managed
+    for name in COPIED:
+        place = ROOT / name
         copy = shutil.copytree if place.is_dir() else shutil.copy
-        copy(place, folder / managed)
+        copy(place, folder / name)
     mutmut = [sys.executable, "-m", "mutmut"]
     ran = subprocess.run(
         [*mutmut, "run", "--max-children", str(os.cpu_count() or 2)],

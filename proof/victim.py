@@ -23,9 +23,9 @@ import google.cloud.compute_v1  # noqa: F401 - as above
 from ipsync import app as worker
 from ipsync import config
 from ipsync.core.errors import AuditLogError
-from ipsync.core.model import AwsAccount
 from ipsync.core.report import exit_code
 from ipsync.targets.aws import client as aws_client
+from ipsync.targets.aws.where import AwsAccount
 from ipsync.targets.gcp import firewall as gcp_firewall  # noqa: F401 - as above
 
 # EC2's model takes 0.3 s to read; the loader keeps it.

@@ -9,8 +9,9 @@ from datetime import datetime
 from functools import lru_cache
 
 from ipsync.core.errors import CloudError
-from ipsync.core.model import Config, Entry, GcpRule, ManagedList, Network, Note, Operation, Service
+from ipsync.core.model import Config, Entry, ManagedList, Network, Note, Operation, Service
 from ipsync.core.report import Report, exit_code
+from ipsync.targets.gcp.where import GcpRule
 from ipsync.testing.memory import MemoryCloud
 from proof.referee import Facts, Held, Hole, Line, Told, Write
 from proof.referee.facts import Approved, Contents, Mark

@@ -18,8 +18,9 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 
 from ipsync import demo
-from ipsync.core.model import AwsGroups, Config, Network
+from ipsync.core.model import Config, Network
 from ipsync.core.report import Report
+from ipsync.targets.aws.where import AwsGroups
 from proof.referee import Facts, Held, Hole, Referee, Write
 from proof.referee.facts import Contents
 from proof.referee.marks import of_description, of_tags

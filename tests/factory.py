@@ -9,14 +9,23 @@ from datetime import UTC, datetime, timedelta
 from ipsync import engine
 from ipsync.core.addresses import parse, sort_key
 from ipsync.core.errors import FeedError
-from ipsync.core.model import AwsGroups, Config, Feed, GcpRule, Limits, Network, Service, Snapshot, State, Target
+from ipsync.core.model import Config, Feed, Limits, Network, Service, Snapshot, State, Target
 from ipsync.core.plan import digest
+from ipsync.targets.aws import rules as aws_rules
+from ipsync.targets.aws.where import AwsGroups
+from ipsync.targets.gcp import rules as gcp_rules
+from ipsync.targets.gcp.where import GcpRule
 from ipsync.testing.memory import MemoryCloud
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 HTTPS = Service("tcp", 443, 443)
 GROUP = "aws/1/eu-north-1/sg-1"
 RULE = "gcp/acme/allow-qatech"
+
+
+ENTRIES, LISTS = aws_rules.TRAITS, gcp_rules.TRAITS
+entry_note = ENTRIES.entry_marks.note
+rule_note = LISTS.list_marks.note
 
 
 def networks(*texts: str) -> tuple[Network, ...]:

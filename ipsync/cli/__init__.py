@@ -134,8 +134,8 @@ def cli() -> None:
 
 
 def _lifetime(_context: click.Context, _option: click.Parameter, text: str) -> timedelta:
-    from ipsync.config.fields import duration
     from ipsync.core.planfile import LONGEST_LIFETIME
+    from ipsync.values.fields import duration
 
     try:
         lifetime = timedelta(seconds=duration(text))

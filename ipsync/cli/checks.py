@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import click
 
-from ipsync import targets as providers
 from ipsync.app import fetch_feed, log_if_writable, selection
 from ipsync.core import guards
 from ipsync.core.errors import IpsyncError
 from ipsync.core.model import Config, Feed, Limits, Target
 from ipsync.core.printable import json_text, plain, printable
+from ipsync.targets import registry
 from ipsync.targets.base import Finding
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def _feed(feed: Feed, targets: Sequence[Target]) -> list[Finding]:
 def _scope(targets: Sequence[Target], owner: str) -> list[Finding]:
     subject = f"targets {', '.join(t.name for t in targets)}"
     try:
-        return providers.open_reader(targets[0]).check(targets, owner=owner)
+        return registry.open_reader(targets[0]).check(targets, owner=owner)
     except IpsyncError as error:
         return [Finding(subject, ok=False, detail=str(error))]
     except Exception as error:  # noqa: BLE001 - as above

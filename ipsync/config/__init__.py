@@ -20,10 +20,11 @@ from pydantic import ValidationError
 from ipsync.config import rules as across
 from ipsync.config import yaml_document as documents
 from ipsync.config.build import build
-from ipsync.config.schema import File
+from ipsync.config.schema import File, file_model
 from ipsync.config.yaml_document import Document, Problem
 from ipsync.core.errors import UsageError
 from ipsync.core.model import Config
+from ipsync.targets import registry
 
 LARGEST = 1024 * 1024
 """Bytes of a config file: far more than any has, far less than what could hurt."""
@@ -82,7 +83,7 @@ def _checked(document: Document) -> File | None:
         return None
     file = None
     try:
-        file = File.model_validate(document.value)
+        file = file_model(_kinds(document.value)).model_validate(document.value)
     except ValidationError as error:
         from ipsync.config.messages import explain  # noqa: PLC0415 - only errors need words
 
@@ -90,6 +91,18 @@ def _checked(document: Document) -> File | None:
             explain(document, item)
     across.check(document, file)
     return file
+
+
+def _kinds(value: dict[str, Any]) -> tuple[str, ...]:
+    """Return our kinds, and those of other packages that the file names."""
+    targets = value.get("targets")
+    named = (
+        {t["kind"] for t in targets if isinstance(t, dict) and isinstance(t.get("kind"), str)}
+        if isinstance(targets, list)
+        else set()
+    )
+    others = sorted(name for name in named - registry.BUILT_IN.keys() if registry.kind(name))
+    return (*registry.BUILT_IN, *others)
 
 
 def _said(problem: Problem) -> str:

@@ -8,6 +8,8 @@ from dataclasses import replace
 from ipsync.config import schema as shape
 from ipsync.config.rules import PRESET
 from ipsync.core import model
+from ipsync.targets import registry
+from ipsync.values import models
 
 PRESET_URL = "https://api.qa.tech/v1/outbound-ips"
 PRESET_SELECT = "ipAddresses"
@@ -46,25 +48,24 @@ def _feed(name: str, feed: shape.Feed) -> model.Feed:
     )
 
 
-def _target(file: shape.File, target: shape.AwsSecurityGroup | shape.GcpFirewall) -> model.Target:
+def _target(file: shape.File, target: models.Target) -> model.Target:
     feeds = (target.feed,) if isinstance(target.feed, str) else tuple(target.feed)
-    aws = target if isinstance(target, shape.AwsSecurityGroup) else None
     return model.Target(
         name=target.name,
         kind=target.kind,
         feeds=feeds,
         services=tuple(target.ports),
-        where=_aws(file, target) if isinstance(target, shape.AwsSecurityGroup) else _gcp(file, target),
+        where=registry.known(target.kind).where(target, {"aws": file.aws.endpoint_url, "gcp": file.gcp.endpoint}),
         static=tuple(target.static),
         limits=tuple(_limits(file, target, feeds)),
-        swap=aws is not None and aws.swap,
+        swap=getattr(target, "swap", False),
     )
 
 
 # ── the guards' limits ───────────────────────────────────────────────────────
 
 
-def _limits(file: shape.File, target: shape.Target, feeds: Sequence[str]) -> Iterator[tuple[str, model.Limits]]:
+def _limits(file: shape.File, target: models.Target, feeds: Sequence[str]) -> Iterator[tuple[str, model.Limits]]:
     """Yield the limits for each feed as this target uses it: the target's word, else the feed's, else the file's.
 
     And for static addresses where there are any; where there are none, no limits of theirs may hold a feed back.
@@ -77,7 +78,7 @@ def _limits(file: shape.File, target: shape.Target, feeds: Sequence[str]) -> Ite
         yield "static", _merged([file.guards, target.guards])
 
 
-def _merged(levels: Sequence[shape.Guards]) -> model.Limits:
+def _merged(levels: Sequence[models.Guards]) -> model.Limits:
     limits = model.Limits()
     for level in levels:
         limits = model.Limits(
@@ -93,41 +94,13 @@ def _merged(levels: Sequence[shape.Guards]) -> model.Limits:
     return limits
 
 
-def _threshold(level: shape.Threshold, below: model.Threshold) -> model.Threshold:
+def _threshold(level: models.Threshold, below: model.Threshold) -> model.Threshold:
     return model.Threshold(_set(level.count, below.count), _set(level.percent, below.percent))
 
 
-def _growth(level: shape.Growth, below: model.Growth) -> model.Growth:
+def _growth(level: models.Growth, below: model.Growth) -> model.Growth:
     return model.Growth(_set(level.ipv4, below.ipv4), _set(level.ipv6, below.ipv6), _set(level.percent, below.percent))
 
 
 def _set(value: int | None, below: int) -> int:
     return below if value is None else value
-
-
-# ── where ────────────────────────────────────────────────────────────────────
-
-
-def _aws(file: shape.File, target: shape.AwsSecurityGroup) -> model.AwsGroups:
-    account = target.account
-    return model.AwsGroups(
-        region=target.region,
-        groups=tuple(target.groups),
-        match_tags=tuple(sorted(target.match.tags.items())) if target.match else (),
-        match_vpc=target.match.vpc if target.match else None,
-        account=model.AwsAccount(account.role_arn, account.external_id, account.profile),
-        endpoint_url=file.aws.endpoint_url,
-    )
-
-
-def _gcp(file: shape.File, target: shape.GcpFirewall) -> model.GcpRule:
-    return model.GcpRule(
-        project=target.project,
-        network=target.network,
-        rule=target.rule,
-        priority=target.priority,
-        target_tags=tuple(sorted(target.target_tags)),
-        target_service_accounts=tuple(sorted(target.target_service_accounts)),
-        max_ranges=target.max_ranges,
-        endpoint=file.gcp.endpoint,
-    )

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from ipsync.config.schema import File
-from ipsync.config.shown_values import Shown, short
+from ipsync.config.schema import file_model
 from ipsync.config.yaml_document import Document, Path
+from ipsync.targets import registry
+from ipsync.values.shown_values import Shown, short
 
 ALWAYS_ON = {"feed", "special-use", "empty", "capacity", "drift"}
 SHORT_KINDS = {
@@ -105,7 +106,7 @@ def _kind_key(item: Mapping[str, Any]) -> Path:
 
 
 def _kinds() -> list[str]:
-    return list(_schema()["properties"]["targets"]["items"]["discriminator"]["mapping"])
+    return list(registry.names())
 
 
 def _no_kind(document: Document, path: Path) -> str:
@@ -157,7 +158,7 @@ def _unknown(value: Any, path: Path) -> str:
 
 @lru_cache(maxsize=1)
 def _schema() -> dict[str, Any]:
-    return File.model_json_schema(by_alias=True)
+    return file_model(registry.names()).model_json_schema(by_alias=True)
 
 
 def _known_keys(value: Any, path: Path) -> list[str]:

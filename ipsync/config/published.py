@@ -9,21 +9,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ipsync.config.fields import OUR_HEADERS, PLAIN_HTTP, PLAIN_HTTP_HERE, RESERVED
-from ipsync.config.ports import ALL, form
 from ipsync.config.rules import PRESET
-from ipsync.config.schema import File
-from ipsync.config.shown_values import pattern
+from ipsync.config.schema import file_model
+from ipsync.targets import registry
+from ipsync.targets.base import when
+from ipsync.values.fields import OUR_HEADERS, PLAIN_HTTP, PLAIN_HTTP_HERE, RESERVED
+from ipsync.values.ports import ALL
+from ipsync.values.shown_values import pattern
 
 Node = dict[str, Any]
 
 
 def schema() -> Node:
     """Return the JSON Schema (draft 2020-12) of the file, for editors and CI."""
-    made = _tidy(File.model_json_schema(by_alias=True))
+    names = registry.names()
+    kinds = [kind for name in names if (kind := registry.kind(name))]
+    made = _tidy(file_model(names).model_json_schema(by_alias=True))
     for name, rules in RULES.items():
         made["$defs"][name]["allOf"] = rules
-    for name, (key, node) in NARROWER.items():
+    narrower = dict(NARROWER)
+    for kind in kinds:
+        made["$defs"][kind.schema.__name__]["allOf"] = list(EVERY_KIND)
+        for name, rules in kind.schema_rules.items():
+            made["$defs"][name].setdefault("allOf", []).extend(rules)
+        narrower |= kind.schema_narrower
+    for name, (key, node) in narrower.items():
         made["$defs"][name]["properties"][key] |= node
     made["properties"]["feeds"] |= FEEDS
     made["properties"]["targets"]["items"] = _by_kind(made["properties"]["targets"]["items"])
@@ -31,12 +41,6 @@ def schema() -> Node:
 
 
 # ── rules ────────────────────────────────────────────────────────────────────
-
-
-def _when(key: str, holds: Node, then: Node, *, otherwise: Node | None = None) -> Node:
-    """Demand something where a key is there and holds something."""
-    rule = {"if": {"required": [key], "properties": {key: holds}}, "then": then}
-    return rule if otherwise is None else {**rule, "else": otherwise}
 
 
 def _must(key: str, holds: Node) -> Node:
@@ -53,49 +57,31 @@ def _any_case(word: str) -> str:
 
 SOME: Node = {"minItems": 1, "type": "array"}
 _FEED_NAME = pattern("[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}").partition("|")[0]  # keys take no variables
-_WANTS_SOMETHING = _when(
+_WANTS_SOMETHING = when(
     "feed", {"anyOf": [{"type": "string"}, SOME]}, {}, otherwise=_must("static", {**SOME, "type": "array"})
 )
-_ALL_ALONE = _when("ports", {"contains": {"type": "string", "pattern": f"^{ALL}$"}}, _may("ports", {"maxItems": 1}))
+_ALL_ALONE = when("ports", {"contains": {"type": "string", "pattern": f"^{ALL}$"}}, _may("ports", {"maxItems": 1}))
 RULES: Mapping[str, list[Node]] = {
     "Feed": [
-        _when(
+        when(
             "url",
             {"type": "string", "pattern": PLAIN_HTTP, "not": {"pattern": PLAIN_HTTP_HERE}},
             _must("insecure", {"const": True}),
         ),
-        _when("format", {"const": "text"}, _may("select", {"type": "null"})),
-    ],
-    "Account": [_when("external_id", {"type": "string"}, _must("role_arn", {"type": "string"}))],
-    "AwsSecurityGroup": [
-        _WANTS_SOMETHING,
-        _ALL_ALONE,
-        _when("groups", SOME, _may("match", {"type": "null"}), otherwise=_must("match", {"type": "object"})),
-    ],
-    "GcpFirewall": [
-        _WANTS_SOMETHING,
-        _ALL_ALONE,
-        _when("target_tags", SOME, _may("target_service_accounts", {"maxItems": 0})),
+        when("format", {"const": "text"}, _may("select", {"type": "null"})),
     ],
 }
 """By the model's name: what concerns more than one of its keys."""
-_PORT: Node = {
-    "type": "string",
-    "pattern": pattern(form("tcp", "udp")),
-    "examples": ["443/tcp", "8000-8100/tcp", "all"],
-}
+EVERY_KIND = (_WANTS_SOMETHING, _ALL_ALONE)
+"""What concerns more than one key of any target."""
 _HEADERS: Node = {
     "propertyNames": {
         "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$",
         "not": {"pattern": f"^(?:{'|'.join(_any_case(h) for h in sorted(OUR_HEADERS))})$"},
     }
 }
-_TAGS: Node = {"propertyNames": {"pattern": r"^[^\x00-\x1f]{1,128}$"}}
 NARROWER: Mapping[str, tuple[str, Node]] = {
-    "AwsSecurityGroup": ("ports", {"items": _PORT, "uniqueItems": True}),  # AWS ignores sctp's port
-    "GcpFirewall": ("ports", {"uniqueItems": True}),
     "Feed": ("headers", _HEADERS),
-    "Match": ("tags", _TAGS),
 }
 """By the model's name: a key, and what pydantic doesn't say of it."""
 FEEDS: Node = {
@@ -109,7 +95,7 @@ def _by_kind(items: Node) -> Node:
     """Choose a target's model by its kind, where pydantic tries them all and so tells nothing of any."""
     models: Mapping[str, str] = items["discriminator"]["mapping"]
     kind = {"enum": list(models), "description": "Which kind of target this is."}
-    chosen = [_when("kind", {"const": name}, {"$ref": place}) for name, place in models.items()]
+    chosen = [when("kind", {"const": name}, {"$ref": place}) for name, place in models.items()]
     return {"type": "object", "required": ["kind"], "properties": {"kind": kind}, "allOf": chosen}
 
 

@@ -7,86 +7,15 @@ there into docs/config.md.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Union
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
-from ipsync.config import amounts as a
-from ipsync.config import fields as f
-from ipsync.config.ports import Ports
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors; values aren't converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True)
-
-
-def _written(text: str) -> dict[str, Any]:
-    """Give the schema a default as a person writes it."""
-    return {"default": text}
-
-
-def _section(description: str, *, alias: str | None = None) -> Any:
-    """Make a section that may be left out; as a plain default, its model isn't built a second time at import."""
-    return Field({}, validate_default=True, alias=alias, description=description)
-
-
-class Threshold(Strict):
-    """The larger of a count and a percentage of what is held, in addresses."""
-
-    count: a.Count | None = Field(None, description="Addresses.")
-    percent: a.Percent | None = Field(None, description="Percent of the addresses held, 0 to 100.")
-
-
-class MinPrefix(Strict):
-    """The widest networks that a feed may list."""
-
-    ipv4: Annotated[int, Field(ge=1, le=32)] | None = Field(None, description="The shortest IPv4 prefix. Default: 16.")
-    ipv6: Annotated[int, Field(ge=1, le=128)] | None = Field(None, description="The shortest IPv6 prefix. Default: 32.")
-
-
-class Coverage(Strict):
-    """How many addresses a feed may cover, all its networks together."""
-
-    ipv4: a.CoveredV4 | None = Field(None, description="IPv4 addresses: 262144, /14 or 4x/16. Default: /14.")
-    ipv6: a.CoveredV6 | None = Field(None, description="IPv6 addresses: /32 or 16x/48. Default: 16x/32.")
-
-
-class Growth(Strict):
-    """The larger of a number of addresses and a percentage of what is covered."""
-
-    ipv4: a.CoveredV4 | None = Field(None, description="IPv4 addresses: 4096, /20 or 16x/24. Default: 4096.")
-    ipv6: a.CoveredV6 | None = Field(None, description="IPv6 addresses: /44 or 16x/48. Default: 16x/48.")
-    percent: a.MorePercent | None = Field(
-        None, description="Percent of the addresses covered, by family, 0 to 10000. Default: 100."
-    )
-
-
-class Guards(Strict):
-    """Limits of the guards that have limits; the others are always on."""
-
-    min_prefix: MinPrefix = _section(
-        "The widest networks that a feed may list: {ipv4: 16, ipv6: 32}.", alias="min-prefix"
-    )
-    max_addresses: Annotated[int, Field(ge=1, le=20_000)] | None = Field(
-        None, alias="max-addresses", description="The most entries that a feed may list, up to 20000. Default: 1000."
-    )
-    max_removals: Threshold = _section(
-        "More removals want an approval: the larger of both, {count: 1, percent: 30}.", alias="max-removals"
-    )
-    max_additions: Threshold = _section(
-        "More additions want an approval: the larger of both, {count: 20, percent: 50}.", alias="max-additions"
-    )
-    max_growth: Growth = _section(
-        "A target that covers so many more addresses wants an approval: the larger of both, "
-        "{ipv4: 4096, ipv6: 16x/48, percent: 100}.",
-        alias="max-growth",
-    )
-    max_coverage: Coverage = _section(
-        "The most addresses that a feed may cover, all its networks together: {ipv4: /14, ipv6: 16x/32}.",
-        alias="max-coverage",
-    )
+from ipsync.targets import registry
+from ipsync.values import amounts as a
+from ipsync.values import fields as f
+from ipsync.values.models import Guards, Strict, section, written
 
 
 class Feed(Strict):
@@ -100,10 +29,10 @@ class Feed(Strict):
         None, description="For json: a JMESPath to a list of texts. Default: @, the whole document."
     )
     timeout: a.Timeout = Field(
-        30.0, description="For the whole fetch, whatever the peer does; up to 600s.", json_schema_extra=_written("30s")
+        30.0, description="For the whole fetch, whatever the peer does; up to 600s.", json_schema_extra=written("30s")
     )
     max_bytes: a.Size = Field(
-        5 * 1024 * 1024, description="A larger answer is refused; up to 100MiB.", json_schema_extra=_written("5MiB")
+        5 * 1024 * 1024, description="A larger answer is refused; up to 100MiB.", json_schema_extra=written("5MiB")
     )
     headers: dict[f.HeaderName, f.HeaderValue] = Field(
         {}, description="More request headers. Values are secret and never shown; write them as ${NAME}."
@@ -115,68 +44,7 @@ class Feed(Strict):
     allow_special_use: list[f.Cidr] = Field(
         [], description="Special-use networks that this feed may list nonetheless, for labs."
     )
-    guards: Guards = _section("Limits for this feed; they win over the top's.")
-
-
-class Account(Strict):
-    """How to reach an AWS account; without it, the ambient credentials are used."""
-
-    role_arn: f.Role | None = Field(None, description="A role to assume.")
-    external_id: f.ExternalId | None = Field(
-        None, description="The external id that the role's trust policy asks for; never shown."
-    )
-    profile: f.Profile | None = Field(None, description="A profile of the shared AWS config.")
-
-
-class Match(Strict):
-    """Security groups by tags, and VPC."""
-
-    tags: dict[f.TagKey, f.TagValue] = Field(min_length=1, description="Tags that a group must have, all of them.")
-    vpc: f.Vpc | None = Field(None, description="Only groups of this VPC.")
-
-
-class Target(Strict):
-    """What every kind of target has."""
-
-    name: f.Name = Field(description="Its name in reports, and in the marks on what is made; unique.")
-    feed: f.Name | Annotated[list[f.Name], f.Unique] = Field([], description="A feed's name, or a list of names.")
-    ports: Ports = Field(description="Like 443/tcp, 8000-8100/tcp, 53/udp and icmp; or [all], alone.")
-    static: Annotated[list[f.StaticCidr], f.Unique] = Field(
-        [], description="Addresses always wanted besides the feed's; any network but /0."
-    )
-    guards: Guards = _section("Limits for this target; they win over the feed's and the top's.")
-
-
-class AwsSecurityGroup(Target):
-    """Rules of security groups in one region of one account."""
-
-    kind: Literal["aws-security-group"] = Field(description="Which kind of target this is.")
-    region: f.Region = Field(description="Like eu-north-1.")
-    account: Account = _section("How to reach the account. Default: the ambient credentials.")
-    groups: Annotated[list[f.Group], f.Unique] = Field([], description="Security groups by id; or match.")
-    match: Match | None = Field(None, description="Security groups by tags and VPC; or groups.")
-    swap: bool = Field(default=False, description="Allow removing before adding where the quota leaves no other way.")
-
-
-class GcpFirewall(Target):
-    """A VPC firewall rule of one project; IPv6 goes to RULE-v6, overflow to RULE-2."""
-
-    kind: Literal["gcp-firewall"] = Field(description="Which kind of target this is.")
-    project: f.Project = Field(description="The project's id; with a Shared VPC, the host project's.")
-    network: f.NetworkName = Field("default", description="The VPC network's name.")
-    rule: f.Rule = Field(
-        description="The rule's name, at most 56 characters; IPv6 goes to RULE-v6, overflow to RULE-2."
-    )
-    priority: Annotated[int, Field(ge=0, le=65535)] = Field(1000, description="0 (first) to 65535.")
-    target_tags: Annotated[list[f.Tag], f.Unique] = Field(
-        [], description="Only instances with one of these network tags; not with target_service_accounts."
-    )
-    target_service_accounts: Annotated[list[f.ServiceAccount], f.Unique] = Field(
-        [], description="Only instances that run as one of these; not with target_tags."
-    )
-    max_ranges: Annotated[int, Field(ge=1, le=5000)] = Field(
-        256, description="Source ranges that one rule holds; more go to RULE-2."
-    )
+    guards: Guards = section("Limits for this feed; they win over the top's.")
 
 
 class Removal(Strict):
@@ -185,7 +53,7 @@ class Removal(Strict):
     grace: a.Grace = Field(
         timedelta(hours=72),
         description="How long an address stays allowed after the feed drops it: a duration, 0s or never.",
-        json_schema_extra=_written("72h"),
+        json_schema_extra=written("72h"),
     )
 
 
@@ -212,10 +80,10 @@ class Schedule(Strict):
     """When `ipsync run` makes its passes."""
 
     every: a.Every = Field(
-        900.0, description="How often a pass is made; 10s or longer.", json_schema_extra=_written("15m")
+        900.0, description="How often a pass is made; 10s or longer.", json_schema_extra=written("15m")
     )
     jitter: a.Duration = Field(
-        60.0, description="At most so much later, by chance; shorter than every.", json_schema_extra=_written("60s")
+        60.0, description="At most so much later, by chance; shorter than every.", json_schema_extra=written("60s")
     )
 
     @model_validator(mode="after")
@@ -257,12 +125,21 @@ class File(Strict):
         description="Marks what this installation made: 1 to 32 of a-z, 0-9 and -. Never change it later."
     )
     feeds: dict[f.FeedName, Feed | None] = Field({}, description="By name; `qatech: {}` is a preset.")
-    removal: Removal = _section("How slowly addresses leave: the grace.")
-    guards: Guards = _section("Limits for everything; a feed's and a target's own win.")
-    targets: list[Annotated[AwsSecurityGroup | GcpFirewall, Field(discriminator="kind")]] = Field(
-        min_length=1, description="The doors to keep, at least one."
-    )
-    audit: Audit = _section("Where the audit log goes, and its key.")
-    schedule: Schedule = _section("When `ipsync run` makes its passes; the other commands make one.")
-    aws: Aws = _section("For emulators of AWS.")
-    gcp: Gcp = _section("For emulators of Google Cloud.")
+    removal: Removal = section("How slowly addresses leave: the grace.")
+    guards: Guards = section("Limits for everything; a feed's and a target's own win.")
+    targets: list[Any]
+    audit: Audit = section("Where the audit log goes, and its key.")
+    schedule: Schedule = section("When `ipsync run` makes its passes; the other commands make one.")
+    aws: Aws = section("For emulators of AWS.")
+    gcp: Gcp = section("For emulators of Google Cloud.")
+
+
+@lru_cache(maxsize=8)
+def file_model(kinds: tuple[str, ...]) -> type[File]:
+    """Return the model of a file whose targets may be of these kinds."""
+    models = tuple(found.schema for name in kinds if (found := registry.kind(name)))
+    one = Union[models]  # type: ignore[valid-type]  # noqa: UP007 - made at run time
+    choice = Annotated[one, Field(discriminator="kind")] if len(models) > 1 else one
+    targets = (list[choice], Field(min_length=1, description="The doors to keep, at least one."))  # type: ignore[valid-type]
+    made: type[File] = create_model("File", __base__=File, __doc__=File.__doc__, targets=targets)
+    return made

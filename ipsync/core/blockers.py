@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from ipsync.core import guards
 from ipsync.core.diff import Diff
-from ipsync.core.marks import rule_is_ours
 from ipsync.core.model import Limits, Network, State, Status, Target, Verdict, Violation, suits
-from ipsync.core.placement import base_name, family_name
+from ipsync.core.placement import base_name, family_name, is_owned
 from ipsync.core.plan import FeedResult
 
 
@@ -45,7 +44,7 @@ def _hindrance(target: Target, feeds: Mapping[str, FeedResult]) -> Hindrance | N
 
 def conflicts(state: State, change: Diff, owner: str) -> list[Violation]:
     """Say why a list can't be managed: what hinders it, or a name that somebody else's holds."""
-    ours = [p.blocker for p in state.managed_lists if rule_is_ours(p.note, owner=owner)]
+    ours = [p.blocker for p in state.managed_lists if is_owned(state, p, owner=owner)]
     reason = state.conflict or next((text for text in ours if text), None)
     found = [Violation("ownership", Verdict.REFUSE, reason)] if reason else []
     for name in _foreign_names(state, change, owner):
@@ -58,9 +57,7 @@ def conflicts(state: State, change: Diff, owner: str) -> list[Violation]:
 
 
 def _foreign_names(state: State, change: Diff, owner: str) -> list[str]:
-    if not state.listed:
-        return []
-    taken = {p.name for p in state.managed_lists if not rule_is_ours(p.note, owner=owner)}
+    taken = {p.name for p in state.managed_lists if not is_owned(state, p, owner=owner)}
     families = {e.network.version for e in change.after}
     names = {family_name(base_name(state), version) for version in families}
     return sorted(names & taken)

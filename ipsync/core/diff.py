@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ipsync.core.addresses import sort_key
-from ipsync.core.marks import STATIC, Mark, entry_note, mark_of
+from ipsync.core.marks import STATIC, mark_of
 from ipsync.core.model import Entry, Leaving, Network, Service, State, Target, suits
+from ipsync.core.traits import Mark
 
 CLOCK_SKEW = timedelta(hours=48)
 """A leaving mark further than this in the future comes from a wrong clock, and is set anew.
@@ -82,7 +83,7 @@ class Diff:
         )
 
 
-def wants(targets: Sequence[Target], lists: Mapping[str, Sequence[Network]], *, listed: bool) -> Wants:
+def wants(targets: Sequence[Target], lists: Mapping[str, Sequence[Network]], *, ports: bool) -> Wants:
     """Return what the targets want of one resource: (feeds' networks and static ones) × services of their family."""
     found: dict[Entry, dict[str, frozenset[str]]] = {}
     for target in targets:
@@ -92,15 +93,15 @@ def wants(targets: Sequence[Target], lists: Mapping[str, Sequence[Network]], *, 
             for network in networks:
                 origins[network] = origins.get(network, frozenset()) | {origin}
         for network, names in origins.items():
-            for service in _services(target, network, listed=listed):
+            for service in _services(target, network, ports=ports):
                 found.setdefault(Entry(network, service), {})[target.name] = names
     return found
 
 
-def _services(target: Target, network: Network, *, listed: bool) -> Sequence[Service | None]:
+def _services(target: Target, network: Network, *, ports: bool) -> Sequence[Service | None]:
     """Return what a target lets this source in to: icmp exists in IPv4 alone, icmpv6 in IPv6 (IANA)."""
     fitting = [s for s in target.services if suits(s.protocol, network.version)]
-    return ([None] if fitting or not target.services else []) if listed else fitting
+    return fitting if ports else [None] if fitting or not target.services else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +160,12 @@ def _split(state: State, owner: str) -> tuple[list[Marked], list[Entry]]:
     owned: dict[Entry, Marked] = {}
     foreign = []
     for entry in state.entries:
-        mark = mark_of(entry, owner=owner, listed=state.listed)
+        mark = mark_of(entry, owner=owner, traits=state.traits)
         known = owned.get(entry)
         if mark and not (known and known.mark.since):
             owned[entry] = Marked(entry, mark)
         elif (
-            not mark and not state.listed
+            not mark and not state.traits.whole_lists
         ):  # a foreign list of that name is no place for a wanted address, whatever it holds
             foreign.append(entry)
     return list(owned.values()), foreign
@@ -177,7 +178,7 @@ def _wanted(owned: Sequence[Marked], wanted: Wants, state: State, policy: Policy
         by = wanted.get(item.entry)
         if by is None:
             continue
-        mark = _list_mark(item.mark, by, policy) if state.listed else _current(item.mark, by, policy)
+        mark = _list_mark(item.mark, by, policy) if state.traits.whole_lists else _current(item.mark, by, policy)
         target = next((name for name in item.mark.targets if name in by), next(iter(by)))
         found = not {t.name for t in policy.targets} & set(item.mark.targets)
         new = Marked(item.entry, mark, target, _why(by, target), found=found)
@@ -242,11 +243,12 @@ class _Fresh:
     def marked(self, entry: Entry, by: Mapping[str, frozenset[str]]) -> Marked:
         target = next(iter(by))
         mark = Mark(self.policy.owner, (target,), _first(by[target]))
-        if self.state.listed:
+        if self.state.traits.whole_lists:
             mark = _list_mark(None, by, self.policy)
         if not self.first and self.policy.grace:
             mark = replace(mark, added=self.policy.now)
-        return Marked(replace(entry, note=entry_note(mark)), mark, target, _why(by, target))
+        marks = self.state.traits.entries
+        return Marked(replace(entry, note=marks.note(mark)) if marks else entry, mark, target, _why(by, target))
 
 
 # ── an entry that nobody wants ───────────────────────────────────────────────
@@ -268,7 +270,7 @@ def _fate(item: Marked, state: State, policy: Policy) -> _Fate:
     item = replace(item, by=(named or policy.healthy)[0].name, why=item.mark.origin)
     if named and _operators_word(item, state, named, policy.feeds):
         return _Fate("word", item)
-    if state.listed:
+    if state.traits.whole_lists:
         item = replace(item, mark=_list_words(item.mark, "", policy))
     return _graced(item, policy)
 
@@ -276,7 +278,7 @@ def _fate(item: Marked, state: State, policy: Policy) -> _Fate:
 def _may_be_wanted(item: Marked, state: State, policy: Policy) -> bool:
     """Tell whether a target that can't be asked now might want this entry."""
     return any(
-        state.listed or item.entry.service in t.services or t.name in item.mark.targets
+        state.traits.whole_lists or item.entry.service in t.services or t.name in item.mark.targets
         for t in policy.targets
         if t.name in policy.frozen
     )
@@ -288,7 +290,7 @@ def _renamed(item: Marked, state: State, policy: Policy) -> bool:
     A list under the very name that the config has is ours to keep. An entry of its own may be another config's as well:
     only what had begun to leave goes on leaving, where no target has the old name.
     """
-    if state.listed:
+    if state.traits.whole_lists:
         return bool(policy.healthy)
     known = policy.names & set(item.mark.targets)
     fits = any(item.entry.service in t.services for t in policy.healthy)
@@ -300,7 +302,7 @@ def _operators_word(item: Marked, state: State, named: Sequence[Target], configu
 
     A feed that the config doesn't have at all any more may have been renamed: that is no word.
     """
-    if not state.listed and item.entry.service not in {s for t in named for s in t.services}:
+    if not state.traits.whole_lists and item.entry.service not in {s for t in named for s in t.services}:
         return True
     origins = set(item.mark.origin.split(","))  # of a static address: STATIC, which no feed may be named
     if STATIC in origins:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
-from typing import Literal
+from typing import Literal, Protocol
 
-Network = IPv4Network | IPv6Network
-Note = tuple[tuple[str, str], ...]
-"""What a cloud stores beside an entry, verbatim and sorted: a rule's tags, or ("description", text)."""
+from ipsync.core import traits
 
-AWS_SECURITY_GROUP = "aws-security-group"
-GCP_FIREWALL = "gcp-firewall"
+Network = traits.Network
+Note = traits.Note
 
 
 # ── what the operator wrote ──────────────────────────────────────────────────
@@ -95,39 +92,22 @@ class Feed:
     insecure: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AwsAccount:
-    """How to reach an account: a role to assume, or a profile; neither means the ambient credentials."""
+class Where(Protocol):
+    """Where a target's resources are, as its kind says it: frozen and hashable."""
 
-    role_arn: str | None = None
-    external_id: str | None = field(default=None, repr=False)
-    profile: str | None = None
+    @property
+    def scope(self) -> tuple[object, ...]:
+        """What is read with one list call: an account's region, or a project."""
 
+    @property
+    def place(self) -> str:
+        """The scope as errors name it, where no resource is known."""
 
-@dataclass(frozen=True, slots=True)
-class AwsGroups:
-    """Security groups by id, or by tags and VPC, in one region of one account."""
+    def may_name(self, resource: str) -> bool:
+        """Tell whether a target there names a resource, or may, where what it names couldn't be asked."""
 
-    region: str
-    groups: tuple[str, ...] = ()
-    match_tags: tuple[tuple[str, str], ...] = ()
-    match_vpc: str | None = None
-    account: AwsAccount = AwsAccount()
-    endpoint_url: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GcpRule:
-    """A VPC firewall rule of one project; IPv6 and overflow go to numbered neighbours of `rule`."""
-
-    project: str
-    network: str
-    rule: str
-    priority: int = 1000
-    target_tags: tuple[str, ...] = ()
-    target_service_accounts: tuple[str, ...] = ()
-    max_ranges: int = 256
-    endpoint: str | None = None
+    def may_be_at(self, place: str) -> bool:
+        """Tell whether a resource of the target may be at a place: a resource's name without its last word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +118,7 @@ class Target:
     kind: str
     feeds: tuple[str, ...]
     services: tuple[Service, ...]
-    where: AwsGroups | GcpRule
+    where: Where
     static: tuple[Network, ...] = ()
     limits: tuple[tuple[str, Limits], ...] = ()
     swap: bool = False
@@ -146,9 +126,7 @@ class Target:
     @property
     def scope(self) -> tuple[object, ...]:
         """What is read with one list call: an account's region, or a project. Hashable."""
-        if isinstance(self.where, AwsGroups):
-            return (self.kind, self.where.account, self.where.region, self.where.endpoint_url)
-        return (self.kind, self.where.project, self.where.endpoint)
+        return (self.kind, *self.where.scope)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +222,7 @@ class State:
     entries: tuple[Entry, ...] = ()
     complete: bool = True
     capacity: tuple[Capacity, ...] = ()
-    listed: bool = False
+    traits: traits.Traits = field(kw_only=True)
     managed_lists: tuple[ManagedList, ...] = ()
     wanted_settings: tuple[tuple[str, str], ...] = ()
     max_ranges: int = 0

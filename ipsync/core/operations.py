@@ -12,9 +12,10 @@ from itertools import islice
 
 from ipsync.core.addresses import canonical, sort_key
 from ipsync.core.diff import Diff, Marked, entry_key
-from ipsync.core.marks import Mark, entry_note, format_time, mark_of, rule_is_ours, rule_marks, rule_note
+from ipsync.core.marks import format_time, mark_of, owned_marks
 from ipsync.core.model import Entry, ManagedList, Network, Note, Operation, State
-from ipsync.core.placement import Replacement, base_name, replacements
+from ipsync.core.placement import Replacement, base_name, is_owned, marked_for, replacements
+from ipsync.core.traits import EntryMarks, Mark, Traits
 
 MARKED = " for "
 """Stands in an entry's text between what it lets in and what its mark says."""
@@ -27,26 +28,26 @@ def operations(
 
     `keep_settings` leaves the settings of lists that are there as they are: somebody shares them who can't be asked.
     """
-    if state.listed:
+    if state.traits.whole_lists:
         return tuple(_list_operations(state, change, owner=owner, keep_settings=keep_settings))
     return tuple(_entry_operations(state, change, owner=owner, removals_first=removals_first))
 
 
 def owned_texts(state: State, *, owner: str) -> tuple[str, ...]:
     """Return everything of this owner's on a resource, as the sorted texts that intents hold."""
-    if state.listed:
-        ours = [p for p in state.managed_lists if rule_is_ours(p.note, owner=owner)]
-        return tuple(text for managed in ours for text in (f"rule {managed.name}", *list_texts(managed, owner=owner)))
-    marks = ((e, mark_of(e, owner=owner, listed=False)) for e in state.entries)
-    return _texts({e: mark for e, mark in marks if mark})
+    if not state.traits.whole_lists:
+        return _texts(owned_marks(state, owner=owner))
+    ours = [p for p in state.managed_lists if is_owned(state, p, owner=owner)]
+    texts = [(f"rule {p.name}", *list_texts(p, owner=owner, traits=state.traits)) for p in ours]
+    return tuple(text for each in texts for text in each)
 
 
-def list_texts(managed: ManagedList | None, *, owner: str) -> tuple[str, ...]:
+def list_texts(managed: ManagedList | None, *, owner: str, traits: Traits) -> tuple[str, ...]:
     """Return one physical list as sorted texts: its settings, and its ranges with their marks."""
     if managed is None:
         return ()
     entries = [Entry(n, None, managed.note) for n in managed.networks]
-    marks = {e: mark for e in entries if (mark := mark_of(e, owner=owner, listed=True))}
+    marks = {e: mark for e in entries if (mark := mark_of(e, owner=owner, traits=traits))}
     return (*(f"{key} {value}" for key, value in managed.settings if value), *_texts(marks))
 
 
@@ -88,9 +89,8 @@ def _mark_text(mark: Mark) -> str:
 
 
 def _entry_operations(state: State, change: Diff, *, owner: str, removals_first: bool) -> Iterator[Operation]:
-    marks = ((e, mark_of(e, owner=owner, listed=False)) for e in state.entries)
-    held = {e: mark for e, mark in marks if mark}
-    for kind, items in _ordered(change, held, removals_first=removals_first):
+    held = owned_marks(state, owner=owner)
+    for kind, items in _ordered(state, change, held, removals_first=removals_first):
         for batch in _batches(items, state.batch):
             after = _carried_out(held, kind, batch)
             yield Operation(
@@ -103,11 +103,13 @@ def _entry_operations(state: State, change: Diff, *, owner: str, removals_first:
             held = after
 
 
-def _ordered(change: Diff, held: Mapping[Entry, Mark], *, removals_first: bool) -> list[tuple[str, Sequence[Marked]]]:
+def _ordered(
+    state: State, change: Diff, held: Mapping[Entry, Mark], *, removals_first: bool
+) -> list[tuple[str, Sequence[Marked]]]:
     adds = [("add", group) for group in _by_tags(change.add)]
     removes: list[tuple[str, Sequence[Marked]]] = [("remove", change.remove)] if change.remove else []
     first, last = (removes, adds) if removals_first else (adds, removes)
-    return [*first, *_notes(change.remark, held), *last]
+    return [*first, *_tagging(change.remark, held, state.traits.entry_marks), *last]
 
 
 def _by_tags(items: Iterable[Marked]) -> list[Sequence[Marked]]:
@@ -118,11 +120,13 @@ def _by_tags(items: Iterable[Marked]) -> list[Sequence[Marked]]:
     return list(groups.values())
 
 
-def _notes(items: Iterable[Marked], held: Mapping[Entry, Mark]) -> list[tuple[str, Sequence[Marked]]]:
+def _tagging(
+    items: Iterable[Marked], held: Mapping[Entry, Mark], marks: EntryMarks
+) -> list[tuple[str, Sequence[Marked]]]:
     """Return the tags to set and the tags to take away, grouped so that each group is one call."""
     found: dict[tuple[str, Note], list[Marked]] = {}
     for item in items:
-        old, new = _tags(held[item.entry]), _tags(item.mark)
+        old, new = _tags(held[item.entry], marks), _tags(item.mark, marks)
         gone = tuple(sorted((k, v) for k, v in old.items() if k not in new))
         fresh = tuple(sorted((k, v) for k, v in new.items() if old.get(k) != v))
         for kind, note in (("tag", fresh), ("untag", gone)):
@@ -132,8 +136,8 @@ def _notes(items: Iterable[Marked], held: Mapping[Entry, Mark]) -> list[tuple[st
     return [(kind, group) for (kind, _), group in found.items()]
 
 
-def _tags(mark: Mark) -> dict[str, str]:
-    return {key: value for key, value in entry_note(mark) if key != "description"}
+def _tags(mark: Mark, marks: EntryMarks) -> dict[str, str]:
+    return {key: value for key, value in marks.note(mark) if key not in marks.fixed}
 
 
 def _carried_out(held: Mapping[Entry, Mark], kind: str, batch: Sequence[Marked]) -> dict[Entry, Mark]:
@@ -173,14 +177,14 @@ def _list_operations(state: State, change: Diff, *, owner: str, keep_settings: b
         if not was or not want:
             (widened if want else narrowed).append(item)
             continue
-        vouches = was.name == head and _renamed(was, want, owner=owner)
-        union = _union(was, want, owner=owner, vouches=vouches)
+        vouches = was.name == head and _renamed(state, was, want, owner=owner)
+        union = _union(state, was, want, owner=owner, vouches=vouches)
         if union != was:
             (widened if set(union.networks) > set(was.networks) else changed).append(Replacement(was, union))
         if want != union:
             narrowed.append(Replacement(union, want))
     widened.sort(key=lambda i: i.was is not None and i.want is not None and i.was.settings != i.want.settings)
-    last = [i for i in narrowed if _name(i) == head and _renamed(i.was, i.want, owner=owner)]
+    last = [i for i in narrowed if _name(i) == head and _renamed(state, i.was, i.want, owner=owner)]
     for item in (*widened, *changed, *sorted(narrowed, key=lambda i: (i in last, i.want is None))):
         yield _list_step(state, item, owner=owner)
 
@@ -192,8 +196,8 @@ def _list_step(state: State, item: Replacement, *, owner: str) -> Operation:
     return Operation(
         kind="create" if not item.was else "replace" if item.want else "delete",
         resource=state.resource.rpartition("/")[0] + "/" + managed.name,
-        before=list_texts(item.was, owner=owner),
-        after=list_texts(item.want, owner=owner),
+        before=list_texts(item.was, owner=owner, traits=state.traits),
+        after=list_texts(item.want, owner=owner, traits=state.traits),
         managed=managed,
         was=item.was,
     )
@@ -218,13 +222,13 @@ def _differing(state: State, change: Diff, *, owner: str, keep_settings: bool) -
     return [i for i in kept if i.was != i.want]
 
 
-def _renamed(was: ManagedList | None, want: ManagedList | None, *, owner: str) -> bool:
+def _renamed(state: State, was: ManagedList | None, want: ManagedList | None, *, owner: str) -> bool:
     """Tell whether a list is marked for somebody whom it won't be marked for any more, or goes whole."""
-    old = rule_marks(was.note, owner=owner) if was else ()
-    return bool(set(old or ()) - set((rule_marks(want.note, owner=owner) if want else ()) or ()))
+    old, new = (set((marked_for(state, p, owner=owner) if p else ()) or ()) for p in (was, want))
+    return bool(old - new)
 
 
-def _union(was: ManagedList, want: ManagedList, *, owner: str, vouches: bool) -> ManagedList:
+def _union(state: State, was: ManagedList, want: ManagedList, *, owner: str, vouches: bool) -> ManagedList:
     """Return the list with what it gains and with its new settings, and nothing lost yet; `was` where it has neither."""
     gained, lost = set(want.networks) - set(was.networks), set(was.networks) - set(want.networks)
     if not gained and was.settings == want.settings:
@@ -232,10 +236,11 @@ def _union(was: ManagedList, want: ManagedList, *, owner: str, vouches: bool) ->
     if not lost and not vouches:
         return want
     old = was.networks if vouches else lost
-    marks = {**_marks(want, want.networks, owner=owner), **_marks(was, old, owner=owner)}
-    return ManagedList(was.name, tuple(sorted(marks, key=sort_key)), rule_note(owner, marks), want.settings)
+    marks = {**_marks(state, want, want.networks, owner=owner), **_marks(state, was, old, owner=owner)}
+    note = state.traits.list_marks.note(owner, marks)
+    return ManagedList(was.name, tuple(sorted(marks, key=sort_key)), note, want.settings)
 
 
-def _marks(managed: ManagedList, networks: Iterable[Network], *, owner: str) -> dict[Network, Mark]:
-    found = {n: mark_of(Entry(n, None, managed.note), owner=owner, listed=True) for n in networks}
+def _marks(state: State, managed: ManagedList, networks: Iterable[Network], *, owner: str) -> dict[Network, Mark]:
+    found = {n: state.traits.list_marks.mark(managed.note, n, owner=owner) for n in networks}
     return {n: mark for n, mark in found.items() if mark}

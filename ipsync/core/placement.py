@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ipsync.core.addresses import sort_key
-from ipsync.core.marks import Mark, rule_fits, rule_is_ours, rule_note, rule_room
 from ipsync.core.model import ManagedList, Network, State, suits
+from ipsync.core.traits import ListMarks, Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Replacement:
 
 def replacements(state: State, after: Mapping[Network, Mark], *, owner: str) -> list[Replacement]:
     """Return the lists that must change so that together they hold exactly `after`, with its marks."""
-    ours = {p.name: p for p in state.managed_lists if rule_is_ours(p.note, owner=owner)}
+    ours = {p.name: p for p in state.managed_lists if is_owned(state, p, owner=owner)}
     unfit = without_service(state)
     after = {n: mark for n, mark in after.items() if n.version not in unfit}
     placed = _place(state, after, ours, owner=owner)
@@ -36,6 +36,16 @@ def replacements(state: State, after: Mapping[Network, Mark], *, owner: str) -> 
         if ours.get(name) != want:
             changes.append(Replacement(ours.get(name), want))
     return changes
+
+
+def is_owned(state: State, managed: ManagedList, *, owner: str) -> bool:
+    """Tell whether a list carries this owner's marks."""
+    return marked_for(state, managed, owner=owner) is not None
+
+
+def marked_for(state: State, managed: ManagedList, *, owner: str) -> tuple[str, ...] | None:
+    """Return the targets that a list's marks name; None where the list isn't this owner's."""
+    return state.traits.list_marks.targets(managed.note, owner=owner)
 
 
 def without_service(state: State) -> frozenset[int]:
@@ -77,9 +87,10 @@ def belongs(name: str, base: str) -> bool:
 def _place(
     state: State, after: Mapping[Network, Mark], ours: Mapping[str, ManagedList], *, owner: str
 ) -> dict[str, list[Network]]:
-    most = min(state.max_ranges, rule_room(owner, after))
+    most = min(state.max_ranges, state.traits.list_marks.room(owner, after))
     placed = {
-        name: _kept([n for n in managed.networks if n in after], after, most, owner) for name, managed in ours.items()
+        name: _kept([n for n in managed.networks if n in after], after, most, owner, state.traits.list_marks)
+        for name, managed in ours.items()
     }
     settled = {n for networks in placed.values() for n in networks}
     sizes = {name: len(managed.networks) for name, managed in ours.items()}  # what goes is there until what comes is in
@@ -90,12 +101,14 @@ def _place(
     return {name: networks for name, networks in placed.items() if networks}
 
 
-def _kept(networks: list[Network], after: Mapping[Network, Mark], most: int, owner: str) -> list[Network]:
+def _kept(
+    networks: list[Network], after: Mapping[Network, Mark], most: int, owner: str, marks: ListMarks
+) -> list[Network]:
     """Return the ranges that stay in a list: all, unless its description can't hold their marks any more.
 
     Then as many stay as always find room, and the others move: they are let in elsewhere before they leave here.
     """
-    while not rule_fits(owner, {n: after[n] for n in networks}):
+    while not marks.fits(owner, {n: after[n] for n in networks}):
         networks = networks[: min(most, len(networks) * 3 // 4)]
     return networks
 
@@ -111,7 +124,8 @@ def _part(state: State, name: str, marks: Mapping[Network, Mark], *, owner: str)
     if not marks:
         return None
     networks = tuple(sorted(marks, key=sort_key))
-    return ManagedList(name, networks, note=rule_note(owner, marks), settings=settings_of(state, networks[0].version))
+    note = state.traits.list_marks.note(owner, marks)
+    return ManagedList(name, networks, note=note, settings=settings_of(state, networks[0].version))
 
 
 def _number(name: str) -> tuple[int, str]:

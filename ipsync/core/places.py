@@ -13,15 +13,13 @@ from datetime import date, timedelta
 from typing import Any
 
 from ipsync.core.marks import mark_of
-from ipsync.core.model import AwsGroups, Config, GcpRule, State, Status
+from ipsync.core.model import Config, State, Status
 from ipsync.core.plan import Observed, Plan
 
 TOLD = timedelta(days=30)
 """So long after the last run that saw it a place is told: nobody can tell the log that a human has cleaned up."""
 SHOWN = 3
 WROTE = {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN}
-_PARTS = 3
-"""Of a resource, these name where it is: `aws/ACCOUNT/REGION`; of GCP's the first two."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -92,12 +90,12 @@ def _held(owner: str, observed: Observed, done: Plan) -> set[str]:
 
 
 def _holds(state: State, owner: str) -> bool:
-    return any(mark_of(e, owner=owner, listed=state.listed) for e in state.entries)
+    return any(mark_of(e, owner=owner, traits=state.traits) for e in state.entries)
 
 
-def _scope(resource: str) -> tuple[str, ...]:
-    managed_lists = resource.split("/")
-    return tuple(managed_lists[: _PARTS if managed_lists[0] == "aws" else _PARTS - 1])
+def _scope(resource: str) -> str:
+    """Return the place of a resource: its name without the last word."""
+    return resource.rpartition("/")[0]
 
 
 def _until(place: Place) -> date:
@@ -112,20 +110,14 @@ def _until(place: Place) -> date:
 
 
 def _left(place: Place, config: Config, observed: Observed, selected: set[str]) -> str:
-    """Say in which words the config has left a place; "" if it hasn't, or if this run can't know."""
-    scope = _scope(place.resource)
-    if scope[0] == "gcp":
-        there = [t for t in config.targets if isinstance(t.where, GcpRule) and t.where.project in scope[1:]]
-        return "" if there else f"project {'/'.join(scope[1:])}"
-    if len(scope) != _PARTS:
-        return ""
-    _, account, region = scope
-    here = [t.name for t in config.targets if isinstance(t.where, AwsGroups) and t.where.region == region]
+    """Return the place that the config has left; "" if it hasn't, or if this run can't know."""
+    where = _scope(place.resource)
+    here = {t.name for t in config.targets if t.where.may_be_at(where)}
     if not here:
-        return f"region {region}" + (f" of account {account}" if account else "")
-    read_in = {name: _scope(s.resource)[1] for s in observed.states for name in s.targets if name in here}
-    certain = set(here) <= selected & read_in.keys() and not any(set(f.targets) & set(here) for f in observed.failures)
-    return f"account {account}" if certain and account and account not in read_in.values() else ""
+        return where
+    read_at = {name: _scope(s.resource) for s in observed.states for name in s.targets if name in here}
+    certain = here <= selected & read_at.keys() and not any(set(f.targets) & here for f in observed.failures)
+    return where if certain and where not in read_at.values() else ""
 
 
 # ── words ────────────────────────────────────────────────────────────────────

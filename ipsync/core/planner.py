@@ -13,12 +13,22 @@ from ipsync.core import guards
 from ipsync.core.blockers import Hindrance, blockers, conflicts, unfit
 from ipsync.core.diff import Diff, Marked, Policy, diff, wants
 from ipsync.core.judgement import Judgement, judge
-from ipsync.core.marks import mark_of, rule_marks
-from ipsync.core.model import Config, Network, Operation, ReadFailure, State, Status, Target, Verdict, Violation
+from ipsync.core.marks import mark_of, owned_marks
+from ipsync.core.model import (
+    Config,
+    ManagedList,
+    Network,
+    Operation,
+    ReadFailure,
+    State,
+    Status,
+    Target,
+    Verdict,
+    Violation,
+)
 from ipsync.core.operations import MARKED, entry_text, owned_texts
-from ipsync.core.placement import overflow_of, settings_of
+from ipsync.core.placement import marked_for, overflow_of, settings_of
 from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, ResourceChange, TargetChange, digest
-from ipsync.core.sharing import may_name
 from ipsync.core.shown import NO_LISTS, Mine, accounted, list_changes, shown_target_change
 
 
@@ -103,17 +113,22 @@ class _Planner:
         """Refuse a list that is the overflow of one that another config of this owner keeps."""
         folder, _, name = state.resource.rpartition("/")
         stem = overflow_of(name)
-        own = {t for p in state.managed_lists for t in rule_marks(p.note, owner=self.config.owner) or ()}
-        if not state.listed or not stem or not own or own & {t.name for t in self.config.targets}:
+        if not state.traits.whole_lists:
+            return state
+        own = self._marked_for(state, state.managed_lists)
+        if not stem or not own or own & {t.name for t in self.config.targets}:
             return state
         others = [p for s in self.observed.states if s.resource == f"{folder}/{stem}" for p in s.managed_lists]
-        if not any(own & set(rule_marks(p.note, owner=self.config.owner) or ()) for p in others):
+        if not own & self._marked_for(state, others):
             return state
         text = (
             f"rule {name} is the overflow of rule {stem}, which another config of this owner "
             f"keeps for {', '.join(sorted(own))}; choose another `rule:`"
         )
         return replace(state, conflict=text)
+
+    def _marked_for(self, state: State, lists: Iterable[ManagedList]) -> set[str]:
+        return {t for p in lists for t in marked_for(state, p, owner=self.config.owner) or ()}
 
     def _shown(self, state: State) -> list[Target]:
         """Return the selected targets that name the resource."""
@@ -124,13 +139,13 @@ class _Planner:
         return [
             t
             for t in self.config.targets
-            if t.name in state.targets or (t.name in self.vague and may_name(t, state.resource))
+            if t.name in state.targets or (t.name in self.vague and t.where.may_name(state.resource))
         ]
 
     def _diff(self, state: State, targets: Sequence[Target], healthy: Sequence[Target]) -> Diff:
-        if state.listed and not targets:
-            marks = ((e, mark_of(e, owner=self.config.owner, listed=True)) for e in state.entries)
-            return Diff(orphaned=tuple(Marked(e, mark) for e, mark in marks if mark))
+        if state.traits.whole_lists and not targets:
+            marks = owned_marks(state, owner=self.config.owner)
+            return Diff(orphaned=tuple(Marked(e, mark) for e, mark in marks.items()))
         policy = Policy(
             self.config.owner,
             self.observed.now,
@@ -140,7 +155,7 @@ class _Planner:
             feeds=frozenset(f.name for f in self.config.feeds),
             names=frozenset(t.name for t in self.config.targets),
         )
-        return diff(state, wants(healthy, self._lists(healthy), listed=state.listed), policy)
+        return diff(state, wants(healthy, self._lists(healthy), ports=state.traits.ports), policy)
 
     def _lists(self, targets: Sequence[Target]) -> dict[str, Sequence[Network]]:
         names = {f for t in targets for f in t.feeds}
@@ -164,7 +179,7 @@ class _Planner:
         judgement: Judgement,
     ) -> ResourceChange | None:
         """Return the writes; where nobody may act there are none, nor where a list can't be managed at all."""
-        if not healthy or (state.listed and any(v.guard == "ownership" for v in judgement.violations)):
+        if not healthy or (state.traits.whole_lists and any(v.guard == "ownership" for v in judgement.violations)):
             return None
         resource_change = ResourceChange(
             state,
@@ -240,9 +255,9 @@ def _without_strays(state: State, config: Config) -> tuple[State, list[Orphan]]:
 
     What the list under the very rule name is marked for is known too: its target was renamed (see operations.py).
     """
-    if not state.listed or not state.targets:
+    if not state.traits.whole_lists or not state.targets:
         return state, []
-    marks = {p.name: rule_marks(p.note, owner=config.owner) for p in state.managed_lists}
+    marks = {p.name: marked_for(state, p, owner=config.owner) for p in state.managed_lists}
     base = state.resource.rpartition("/")[2]
     known = {t.name for t in config.targets} & set(state.targets) | set(marks.get(base) or ())
     strays = {name for name, by in marks.items() if by is not None and name != base and not known & set(by)}
@@ -255,7 +270,7 @@ def _without_strays(state: State, config: Config) -> tuple[State, list[Orphan]]:
         taken=tuple(sorted({*state.taken, *strays})),
     )
     folder = state.resource.rpartition("/")[0]
-    lost = [(e, mark_of(e, owner=config.owner, listed=True)) for e in state.entries if e.provider_id in strays]
+    lost = [(e, mark_of(e, owner=config.owner, traits=state.traits)) for e in state.entries if e.provider_id in strays]
     return kept, [o for e, m in lost if m for o in _orphans(f"{folder}/{e.provider_id}", [Marked(e, m)])]
 
 

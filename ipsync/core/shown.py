@@ -44,7 +44,7 @@ class Mine:
 
     def remarked(self) -> tuple[Entry, ...]:
         """Return what neither leaves nor comes back, and only changes its words; a list's are said of it as a whole."""
-        if self._state.listed:
+        if self._state.traits.whole_lists:
             return ()
         return tuple(m.entry for m in self.of(self.change.remark) if m.mark.since is None and not self._was_leaving(m))
 
@@ -59,7 +59,7 @@ class Mine:
         return tuple((m.entry, m.why or m.mark.origin) for m in self.of(moving))
 
     def _was_leaving(self, item: Marked) -> bool:
-        old = mark_of(item.entry, owner=self._owner, listed=self._state.listed)
+        old = mark_of(item.entry, owner=self._owner, traits=self._state.traits)
         return item.mark.since is None and old is not None and old.since is not None
 
 

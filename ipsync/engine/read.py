@@ -9,7 +9,7 @@ from datetime import datetime
 
 from ipsync.core import guards
 from ipsync.core.errors import FeedError, IpsyncError
-from ipsync.core.model import Feed, GcpRule, Network, Operation, ReadFailure, State, Target
+from ipsync.core.model import Feed, Network, Operation, ReadFailure, State, Target
 from ipsync.core.plan import FeedResult, Observed, Plan, ResourceChange
 from ipsync.core.planner import make_plan
 from ipsync.engine.recover import recover_open_intents
@@ -61,7 +61,7 @@ def _is_vague(resource_change: ResourceChange) -> bool:
     """Tell whether something is to be let in where it isn't known who else is there, or how much still fits."""
     kinds = {operation.kind for operation in resource_change.operations}
     unknown = not resource_change.state.complete or (
-        resource_change.state.listed and not resource_change.state.capacity
+        resource_change.state.traits.whole_lists and not resource_change.state.capacity
     )
     return unknown and bool(kinds & {"add", "create"})
 
@@ -118,7 +118,7 @@ def _fetch(run: Run, feed: Feed) -> FeedResult:
 
 def _list_owned(run: Run, targets: Sequence[Target]) -> Sequence[State | ReadFailure]:
     found, why = _reading(lambda: _reader(run, targets[0]).list_owned(targets, owner=run.config.owner))
-    return found if why is None else [ReadFailure((t.name,), _scope_text(t), why, all_of=True) for t in targets]
+    return found if why is None else [ReadFailure((t.name,), t.where.place, why, all_of=True) for t in targets]
 
 
 def _completed(run: Run, observed: Observed, vague: Mapping[str, str]) -> Observed:
@@ -130,7 +130,7 @@ def _completed(run: Run, observed: Observed, vague: Mapping[str, str]) -> Observ
         if state.resource in vague:
             target = targets[vague[state.resource]]
             by_scope.setdefault(target.scope, (target, []))[1].append(
-                replace(state, complete=state.complete and not state.listed)
+                replace(state, complete=state.complete and not state.traits.whole_lists)
             )
     with pool() as threads:
         jobs = [threads.submit(read_full, run, target, states) for target, states in by_scope.values()]
@@ -154,11 +154,6 @@ def _reading(read: Callable[[], Sequence[State | ReadFailure]]) -> tuple[Sequenc
     except Exception as error:
         log.exception("reading the clouds: a fault in ipsync")
         return (), f"a fault in ipsync: {error!r}"
-
-
-def _scope_text(target: Target) -> str:
-    where = target.where
-    return f"gcp/{where.project}/{where.rule}" if isinstance(where, GcpRule) else f"aws/-/{where.region}"
 
 
 def _reader(run: Run, target: Target) -> Reader:

@@ -51,10 +51,10 @@ def compared(now: Sequence[str], intent: Mapping[str, object]) -> str:
 def lines_now(resource: str, states: Iterable[State], owner: str) -> tuple[str, ...] | None:
     """Return what is ours on a resource or in one of its lists, as intents have it; None if it wasn't read."""
     for state in sorted(states, key=lambda s: s.resource != resource):  # a rule's own state before that of a like name
-        if state.resource == resource and not state.listed:
+        if state.resource == resource and not state.traits.whole_lists:
             return owned_texts(state, owner=owner)
         folder, _, name = resource.rpartition("/")
-        if state.listed and state.resource.rpartition("/")[0] == folder and belongs(name, base_name(state)):
+        if state.traits.whole_lists and state.resource.rpartition("/")[0] == folder and belongs(name, base_name(state)):
             managed = next((p for p in state.managed_lists if p.name == name), None)
-            return list_texts(managed, owner=owner)
+            return list_texts(managed, owner=owner, traits=state.traits)
     return None

@@ -6,11 +6,12 @@ Both are made for one scope (`Target.scope`: an account's region, or a project).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from ipsync.core.model import Operation, ReadFailure, Receipt, State, Target
+from ipsync.core.model import Operation, ReadFailure, Receipt, State, Target, Where
+from ipsync.core.traits import Traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +61,73 @@ class Writer(Protocol):
 
         Stale when the resource isn't what the step expects. Uncertain whenever the write may have been applied.
         """
+
+
+# ── a kind ───────────────────────────────────────────────────────────────────
+
+Path = tuple[str | int, ...]
+"""A key's place in the config: ("targets", 0, "ports", 1)."""
+Endpoints = Mapping[str, str | None]
+"""The emulators' URLs that the config names, by cloud."""
+Node = dict[str, Any]
+
+
+class Problems(Protocol):
+    """Takes what is wrong with a config; each problem is shown with its line."""
+
+    def add(self, path: Path, text: str) -> None:
+        """Note a problem at a key."""
+
+    def shown(self, path: Path, value: object) -> str:
+        """Return a value as an error may show it: what came from the environment stays hidden."""
+
+    def line(self, path: Path) -> int:
+        """Return the line on which a key stands."""
+
+
+def _fits(path: Path, target: Mapping[str, Any], problems: Problems) -> None:
+    """Find nothing wrong."""
+
+
+def _fit(targets: Iterable[tuple[int, Any]], problems: Problems) -> None:
+    """Find nothing wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of target, whole: a line in the registry, or an entry point, makes it known.
+
+    schema     the pydantic model of its entry in the config, a `values.models.Target` with a literal `kind`
+    where      makes from such a model where the target is
+    check      says what doesn't fit together in one entry, as it stands in the file
+    check_all  the same of several entries, each with its index
+    schema_rules, schema_narrower   what pydantic can't say in the JSON Schema, by the model's name: conditions, and a
+               key with what it allows besides
+    """
+
+    name: str
+    traits: Traits
+    schema: type[Any]
+    where: Callable[[Any, Endpoints], Where]
+    reader: Callable[[Target], Reader]
+    writer: Callable[[Target], Writer]
+    check: Callable[[Path, Mapping[str, Any], Problems], None] = _fits
+    check_all: Callable[[Iterable[tuple[int, Any]], Problems], None] = _fit
+    schema_rules: Mapping[str, list[Node]] = field(default_factory=dict)
+    schema_narrower: Mapping[str, tuple[str, Node]] = field(default_factory=dict)
+
+
+def when(key: str, holds: Node, then: Node, *, otherwise: Node | None = None) -> Node:
+    """Demand something in the JSON Schema where a key is there and holds something."""
+    rule = {"if": {"required": [key], "properties": {key: holds}}, "then": then}
+    return rule if otherwise is None else {**rule, "else": otherwise}
+
+
+def must(key: str, type_: str) -> Node:
+    """Demand a key of a JSON type."""
+    return {"required": [key], "properties": {key: {"type": type_}}}
+
+
+def some() -> Node:
+    """Return the schema of a list that isn't empty."""
+    return {"minItems": 1, "type": "array"}

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from ipsync.core.errors import Missing, Rejected, Stale
-from ipsync.core.model import AwsAccount, AwsGroups, Entry, ManagedList, Note, Operation, Receipt, Target
+from ipsync.core.model import Entry, ManagedList, Note, Operation, Receipt, Target
+from ipsync.targets.aws.where import AwsAccount, AwsGroups
+from ipsync.targets.gcp.where import GcpRule
 from ipsync.testing.memory_reader import MemoryReader
 
 Hook = Callable[[Operation], None]
@@ -59,7 +61,9 @@ class MemoryCloud:
     def account_of(self, target: Target) -> str:
         """Return to which account a target's credentials lead, or its project."""
         where = target.where
-        return self.accounts.get(where.account, ACCOUNT) if isinstance(where, AwsGroups) else where.project
+        if isinstance(where, AwsGroups):
+            return self.accounts.get(where.account, ACCOUNT)
+        return where.project if isinstance(where, GcpRule) else ""
 
     def put(self, resource: str, entry: Entry) -> str:
         """Add a rule as someone would, and return its id."""
@@ -74,8 +78,10 @@ class MemoryCloud:
     def resources_of(self, target: Target) -> list[str]:
         """Return what a target names by the truth of the cloud, be it there or not; none where no tags match."""
         where = target.where
+        if isinstance(where, GcpRule):
+            return [where.place]
         if not isinstance(where, AwsGroups):
-            return [f"gcp/{where.project}/{where.rule}"]
+            return []
         folder = f"aws/{self.account_of(target)}/{where.region}"
         if where.groups:
             return [f"{folder}/{group}" for group in where.groups]

@@ -8,10 +8,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ipsync.core.errors import Unreachable
-from ipsync.core.marks import OWNER
-from ipsync.core.model import AwsGroups, Capacity, Entry, GcpRule, ManagedList, ReadFailure, State, Target
+from ipsync.core.model import Capacity, Entry, ManagedList, ReadFailure, State, Target
+from ipsync.targets.aws.rules import TRAITS as GROUP_TRAITS
+from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.base import Finding
-from ipsync.targets.gcp.rules import ours, taken_by_others, wanted_settings
+from ipsync.targets.gcp.rules import NAME, TRAITS, ours, taken_by_others, wanted_settings
+from ipsync.targets.gcp.where import GcpRule
+from ipsync.targets.tag_marks import OWNER
 
 if TYPE_CHECKING:
     from ipsync.testing.memory import MemoryCloud
@@ -49,7 +52,7 @@ class MemoryReader:
         if self.cloud.blind or self.scope in self.cloud.unreadable:
             raise Unreachable(f"{self.account}: no usable answer")
         bases = {s.resource for s in states if s.targets}
-        return [self._list(s, bases) if s.listed else self._group(s) for s in states]
+        return [self._list(s, bases) if s.traits.whole_lists else self._group(s) for s in states]
 
     def check(self, targets: Sequence[Target], *, owner: str) -> list[Finding]:
         """Find nothing missing: a MemoryCloud has no permissions."""
@@ -67,11 +70,11 @@ class MemoryReader:
     ) -> State | ReadFailure:
         names, first = tuple(t.name for t in targets), targets[0]
         if isinstance(first.where, GcpRule):
-            blank = State(first.kind, resource, names, listed=True, wanted_settings=wanted_settings(first))
+            blank = State(first.kind, resource, names, traits=TRAITS, wanted_settings=wanted_settings(first))
             return self._list(replace(blank, max_ranges=first.where.max_ranges), named)
         if resource not in self.cloud.groups:
             return ReadFailure(names, resource, f"{resource} not found")
-        return State(first.kind, resource, names, self._owned(resource, owner), complete=False)
+        return State(first.kind, resource, names, self._owned(resource, owner), complete=False, traits=GROUP_TRAITS)
 
     def _owned(self, resource: str, owner: str) -> tuple[Entry, ...]:
         return tuple(e for e in self.cloud.groups[resource].values() if (OWNER, owner) in e.note)
@@ -89,10 +92,16 @@ class MemoryReader:
                 and managed.name not in taken
                 and ours(dict(managed.note).get("description", ""))
             ]
-        folder = f"aws/{self.account}/{target.where.region}/"
+        where = target.where
+        region = where.region if isinstance(where, AwsGroups) else ""
+        folder = f"aws/{self.account}/{region}/"
         others = self.cloud.groups.keys() - {s.resource for s in states}
         held = {r: self._owned(r, owner) for r in sorted(others) if r.startswith(folder)}
-        return [State(target.kind, r, (), entries, complete=False) for r, entries in held.items() if entries]
+        return [
+            State(target.kind, r, (), entries, complete=False, traits=GROUP_TRAITS)
+            for r, entries in held.items()
+            if entries
+        ]
 
     def _group(self, state: State) -> State | ReadFailure:
         if state.resource not in self.cloud.groups:
@@ -121,7 +130,7 @@ class MemoryReader:
 
 def _stray(full: str, managed: ManagedList) -> State:
     entries = tuple(Entry(n, None, managed.note, managed.name) for n in managed.networks)
-    return State("gcp-firewall", full, (), entries, listed=True, managed_lists=(managed,))
+    return State(NAME, full, (), entries, traits=TRAITS, managed_lists=(managed,))
 
 
 def _made(managed: ManagedList) -> bool:

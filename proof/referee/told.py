@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
-from ipsync.core.model import AwsGroups, Network
+from ipsync.core.model import Network
+from ipsync.targets.aws.where import AwsGroups
 from proof.referee.facts import Contents, Course, Facts, Held, Hole, Line, Told, Write
 from proof.referee.moves import guards_are_heard
 from proof.referee.rules import may_go

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ipsync.core.model import AwsGroups, GcpRule, Limits, Network, Service, Target
+from ipsync.core.model import Limits, Network, Service, Target
+from ipsync.targets.aws.where import AwsGroups
+from ipsync.targets.gcp.where import GcpRule
 from proof.referee import limits
 from proof.referee.facts import Facts, Held, Hole, Mark
 from proof.referee.marks import STATIC

@@ -35,7 +35,7 @@ def run(monkeypatch):
 
         readers = {"aws-security-group": Reader(aws), "gcp-firewall": Reader(gcp)}
         monkeypatch.setattr(checks, "fetch_feed", fetch)
-        monkeypatch.setattr(checks.providers, "open_reader", lambda target: readers[target.kind])
+        monkeypatch.setattr(checks.registry, "open_reader", lambda target: readers[target.kind])
         return checks.run(replace(config(aws_target(), gcp_target()), audit_path="/no/such/folder/audit.jsonl"))
 
     return started

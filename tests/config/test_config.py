@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 
 from ipsync import config
 from ipsync.config import ConfigError
-from ipsync.core.model import AwsGroups, GcpRule, Growth, Limits, Service, Threshold
+from ipsync.core.model import Growth, Limits, Service, Threshold
+from ipsync.targets.aws.where import AwsGroups
+from ipsync.targets.gcp.where import GcpRule
 
 HEAD = "version: 1\nowner: acme-prod\nfeeds:\n  qatech: {}\n"
 AWS = """\

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, networks, snapshot
+from factory import ENTRIES, GROUP, HTTPS, LISTS, RULE, aws_target, gcp_target, networks, rule_note, snapshot
 
 from ipsync.core.blockers import Hindrance, blockers, conflicts, unfit
 from ipsync.core.diff import Diff, Marked
-from ipsync.core.marks import Mark, rule_note
 from ipsync.core.model import Entry, Limits, ManagedList, Service, State, Status, Verdict, Violation
 from ipsync.core.plan import FeedResult
+from ipsync.core.traits import Mark
 
 A, B, V6 = networks("8.8.8.8", "8.8.4.4", "2600::1")
 PING, PING6 = Service("icmp"), Service("icmpv6")
@@ -52,7 +52,7 @@ def test_a_target_is_hindered_by_each_of_its_feeds(lists, limits, expected):
 
 
 def rule(*managed_lists: ManagedList, conflict: str | None = None) -> State:
-    return State("gcp-firewall", RULE, ("edge",), listed=True, managed_lists=managed_lists, conflict=conflict)
+    return State("gcp-firewall", RULE, ("edge",), traits=LISTS, managed_lists=managed_lists, conflict=conflict)
 
 
 def wanting(*listed) -> Diff:
@@ -78,7 +78,7 @@ def managed(name: str, owner: str = "") -> ManagedList:
         ),
         (rule(managed("allow-qatech", "acme")), [A], []),
         (rule(managed("allow-qatech-2")), [A], []),
-        (State("aws-security-group", GROUP, ("web",), managed_lists=(managed("sg-1"),)), [A], []),
+        (State("aws-security-group", GROUP, ("web",), traits=ENTRIES), [A], []),
     ],
 )
 def test_a_name_that_is_needed_and_somebody_else_s_is_an_obstacle(state, listed, names):

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from factory import GROUP, HTTPS, NOW, RULE, aws_target, gcp_target, networks
+from factory import ENTRIES, GROUP, HTTPS, LISTS, NOW, RULE, aws_target, entry_note, gcp_target, networks, rule_note
 
 from ipsync.core.diff import CLOCK_SKEW, Diff, Policy, diff, service_covers, wants
-from ipsync.core.marks import STATIC, Mark, entry_note, rule_note
+from ipsync.core.marks import STATIC
 from ipsync.core.model import Entry, Leaving, Service, State
+from ipsync.core.traits import Mark
 
 A, B, C = networks("1.1.1.1", "8.8.8.8", "2600::1")
 HTTP = Service("tcp", 80, 80)
@@ -32,13 +33,13 @@ def decided(entries, *targets, lists=None, listed=False, grace: timedelta | None
     `gone` are feeds that the config still has, for a target elsewhere, and targets that it has elsewhere.
     """
     kind, resource = ("gcp-firewall", RULE) if listed else ("aws-security-group", GROUP)
-    state = State(kind, resource, tuple(t.name for t in targets), tuple(entries), listed=listed)
+    state = State(kind, resource, tuple(t.name for t in targets), tuple(entries), traits=LISTS if listed else ENTRIES)
     healthy = [t for t in targets if t.name not in frozen]
     feeds = {f: () for t in healthy for f in t.feeds} | (lists or {})
     names = frozenset({t.name for t in targets} | set(gone))
     known = frozenset({f for t in targets for f in t.feeds} | set(gone))
     policy = Policy("acme", NOW, grace, targets, frozenset(frozen), feeds=known, names=names)
-    return diff(state, wants(healthy, feeds, listed=listed), policy)
+    return diff(state, wants(healthy, feeds, ports=not listed), policy)
 
 
 def fates(change: Diff) -> dict[str, list]:

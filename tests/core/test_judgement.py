@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from factory import GROUP, HTTPS, NOW, aws_target, hosts, networks
+from factory import ENTRIES, GROUP, HTTPS, NOW, aws_target, hosts, networks
 
 from ipsync.core.diff import Diff, Marked
 from ipsync.core.judgement import Judgement, approvable, change_id, impact, judge, released, waiting
-from ipsync.core.marks import STATIC, Mark
+from ipsync.core.marks import STATIC
 from ipsync.core.model import Capacity, Entry, Held, Leaving, Limits, Network, Service, State, Threshold, Verdict
+from ipsync.core.traits import Mark
 
 HOUR, GRACE = timedelta(hours=1), timedelta(hours=72)
 HTTP, ANY = Service("tcp", 80, 80), Service("tcp", 1, 65535)
@@ -39,7 +40,7 @@ def change(*, keep=(), word=(), **lists) -> Diff:
 
 
 def judged(made: Diff, *limits: Limits, targets=None, capacity=(), complete=True, grace=GRACE) -> Judgement:
-    state = State("aws-security-group", GROUP, ("web",), capacity=capacity, complete=complete)
+    state = State("aws-security-group", GROUP, ("web",), capacity=capacity, complete=complete, traits=ENTRIES)
     chosen = targets or [
         aws_target(f"t{i}", limits=(("qatech", limit),)) for i, limit in enumerate(limits or [Limits()])
     ]
@@ -364,7 +365,7 @@ def test_the_limits_of_what_is_leaving_count_with_those_of_what_is_due():
 
 
 def test_without_a_target_the_defaults_hold():
-    state = State("aws-security-group", GROUP, ())
+    state = State("aws-security-group", GROUP, (), traits=ENTRIES)
     made = change(keep=some(TEN[4:]), remove=some(TEN[:4], since=LATER))
     assert words(judge(state, made, [], now=NOW, grace=GRACE)) == [("max-removals", "needs-approval")]
 

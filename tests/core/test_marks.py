@@ -8,30 +8,21 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from factory import NOW, hosts, networks
+from factory import ENTRIES, LISTS, NOW, entry_note, hosts, networks, rule_note
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsync.core.errors import UsageError
 from ipsync.core.marks import (
-    DESCRIPTION,
-    DESCRIPTION_LIMIT,
-    FEED,
-    OWNER,
-    SINCE,
     STATIC,
-    TARGET,
-    Mark,
-    entry_note,
     format_time,
     mark_of,
     parse_time,
-    rule_fits,
-    rule_is_ours,
-    rule_note,
-    rule_room,
 )
 from ipsync.core.model import Entry
+from ipsync.core.traits import Mark
+from ipsync.targets.gcp.marks import DESCRIPTION, DESCRIPTION_LIMIT
+from ipsync.targets.tag_marks import FEED, OWNER, SINCE, TARGET
 
 A, B, C = networks("1.1.1.1", "8.8.8.8", "2600::1")
 names = st.from_regex(r"[a-z0-9-]{1,32}", fullmatch=True)
@@ -40,29 +31,33 @@ moments = st.none() | st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), t
 )
 
 
+def is_ours(note, *, owner: str) -> bool:
+    return LISTS.list_marks.targets(note, owner=owner) is not None
+
+
 @given(owner=names, target=names, origin=names, since=moments)
 def test_tags_read_back_as_they_were_written(owner, target, origin, since):
     mark = Mark(owner, (target,), origin, since)
-    assert mark_of(Entry(A, note=entry_note(mark)), owner=owner, listed=False) == mark
+    assert mark_of(Entry(A, note=entry_note(mark)), owner=owner, traits=ENTRIES) == mark
 
 
 def test_only_tags_authorise_an_aws_rule_whatever_its_description_says():
     forged = rule_note("acme", {A: Mark("acme", ("web",), "qatech")})
-    assert mark_of(Entry(A, note=forged), owner="acme", listed=False) is None
+    assert mark_of(Entry(A, note=forged), owner="acme", traits=ENTRIES) is None
     mark = Mark("acme", ("web",), "qatech")
     edited = tuple(sorted({**dict(entry_note(mark)), DESCRIPTION: "edited by hand"}.items()))
-    assert mark_of(Entry(A, note=edited), owner="acme", listed=False) == mark
+    assert mark_of(Entry(A, note=edited), owner="acme", traits=ENTRIES) == mark
 
 
 def test_another_owner_and_none_are_not_ours():
     note = entry_note(Mark("other", ("web",), "qatech"))
-    assert mark_of(Entry(A, note=note), owner="acme", listed=False) is None
-    assert mark_of(Entry(A), owner="acme", listed=False) is None
-    assert mark_of(Entry(A), owner="acme", listed=True) is None
-    assert not rule_is_ours((), owner="acme")
-    assert not rule_is_ours(rule_note("other", {}), owner="acme")
-    assert not rule_is_ours(((DESCRIPTION, "ipsync target=web"),), owner="acme")
-    assert not rule_is_ours(((DESCRIPTION, "made by hand owner=acme"),), owner="acme")
+    assert mark_of(Entry(A, note=note), owner="acme", traits=ENTRIES) is None
+    assert mark_of(Entry(A), owner="acme", traits=ENTRIES) is None
+    assert mark_of(Entry(A), owner="acme", traits=LISTS) is None
+    assert not is_ours((), owner="acme")
+    assert not is_ours(rule_note("other", {}), owner="acme")
+    assert not is_ours(((DESCRIPTION, "ipsync target=web"),), owner="acme")
+    assert not is_ours(((DESCRIPTION, "made by hand owner=acme"),), owner="acme")
 
 
 def test_tags_are_the_contract_s():
@@ -87,7 +82,7 @@ def test_a_description_reads_well_and_back():
         "ipsync owner=acme target=web feed=qatech static=8.8.8.8 "
         "leaving=1.1.1.1@2026-01-31T09:00:00Z;2600::1@2026-01-31T10:00:00Z"
     )
-    assert {n: mark_of(Entry(n, note=note), owner="acme", listed=True) for n in marks} == marks
+    assert {n: mark_of(Entry(n, note=note), owner="acme", traits=LISTS) for n in marks} == marks
 
 
 @given(st.integers(0, 256), st.integers(0, 256), st.integers(1, 4))
@@ -100,13 +95,13 @@ def test_a_full_rule_s_marks_always_fit(leaving, static, times):
     note = rule_note("acme", marks)
     assert len(dict(note)[DESCRIPTION]) <= DESCRIPTION_LIMIT
     if static + leaving <= 256:
-        assert {n: mark_of(Entry(n, note=note), owner="acme", listed=True) for n in marks} == marks
+        assert {n: mark_of(Entry(n, note=note), owner="acme", traits=LISTS) for n in marks} == marks
 
 
 @given(st.text(max_size=300))
 def test_no_description_crashes(text):
-    mark_of(Entry(A, note=((DESCRIPTION, text),)), owner="acme", listed=True)
-    mark_of(Entry(A, note=((DESCRIPTION, "ipsync owner=acme " + text),)), owner="acme", listed=True)
+    mark_of(Entry(A, note=((DESCRIPTION, text),)), owner="acme", traits=LISTS)
+    mark_of(Entry(A, note=((DESCRIPTION, "ipsync owner=acme " + text),)), owner="acme", traits=LISTS)
 
 
 def test_times_are_utc_seconds_and_nothing_else():
@@ -125,7 +120,7 @@ def test_a_time_is_written_as_utc_wherever_the_machine_stands(monkeypatch):
 
 
 def test_an_entry_without_its_other_tags_is_still_ours():
-    mark = mark_of(Entry(A, note=((OWNER, "acme"),)), owner="acme", listed=False)
+    mark = mark_of(Entry(A, note=((OWNER, "acme"),)), owner="acme", traits=ENTRIES)
     assert mark == Mark("acme", (), "")
 
 
@@ -153,8 +148,8 @@ def test_an_entry_without_its_other_tags_is_still_ours():
 )
 def test_a_description_is_read_strictly_in_its_mark_and_kindly_in_the_rest(text, mark):
     note = ((DESCRIPTION, text),)
-    assert mark_of(Entry(A, note=note), owner="acme", listed=True) == mark
-    assert rule_is_ours(note, owner="acme") is (mark is not None)
+    assert mark_of(Entry(A, note=note), owner="acme", traits=LISTS) == mark
+    assert is_ours(note, owner="acme") is (mark is not None)
 
 
 def test_a_rule_of_several_targets_and_feeds_names_each_once():
@@ -173,7 +168,7 @@ def test_addresses_are_written_out_as_long_as_they_fit(more, hashed):
     marks = {n: Mark("acme", ("t" * (room + more),), STATIC) for n in static}
     text = text_of(marks)
     assert ("#" in text, len(text) == DESCRIPTION_LIMIT) == (hashed, not hashed)
-    assert {n: mark_of(Entry(n, note=rule_note("acme", marks)), owner="acme", listed=True) for n in marks} == marks
+    assert {n: mark_of(Entry(n, note=rule_note("acme", marks)), owner="acme", traits=LISTS) for n in marks} == marks
 
 
 def test_a_short_hash_is_made_the_same_way_by_every_version():
@@ -188,13 +183,13 @@ def test_hashes_that_fill_the_description_to_its_last_character_all_stay():
     room = DESCRIPTION_LIMIT - len(text_of({n: Mark("acme", ("",), "x", NOW) for n in listed})) - len(" target=")
     marks = {n: Mark("acme", ("t" * room,), "x", NOW) for n in listed}
     assert len(text_of(marks)) == DESCRIPTION_LIMIT
-    assert {n: mark_of(Entry(n, note=rule_note("acme", marks)), owner="acme", listed=True) for n in marks} == marks
+    assert {n: mark_of(Entry(n, note=rule_note("acme", marks)), owner="acme", traits=LISTS) for n in marks} == marks
 
 
 def read_back(marks):
     note = rule_note("acme", marks)
     assert len(dict(note)[DESCRIPTION]) <= DESCRIPTION_LIMIT
-    return {n: mark_of(Entry(n, note=note), owner="acme", listed=True) for n in marks}
+    return {n: mark_of(Entry(n, note=note), owner="acme", traits=LISTS) for n in marks}
 
 
 @pytest.mark.parametrize("static", [0, 1, 128, 255, 256])
@@ -211,7 +206,7 @@ def test_no_mark_of_a_full_rule_is_ever_left_out(static, leaving, apart):
 
 def test_marks_that_fit_nowhere_are_refused_not_left_out():
     marks = {n: Mark("acme", ("web",), "qatech", NOW + timedelta(days=i)) for i, n in enumerate(hosts(1000))}
-    assert not rule_fits("acme", marks)
+    assert not LISTS.list_marks.fits("acme", marks)
     with pytest.raises(UsageError, match="lower `max_ranges`"):
         rule_note("acme", marks)
 
@@ -221,7 +216,7 @@ def test_as_many_ranges_as_there_is_room_for_can_all_leave(names, days, random):
     origin = ",".join(sorted(f"feed-{i:02}" for i in range(names)))
     times = [NOW + timedelta(seconds=random.randrange(days * 86400 + 1)) for _ in range(300)]
     marks = {n: Mark("acme", ("web", "web2"), origin, t) for n, t in zip(hosts(300), times, strict=True)}
-    room = rule_room("acme", marks)
+    room = LISTS.list_marks.room("acme", marks)
     assert room > 200
     assert read_back(dict(list(marks.items())[:room])) == dict(list(marks.items())[:room])
 
@@ -247,8 +242,8 @@ def test_as_many_ranges_as_there_is_room_for_can_all_leave(names, days, random):
 def test_what_stands_twice_with_two_values_says_nothing(text, mark):
     """Of two owners none may touch it, of two targets it is an orphan, and a doubtful time lets nothing go early."""
     note = ((DESCRIPTION, text),)
-    assert mark_of(Entry(A, note=note), owner="acme", listed=True) == mark
-    assert rule_is_ours(note, owner="acme") is (mark is not None)
+    assert mark_of(Entry(A, note=note), owner="acme", traits=LISTS) == mark
+    assert is_ours(note, owner="acme") is (mark is not None)
 
 
 WORDS = st.sampled_from(
@@ -261,8 +256,8 @@ WORDS = st.sampled_from(
 @given(st.lists(WORDS | st.text(max_size=40), max_size=12), st.sampled_from([A, B, C]))
 def test_no_words_behind_our_name_crash_or_make_another_owner(words, network):
     note = ((DESCRIPTION, ("ipsync owner=acme " + " ".join(words))[:DESCRIPTION_LIMIT]),)
-    mark = mark_of(Entry(network, note=note), owner="acme", listed=True)
-    assert rule_is_ours(note, owner="acme") is (mark is not None)
+    mark = mark_of(Entry(network, note=note), owner="acme", traits=LISTS)
+    assert is_ours(note, owner="acme") is (mark is not None)
     if mark:
         assert mark.owner == "acme"
         assert all(mark.targets)

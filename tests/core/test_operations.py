@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from factory import GROUP, HTTPS, NOW, networks
+from factory import ENTRIES, GROUP, HTTPS, LISTS, NOW, entry_note, networks, rule_note
 
 from ipsync.core.diff import Diff, Marked
-from ipsync.core.marks import Mark, entry_note, rule_note
 from ipsync.core.model import Entry, ManagedList, State
 from ipsync.core.operations import closes, list_texts, opens, operations, owned_texts
+from ipsync.core.traits import Mark
 
 A, B, C = networks("8.8.8.1", "8.8.8.2", "8.8.8.3")
 EARLIER = NOW - timedelta(hours=1)
@@ -22,7 +22,7 @@ GONE = " leaving since 2026-01-31T08:00:00Z"
 
 def group(*marked: tuple[Entry, Mark]) -> State:
     entries = tuple(Entry(e.network, e.service, entry_note(mark)) for e, mark in marked)
-    return State("aws-security-group", GROUP, ("web", "ops"), entries)
+    return State("aws-security-group", GROUP, ("web", "ops"), entries, traits=ENTRIES)
 
 
 def told(state: State, change: Diff, **how: bool) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
@@ -75,7 +75,7 @@ def test_each_write_begins_where_the_one_before_ended():
 
 def test_a_batch_is_as_large_as_a_call_may_be():
     new = tuple(Marked(Entry(n, HTTPS), WEB) for n in (A, B, C))
-    state = State("aws-security-group", GROUP, ("web",), batch=2)
+    state = State("aws-security-group", GROUP, ("web",), batch=2, traits=ENTRIES)
     assert [len(s.entries) for s in operations(state, Diff(add=new), owner="acme")] == [2, 1]
 
 
@@ -104,7 +104,7 @@ def rule(*managed_lists: ManagedList, room: int = 2) -> State:
         "gcp/acme/allow",
         ("web",),
         entries,
-        listed=True,
+        traits=LISTS,
         managed_lists=managed_lists,
         wanted_settings=SETTINGS,
         max_ranges=room,
@@ -170,24 +170,24 @@ def test_all_of_an_owner_s_lists_are_told_and_no_others():
 
 def test_a_list_says_of_each_range_whose_it_is_and_since_when_it_leaves():
     note = rule_note("acme", {A: LEAVES, B: WEB, C: Mark("acme", ("web",), "static")})
-    texts = list_texts(ManagedList("allow", (A, B, C), note, SETTINGS), owner="acme")
+    texts = list_texts(ManagedList("allow", (A, B, C), note, SETTINGS), owner="acme", traits=LISTS)
     assert texts == (
         "ports 443/tcp",
         f"8.8.8.1/32 for web from qatech{GONE}",
         "8.8.8.2/32 for web from qatech",
         "8.8.8.3/32 for web from static",
     )
-    assert list_texts(None, owner="acme") == ()
+    assert list_texts(None, owner="acme", traits=LISTS) == ()
 
 
 def test_a_setting_that_is_not_set_has_no_text():
     managed = ManagedList("allow", (), (), (("ports", "443/tcp"), ("target_tags", "")))
-    assert list_texts(managed, owner="acme") == ("ports 443/tcp",)
+    assert list_texts(managed, owner="acme", traits=LISTS) == ("ports 443/tcp",)
 
 
 def test_an_entry_whose_tags_were_half_lost_has_a_text_all_the_same():
     entry = Entry(A, HTTPS, (("ipsync:owner", "acme"),))
-    state = State("aws-security-group", GROUP, ("web",), (entry,))
+    state = State("aws-security-group", GROUP, ("web",), (entry,), traits=ENTRIES)
     assert owned_texts(state, owner="acme") == ("8.8.8.1/32 443/tcp for ? from ?",)
     assert told(state, Diff(remark=(Marked(Entry(A, HTTPS), WEB),))) == [
         ("tag", ("8.8.8.1/32 443/tcp for ? from ?",), (A_WEB,))

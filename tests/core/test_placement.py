@@ -6,13 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from factory import NOW, hosts, networks
+from factory import LISTS, NOW, hosts, networks, rule_note
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ipsync.core.marks import Mark, mark_of, rule_note
+from ipsync.core.marks import mark_of
 from ipsync.core.model import Entry, ManagedList, State
 from ipsync.core.placement import Replacement, belongs, replacements, without_service
+from ipsync.core.traits import Mark
 
 MARK = Mark("acme", ("web",), "qatech")
 POOL = [*hosts(30), *networks(*(f"2600::{i:x}" for i in range(1, 31)))]
@@ -24,7 +25,7 @@ def state(*managed_lists: ManagedList, room: int = 4) -> State:
         "gcp-firewall",
         "gcp/acme/allow",
         ("web",),
-        listed=True,
+        traits=LISTS,
         managed_lists=managed_lists,
         wanted_settings=SETTINGS,
         max_ranges=room,
@@ -128,7 +129,9 @@ def test_a_list_takes_no_more_than_its_description_can_tell_of():
 
 
 def marks_of(now: State) -> dict[object, Mark | None]:
-    return {n: mark_of(Entry(n, note=p.note), owner="acme", listed=True) for p in now.managed_lists for n in p.networks}
+    return {
+        n: mark_of(Entry(n, note=p.note), owner="acme", traits=LISTS) for p in now.managed_lists for n in p.networks
+    }
 
 
 def test_a_list_that_an_older_version_filled_stays_as_it_is_while_its_marks_fit():

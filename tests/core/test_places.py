@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from factory import GROUP, NOW, RULE, Stage, aws_target, config, gcp_target
+from factory import ENTRIES, GROUP, NOW, RULE, Stage, aws_target, config, gcp_target
 
 from ipsync import engine
 from ipsync.core import places
@@ -57,13 +57,13 @@ def test_a_changed_owner_is_told(mode):
 @pytest.mark.parametrize(
     ("before", "now", "why", "resource"),
     [
-        ((aws_target(), us_target()), (aws_target(),), "region us-east-1 of account 1", US),
-        ((aws_target(), gcp_target()), (aws_target(),), "project acme", RULE),
-        ((aws_target(), gcp_target()), (gcp_target(),), "region eu-north-1 of account 1", GROUP),
+        ((aws_target(), us_target()), (aws_target(),), "aws/1/us-east-1", US),
+        ((aws_target(), gcp_target()), (aws_target(),), "gcp/acme", RULE),
+        ((aws_target(), gcp_target()), (gcp_target(),), "aws/1/eu-north-1", GROUP),
         (
             (gcp_target(),),
             (gcp_target("other", where={"project": "umbrella"}),),
-            "project acme",
+            "gcp/acme",
             RULE,
         ),
     ],
@@ -159,18 +159,17 @@ def told(states=(), failures=(), selected=("web",), seen="2026-01-30", resource=
     return places.notices([place], config(aws_target()), observed, selected=selected)
 
 
-READ = State("aws-security-group", GROUP, ("web",))
+READ = State("aws-security-group", GROUP, ("web",), traits=ENTRIES)
 
 
 def test_another_account_is_told_only_where_the_whole_region_was_read():
     (said,) = told([READ])
     assert said.startswith(
-        "account 9 is in the config no more, but earlier runs let addresses in at aws/9/eu-north-1/sg-9."
+        "aws/9/eu-north-1 is in the config no more, but earlier runs let addresses in at aws/9/eu-north-1/sg-9."
     )
     assert told([]) == ()
     assert told([READ], selected=()) == ()
     assert told([READ], [ReadFailure(("web",), "aws/-/eu-north-1", "denied")]) == ()
-    assert told([READ], resource="aws//eu-north-1/sg-9") == ()
     assert told([READ], resource="aws/1/eu-north-1/sg-8") == ()
 
 
@@ -179,9 +178,14 @@ def test_what_was_seen_long_ago_or_never_is_not_told(seen):
     assert told([READ], seen=seen) == ()
 
 
-@pytest.mark.parametrize("resource", ["", "aws", "aws/1", "azure/x/y/z"])
+@pytest.mark.parametrize("resource", ["", "aws"])
 def test_a_resource_of_another_shape_is_not_told(resource):
     assert told([READ], resource=resource) == ()
+
+
+def test_a_resource_of_a_kind_that_the_config_names_no_more_is_told():
+    (said,) = told([READ], resource="azure/x/y/z")
+    assert said.startswith("azure/x/y is in the config no more")
 
 
 def test_many_are_counted_not_listed():

@@ -8,9 +8,23 @@ from datetime import timedelta
 
 import pytest
 import rfc8785
-from factory import GROUP, HTTPS, NOW, RULE, aws_target, config, gcp_target, hosts, networks, snapshot
+from factory import (
+    ENTRIES,
+    GROUP,
+    HTTPS,
+    LISTS,
+    NOW,
+    RULE,
+    aws_target,
+    config,
+    entry_note,
+    gcp_target,
+    hosts,
+    networks,
+    rule_note,
+    snapshot,
+)
 
-from ipsync.core.marks import Mark, entry_note, rule_note
 from ipsync.core.model import (
     Capacity,
     Entry,
@@ -27,6 +41,7 @@ from ipsync.core.model import (
 )
 from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, TargetChange, digest
 from ipsync.core.planner import make_plan
+from ipsync.core.traits import Mark
 
 A, B, C, D, E, F, G, H = networks(*(f"8.8.8.{i}" for i in range(1, 9)))
 V6 = networks("2600::1")[0]
@@ -42,7 +57,7 @@ def ours(network, *, target="web", origin="qatech", since=None, service=HTTPS) -
 
 
 def group(*entries: Entry, name: str = "sg-1", targets: tuple[str, ...] = ("web",), **changes) -> State:
-    return State("aws-security-group", f"aws/1/eu-north-1/{name}", targets, entries, **changes)
+    return State("aws-security-group", f"aws/1/eu-north-1/{name}", targets, entries, **changes, traits=ENTRIES)
 
 
 def managed(*listed, target="edge", since=None, name="allow-qatech", settings=SETTINGS) -> ManagedList:
@@ -54,7 +69,7 @@ def managed(*listed, target="edge", since=None, name="allow-qatech", settings=SE
 def rule(*managed_lists: ManagedList, targets: tuple[str, ...] = ("edge",), wanted=SETTINGS, **changes) -> State:
     entries = tuple(Entry(n, None, p.note, p.name) for p in managed_lists for n in p.networks)
     more = {"wanted_settings": wanted, "max_ranges": 256, **changes}
-    return State("gcp-firewall", RULE, targets, entries, listed=True, managed_lists=managed_lists, **more)
+    return State("gcp-firewall", RULE, targets, entries, traits=LISTS, managed_lists=managed_lists, **more)
 
 
 def planned(made, *states: State, failures=(), selected=None, now=NOW, **lists) -> Plan:

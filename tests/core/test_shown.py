@@ -6,14 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from factory import GROUP, HTTPS, NOW, RULE, networks
+from factory import ENTRIES, GROUP, HTTPS, LISTS, NOW, RULE, entry_note, networks, rule_note
 
 from ipsync.core.diff import Diff, Marked
 from ipsync.core.judgement import Judgement
-from ipsync.core.marks import Mark, entry_note, rule_note
 from ipsync.core.model import Entry, Held, Leaving, ManagedList, State, Status, Verdict, Violation
 from ipsync.core.plan import ResourceChange, TargetChange
 from ipsync.core.shown import ListChanges, Mine, accounted, list_changes, shown_target_change
+from ipsync.core.traits import Mark
 
 A, B, C, D = networks(*(f"8.8.8.{i}" for i in range(1, 5)))
 HOUR = timedelta(hours=1)
@@ -29,7 +29,7 @@ def marked(network, *targets, by="", since=None, was=None, why="") -> Marked:
 
 def group(change: Diff, *targets: str) -> State:
     entries = [m.entry for m in (*change.keep, *change.remark, *change.remove)]
-    return State("aws-security-group", GROUP, targets or ("one", "two"), tuple(entries))
+    return State("aws-security-group", GROUP, targets or ("one", "two"), tuple(entries), traits=ENTRIES)
 
 
 def mine(change: Diff, target: str = "one", **how) -> Mine:
@@ -176,7 +176,7 @@ def rule_work(*managed_lists: ManagedList, wanted, settings=SETTINGS) -> Resourc
         RULE,
         ("one",),
         entries,
-        listed=True,
+        traits=LISTS,
         managed_lists=managed_lists,
         wanted_settings=settings,
         max_ranges=9,

@@ -7,7 +7,7 @@ from pathlib import Path
 import botocore.loaders
 import pytest
 
-from ipsync.core import marks as ownership
+from ipsync.targets import tag_marks
 
 ROOT = Path(__file__).parents[2] / "deploy" / "aws"
 FILES = sorted(ROOT.glob("*.json"))
@@ -75,27 +75,27 @@ def test_only_reading_goes_without_a_resource(statements):
 
 def test_a_rule_is_added_only_with_our_mark_and_removed_only_if_it_has_it(statements):
     [add] = [s for s in granting(statements, "ec2:AuthorizeSecurityGroupIngress") if s["Resource"] == RULES]
-    assert add["Condition"] == {"StringEquals": {f"aws:RequestTag/{ownership.OWNER}": "OWNER"}}
+    assert add["Condition"] == {"StringEquals": {f"aws:RequestTag/{tag_marks.OWNER}": "OWNER"}}
     [remove] = [s for s in granting(statements, "ec2:RevokeSecurityGroupIngress") if s["Resource"] == RULES]
-    assert remove["Condition"] == {"StringEquals": {f"aws:ResourceTag/{ownership.OWNER}": "OWNER"}}
+    assert remove["Condition"] == {"StringEquals": {f"aws:ResourceTag/{tag_marks.OWNER}": "OWNER"}}
 
 
 def test_a_foreign_rule_cannot_be_tagged_into_ours(statements):
     for statement in (*granting(statements, "ec2:CreateTags"), *granting(statements, "ec2:DeleteTags")):
         assert statement["Resource"] == RULES
         wanted = statement["Condition"]["StringEquals"]
-        already_ours = wanted.get(f"aws:ResourceTag/{ownership.OWNER}") == "OWNER"
+        already_ours = wanted.get(f"aws:ResourceTag/{tag_marks.OWNER}") == "OWNER"
         while_made = wanted.get("ec2:CreateAction") == "AuthorizeSecurityGroupIngress"
         assert already_ours or while_made
 
 
 def test_our_tags_can_be_set_and_only_the_leaving_mark_taken_off(statements):
-    ours = {ownership.OWNER, ownership.FEED, ownership.TARGET, ownership.SINCE}
+    ours = {tag_marks.OWNER, tag_marks.FEED, tag_marks.TARGET, tag_marks.SINCE}
     mark = statements["MarkOurRulesAsLeaving"]["Condition"]
     assert set(mark["ForAllValues:StringEquals"]["aws:TagKeys"]) == ours
-    assert mark["StringEqualsIfExists"] == {f"aws:RequestTag/{ownership.OWNER}": "OWNER"}
+    assert mark["StringEqualsIfExists"] == {f"aws:RequestTag/{tag_marks.OWNER}": "OWNER"}
     clear = statements["ClearTheLeavingMark"]["Condition"]
-    assert clear["ForAllValues:StringEquals"]["aws:TagKeys"] == [ownership.SINCE]
+    assert clear["ForAllValues:StringEquals"]["aws:TagKeys"] == [tag_marks.SINCE]
     assert clear["Null"] == {"aws:TagKeys": "false"}, (
         "DeleteTags without keys deletes all, and ForAllValues holds for none"
     )

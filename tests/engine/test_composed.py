@@ -9,16 +9,31 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from factory import GROUP, HTTPS, NOW, RULE, Log, Stage, aws_target, config, gcp_target, hosts, networks
+from factory import (
+    GROUP,
+    HTTPS,
+    NOW,
+    RULE,
+    Log,
+    Stage,
+    aws_target,
+    config,
+    entry_note,
+    gcp_target,
+    hosts,
+    networks,
+    rule_note,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsync import engine
-from ipsync import targets as providers
 from ipsync.core.errors import Denied
-from ipsync.core.marks import Mark, entry_note, rule_note
-from ipsync.core.model import AwsAccount, Entry, Limits, ManagedList, Service, Threshold
+from ipsync.core.model import Entry, Limits, ManagedList, Service, Threshold
 from ipsync.core.report import exit_code, summarize
+from ipsync.core.traits import Mark
+from ipsync.targets import registry
+from ipsync.targets.aws.where import AwsAccount
 
 A, B, C, D, E = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32", "7.7.7.7/32"
 V6 = "2600::1/128"
@@ -126,7 +141,7 @@ class Cloudy:
 
     def run(self, *only: str) -> engine.Run:
         stage = Stage(self.config, lists=self.lists, now=self.now)
-        clouds = engine.Clouds(stage.fetch, providers.open_reader, providers.open_writer, pause=lambda _s: None)
+        clouds = engine.Clouds(stage.fetch, registry.open_reader, registry.open_writer, pause=lambda _s: None)
         return replace(stage.run(*only), clouds=clouds, recorder=self.log)
 
     def sync(self, *only: str):

@@ -7,7 +7,9 @@ from datetime import timedelta
 
 from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, networks
 
-from ipsync.core.model import AwsAccount, Config, Feed, GcpRule, Limits, Service, Target, Threshold
+from ipsync.core.model import Config, Feed, Limits, Service, Target, Threshold
+from ipsync.targets.aws.where import AwsAccount
+from ipsync.targets.gcp.where import GcpRule
 
 OTHER_GROUP = "aws/1/eu-north-1/sg-2"
 OTHER_RULE = "gcp/acme/allow-cdn"

@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from factory import HTTPS, NOW, Log, aws_target, config, hosts, snapshot
+from factory import ENTRIES, HTTPS, NOW, Log, aws_target, config, hosts, snapshot
 
 from ipsync import engine
-from ipsync import targets as providers
 from ipsync.core.errors import Denied, Missing, Rejected, Stale, Uncertain, Unreachable
-from ipsync.core.model import AwsAccount, Capacity, Entry, Operation, ReadFailure, Service, State
+from ipsync.core.model import Capacity, Entry, Operation, ReadFailure, Service, State
 from ipsync.core.report import exit_code
+from ipsync.targets import registry
 from ipsync.targets.aws import capacity as aws_capacity
 from ipsync.targets.aws import client as aws_client
-from ipsync.targets.aws.security_group import Reader, Writer
+from ipsync.targets.aws.group_reader import Reader
+from ipsync.targets.aws.group_writer import Writer
+from ipsync.targets.aws.where import AwsAccount
 
 PERMISSIONS = [
     {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "62.1.0.0/16"}]},
@@ -32,7 +34,7 @@ def target(aws, *groups: str, name: str = "web", **changes):
 
 def run(made, listed, *, log=None, now=NOW):
     clouds = engine.Clouds(
-        lambda f: snapshot(listed, feed=f.name), providers.open_reader, providers.open_writer, pause=lambda _s: None
+        lambda f: snapshot(listed, feed=f.name), registry.open_reader, registry.open_writer, pause=lambda _s: None
     )
     names = frozenset(t.name for t in made.targets)
     return engine.Run("r", made, clouds, log or Log(), lambda: now, names)
@@ -48,7 +50,7 @@ def test_every_shape_of_rule_is_read(aws):
     pair = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 2, "UserIdGroupPairs": [{"GroupId": other}]}
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[*PERMISSIONS, pair])
     reader = Reader(target(aws, group))
-    blank = State("aws-security-group", f"aws/1/eu-north-1/{group}", ("web",))
+    blank = State("aws-security-group", f"aws/1/eu-north-1/{group}", ("web",), traits=ENTRIES)
     (state,) = reader.read_full([blank], owner="acme")
     assert {(str(e.network), str(e.service)) for e in state.entries} == {
         ("62.1.0.0/16", "all"),
@@ -72,7 +74,7 @@ def test_a_wider_foreign_rule_satisfies(aws, wide):
 
 
 def test_all_pages_are_read(aws, monkeypatch):
-    monkeypatch.setattr("ipsync.targets.aws.security_group.PAGE", 5)
+    monkeypatch.setattr("ipsync.targets.aws.group_reader.PAGE", 5)
     groups = [aws.make_group(f"g{i}", tags={"k": "v"}) for i in range(7)]
     made = config(target(aws, where={"groups": (), "match_tags": (("k", "v"),)}))
     report = engine.sync(run(made, hosts(4)))
@@ -450,7 +452,7 @@ def test_a_prefix_list_counts_its_size(aws):
     }
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
     (state,) = Reader(target(aws, group)).read_full(
-        [State("aws-security-group", f"aws/1/eu-north-1/{group}", ("web",))], owner="acme"
+        [State("aws-security-group", f"aws/1/eu-north-1/{group}", ("web",), traits=ENTRIES)], owner="acme"
     )
     assert state.capacity[0].used == 30
     aws.deny("ec2:DescribeManagedPrefixLists")

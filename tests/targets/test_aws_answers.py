@@ -9,12 +9,14 @@ import pytest
 from factory import HTTPS, NOW, Log, aws_target, config, hosts, snapshot
 
 from ipsync import engine
-from ipsync import targets as providers
 from ipsync.core.errors import Uncertain, Unreachable
-from ipsync.core.model import AwsAccount, Entry, Operation, ReadFailure, State
+from ipsync.core.model import Entry, Operation, ReadFailure, State
 from ipsync.sandbox.aws.replies import GATEWAY_PAGE, NS
+from ipsync.targets import registry
 from ipsync.targets.aws import answers as aws_answers
-from ipsync.targets.aws.security_group import Reader, Writer
+from ipsync.targets.aws.group_reader import Reader
+from ipsync.targets.aws.group_writer import Writer
+from ipsync.targets.aws.where import AwsAccount
 
 OTHER_SHAPES = {
     "a gateway's page": GATEWAY_PAGE,
@@ -40,7 +42,7 @@ def target(aws, *groups: str, name: str = "web", **changes):
 
 def run(made, listed, *, log=None):
     clouds = engine.Clouds(
-        lambda f: snapshot(listed, feed=f.name), providers.open_reader, providers.open_writer, pause=lambda _s: None
+        lambda f: snapshot(listed, feed=f.name), registry.open_reader, registry.open_writer, pause=lambda _s: None
     )
     return engine.Run("r", made, clouds, log or Log(), lambda: NOW, frozenset(t.name for t in made.targets))
 
@@ -54,7 +56,7 @@ def answer(operation: str, inner: str) -> bytes:
 @pytest.mark.parametrize("page", [0, 1, 2])
 def test_a_page_of_another_shape_is_no_shorter_list(aws, monkeypatch, shape, page):
     """On the first page, a later one and the last: nothing is written, and the target says why."""
-    monkeypatch.setattr("ipsync.targets.aws.security_group.PAGE", 5)
+    monkeypatch.setattr("ipsync.targets.aws.group_reader.PAGE", 5)
     group = aws.make_group("web")
     made = config(target(aws, group), grace=timedelta(0))
     engine.sync(run(made, hosts(12)))

@@ -11,11 +11,11 @@ import pytest
 from factory import NOW, Log, aws_target, config, hosts, snapshot
 
 from ipsync import engine
-from ipsync import targets as providers
 from ipsync.cli import checks
-from ipsync.core.model import AwsAccount
+from ipsync.targets import registry
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import credentials as aws_credentials
+from ipsync.targets.aws.where import AwsAccount
 
 SSO = """
 [profile dev]
@@ -58,7 +58,7 @@ def made(aws, *, group="sg-00000000000000000", account=AwsAccount()):  # noqa: B
 
 
 def planned(aws, **where):
-    clouds = engine.Clouds(lambda f: snapshot(hosts(1), feed=f.name), providers.open_reader, providers.open_writer)
+    clouds = engine.Clouds(lambda f: snapshot(hosts(1), feed=f.name), registry.open_reader, registry.open_writer)
     whole = made(aws, **where)
     run = engine.Run("r", whole, clouds, Log(), lambda: NOW, frozenset(t.name for t in whole.targets))
     (target_change,) = engine.plan(run).plan.target_changes
@@ -297,7 +297,7 @@ def test_whatever_is_raised_becomes_a_row_of_check(aws, monkeypatch):
     def broken(*_args, **_kwargs):
         raise AttributeError("'NoneType' object has no attribute 'get'")
 
-    monkeypatch.setattr("ipsync.targets.open_reader", broken)
+    monkeypatch.setattr("ipsync.targets.registry.open_reader", broken)
     (finding,) = checks._scope(list(made(aws).targets), "acme")
     assert not finding.ok
     assert "AttributeError" in finding.detail

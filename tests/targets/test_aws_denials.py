@@ -9,12 +9,14 @@ import pytest
 from factory import HTTPS, NOW, Log, aws_target, config, hosts, snapshot
 
 from ipsync import engine
-from ipsync import targets as providers
 from ipsync.core.errors import Denied, Unreachable
-from ipsync.core.model import AwsAccount, Entry, Operation
+from ipsync.core.model import Entry, Operation
+from ipsync.targets import registry
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import policy as aws_policy
-from ipsync.targets.aws.security_group import Reader, Writer
+from ipsync.targets.aws.group_reader import Reader
+from ipsync.targets.aws.group_writer import Writer
+from ipsync.targets.aws.where import AwsAccount
 
 REFUSED = (
     "You are not authorized to perform this operation. User: arn:aws:sts::123456789012:assumed-role/ci/session is not "
@@ -28,7 +30,7 @@ def target(aws, *groups, **where):
 
 
 def planned(made):
-    clouds = engine.Clouds(lambda f: snapshot(hosts(1), feed=f.name), providers.open_reader, providers.open_writer)
+    clouds = engine.Clouds(lambda f: snapshot(hosts(1), feed=f.name), registry.open_reader, registry.open_writer)
     whole = config(made)
     return engine.plan(engine.Run("r", whole, clouds, Log(), lambda: NOW, frozenset({made.name}))).plan.target_changes[
         0

@@ -9,10 +9,10 @@ import pytest
 from factory import HTTPS, NOW, Log, aws_target, config, gcp_target, hosts, networks, snapshot
 
 from ipsync import engine
-from ipsync import targets as providers
 from ipsync.core.errors import FeedError
 from ipsync.core.model import Service, Target
 from ipsync.core.report import exit_code
+from ipsync.targets import registry
 
 A, B, C, D = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32"
 V6 = "2600::1/128"
@@ -45,7 +45,7 @@ class Contract:
             return snapshot(self.listed, feed=feed.name, at=self.now)
 
         made = config(self.target, grace=self.grace)
-        clouds = engine.Clouds(fetch, providers.open_reader, providers.open_writer, pause=lambda _s: None)
+        clouds = engine.Clouds(fetch, registry.open_reader, registry.open_writer, pause=lambda _s: None)
         return engine.Run("r", made, clouds, self.log, lambda: self.now, frozenset({self.target.name}))
 
     def sync(self):
@@ -130,7 +130,7 @@ class Contract:
     def test_check_finds_the_missing_permission_and_changes_nothing(self):
         self.sync()
         before = self.writes()
-        reader = providers.open_reader(self.target)
+        reader = registry.open_reader(self.target)
         assert all(f.ok for f in reader.check([self.target], owner="acme"))
         self.deny_writing()
         bad = [f for f in reader.check([self.target], owner="acme") if not f.ok]
@@ -200,7 +200,7 @@ def test_both_kinds_under_one_plan(aws, gcp):
     web = aws_target(where={"groups": (group,), "endpoint_url": aws.endpoint_url})
     edge = gcp_target(where={"endpoint": gcp.endpoint})
     made = replace(config(web, edge))
-    clouds = engine.Clouds(lambda f: snapshot([A, B], feed=f.name), providers.open_reader, providers.open_writer)
+    clouds = engine.Clouds(lambda f: snapshot([A, B], feed=f.name), registry.open_reader, registry.open_writer)
     report = engine.sync(engine.Run("r", made, clouds, Log(), lambda: NOW, frozenset({"web", "edge"})))
     assert {e.status.value for e in report.plan.target_changes} == {"applied"}
     assert Service("tcp", 443, 443) == HTTPS

@@ -8,12 +8,12 @@ import pytest
 from factory import NOW, Log, config, gcp_target, hosts, networks, snapshot
 
 from ipsync import engine
-from ipsync import targets as providers
 from ipsync.core.errors import Denied, Missing, Rejected, Stale, Uncertain
 from ipsync.core.model import Limits, ManagedList, Operation, Service, Threshold
 from ipsync.core.report import exit_code
+from ipsync.targets import registry
 from ipsync.targets.gcp import client as gcp_client
-from ipsync.targets.gcp.firewall import Reader, Writer, wanted_settings
+from ipsync.targets.gcp.rule_io import Reader, Writer, wanted_settings
 
 THEIRS = {"name": "allow-qatech", "sourceRanges": ["9.0.0.0/8"], "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]}
 
@@ -25,7 +25,7 @@ def target(gcp, name: str = "edge", **changes):
 
 def run(made, listed, *, log=None, now=NOW):
     clouds = engine.Clouds(
-        lambda f: snapshot(listed, feed=f.name), providers.open_reader, providers.open_writer, pause=lambda _s: None
+        lambda f: snapshot(listed, feed=f.name), registry.open_reader, registry.open_writer, pause=lambda _s: None
     )
     names = frozenset(t.name for t in made.targets)
     return engine.Run("r", made, clouds, log or Log(), lambda: now, names)
@@ -148,7 +148,7 @@ def test_all_pages_and_one_list_call(gcp, monkeypatch):
     gcp.reset_calls()
     synced(gcp, ["8.8.8.8"])
     assert [c.operation for c in gcp.calls] == ["firewalls.list"]
-    monkeypatch.setattr("ipsync.targets.gcp.firewall.PAGE", 3)
+    monkeypatch.setattr("ipsync.targets.gcp.rule_io.PAGE", 3)
     gcp.reset_calls()
     assert exit_code(synced(gcp, ["8.8.8.8"]), detailed=True) == 0
     assert [c.operation for c in gcp.calls] == ["firewalls.list"] * 3

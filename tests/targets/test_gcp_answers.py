@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsync import engine
-from ipsync import targets as providers
 from ipsync.core.errors import Uncertain, Unreachable
 from ipsync.core.model import State
 from ipsync.core.report import exit_code
+from ipsync.targets import registry
 from ipsync.targets.gcp import answers as gcp_answers
 from ipsync.targets.gcp import client as gcp_client
-from ipsync.targets.gcp.firewall import Reader
+from ipsync.targets.gcp.rule_io import Reader
 
 SHAPES = ("empty-object", "status-object", "other-kind", "list", "html")
 OURS = "ipsync owner=acme target=edge feed=qatech"
@@ -51,7 +51,7 @@ def target(gcp, **where):
 
 def run(gcp, listed, log=None):
     clouds = engine.Clouds(
-        lambda f: snapshot(listed, feed=f.name), providers.open_reader, providers.open_writer, pause=lambda _s: None
+        lambda f: snapshot(listed, feed=f.name), registry.open_reader, registry.open_writer, pause=lambda _s: None
     )
     made = config(target(gcp), grace=timedelta(0))
     return engine.Run("r", made, clouds, log or Log(), lambda: NOW, frozenset({"edge"}))
@@ -63,7 +63,7 @@ def run(gcp, listed, log=None):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("page", [0, 1, 2], ids=["first page", "second page", "last page"])
 def test_a_page_of_another_shape_is_no_short_list(gcp, monkeypatch, shape, page):
-    monkeypatch.setattr("ipsync.targets.gcp.firewall.PAGE", 2)
+    monkeypatch.setattr("ipsync.targets.gcp.rule_io.PAGE", 2)
     for i in range(5):
         gcp.seed_firewall("acme", {**SEED, "name": f"r{i}"})
     gcp.faults.plan("firewalls.list", *[shape] * 50, after=page)

@@ -14,13 +14,13 @@ from factory import Log, config, gcp_target, hosts, snapshot
 from google.auth.exceptions import DefaultCredentialsError, OAuthError, ReauthFailError, RefreshError, TransportError
 
 from ipsync import engine
-from ipsync import targets as providers
 from ipsync.cli import checks
 from ipsync.core.errors import Denied, Unreachable
+from ipsync.targets import registry
 from ipsync.targets.gcp import client as gcp_client
 from ipsync.targets.gcp import credentials as gcp_credentials
 from ipsync.targets.gcp import network as gcp_network
-from ipsync.targets.gcp.firewall import Reader
+from ipsync.targets.gcp.rule_io import Reader
 
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -55,7 +55,7 @@ def key() -> str:
 
 
 def planned(*targets) -> list[str]:
-    clouds = engine.Clouds(lambda f: snapshot(hosts(2), feed=f.name), providers.open_reader, providers.open_writer)
+    clouds = engine.Clouds(lambda f: snapshot(hosts(2), feed=f.name), registry.open_reader, registry.open_writer)
     made = config(*targets)
     run = engine.Run("r", made, clouds, Log(), lambda: snapshot([]).fetched_at, frozenset(t.name for t in targets))
     return [e.error for e in engine.plan(run).plan.target_changes]

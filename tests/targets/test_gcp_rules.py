@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ipsync.core.errors import CloudError, Rejected, Stale, Unreachable
 from ipsync.core.model import Capacity, ManagedList, Operation, Service, State
 from ipsync.targets.gcp import client as gcp_client
-from ipsync.targets.gcp.firewall import PERMISSIONS, Reader, Writer, wanted_settings
+from ipsync.targets.gcp.rule_io import PERMISSIONS, Reader, Writer, wanted_settings
 
 OURS = "ipsync owner=acme target=edge feed=qatech"
 
@@ -59,7 +59,7 @@ def test_a_rule_with_its_twin_and_overflow_is_one_resource(gcp):
         ("8.8.8.8/32", "allow"),
         ("2600::1/128", "allow-v6"),
     }
-    assert (state.listed, state.complete, state.max_ranges, state.conflict) == (True, True, 256, None)
+    assert (state.complete, state.max_ranges, state.conflict) == (True, 256, None)
 
 
 def test_a_neighbour_that_no_ipsync_made_is_nobodys(gcp):
@@ -253,7 +253,7 @@ def test_the_readers_own_client_refuses_to_write(gcp):
 
 
 def test_a_fault_on_a_later_page_costs_that_page_alone_and_every_call_is_counted(gcp, monkeypatch):
-    monkeypatch.setattr("ipsync.targets.gcp.firewall.PAGE", 2)
+    monkeypatch.setattr("ipsync.targets.gcp.rule_io.PAGE", 2)
     for i in range(5):
         seed(gcp, f"r{i}")
     reader = Reader(target(gcp))
@@ -274,7 +274,7 @@ def test_a_fault_on_a_later_page_costs_that_page_alone_and_every_call_is_counted
 
 
 def test_a_page_that_never_comes_is_no_short_list(gcp, monkeypatch):
-    monkeypatch.setattr("ipsync.targets.gcp.firewall.PAGE", 2)
+    monkeypatch.setattr("ipsync.targets.gcp.rule_io.PAGE", 2)
     monkeypatch.setattr(gcp_client, "DEADLINE", 0.2)
     for i in range(5):
         seed(gcp, f"r{i}")

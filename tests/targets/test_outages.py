@@ -8,8 +8,8 @@ import pytest
 from factory import NOW, Log, aws_target, config, gcp_target, hosts, snapshot
 
 from ipsync import engine
-from ipsync import targets as providers
-from ipsync.core.model import AwsAccount
+from ipsync.targets import registry
+from ipsync.targets.aws.where import AwsAccount
 
 ROLE = "arn:aws:iam::222222222222:role/ipsync"
 AUTH = "AWS was not able to validate the provided access credentials"
@@ -37,8 +37,8 @@ class Estate:
     def sync(self):
         clouds = engine.Clouds(
             lambda f: snapshot(self.listed, feed=f.name),
-            providers.open_reader,
-            providers.open_writer,
+            registry.open_reader,
+            registry.open_writer,
             pause=lambda _: None,
         )
         made = config(*self.targets)

@@ -8,7 +8,8 @@ import pytest
 from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, hindered, networks
 
 from ipsync.core.errors import Rejected, Stale, Unreachable
-from ipsync.core.model import AwsAccount, Entry, ManagedList, Operation, ReadFailure, State
+from ipsync.core.model import Entry, ManagedList, Operation, ReadFailure, State
+from ipsync.targets.aws.where import AwsAccount
 from ipsync.testing.memory import MemoryCloud
 
 TAGGED = aws_target("tagged", where={"groups": (), "match_tags": (("tier", "web"),)})

@@ -25,11 +25,11 @@ from botocore.exceptions import BotoCoreError, NoCredentialsError
 
 from ipsync import __version__
 from ipsync.core.errors import Denied, Unreachable
-from ipsync.core.model import AwsAccount, AwsGroups
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws.codes import SPENT
 from ipsync.targets.aws.credentials import CONFIG_FILE, KEYS_FILE, Unusable, ask_for_code, explained, source_of
+from ipsync.targets.aws.where import AwsAccount, AwsGroups
 
 CONFIG = Config(
     connect_timeout=5,

@@ -16,9 +16,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
-from ipsync.core.model import AwsAccount
 from ipsync.targets.aws import proxy as aws_proxy
 from ipsync.targets.aws.codes import SPENT, THROTTLES
+from ipsync.targets.aws.where import AwsAccount
 
 TRUST = "check that the role exists, that its trust policy names who asks, and `external_id`"
 CONFIG_FILE, KEYS_FILE = "~/.aws/config", "~/.aws/credentials"

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ipsync.core.errors import Denied, Unreachable
-from ipsync.core.model import AwsGroups
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws.policy import barrier, remedy
 from ipsync.targets.aws.rules import Filters, Rule
+from ipsync.targets.aws.where import AwsGroups
 
 READS = {
     *("DescribeSecurityGroupRules", "DescribeSecurityGroups", "DescribeManagedPrefixLists"),

@@ -8,8 +8,13 @@ from ipaddress import ip_network
 from typing import Any
 
 from ipsync.core.errors import UsageError
-from ipsync.core.model import AwsGroups, Entry, Note, Service, Target
+from ipsync.core.model import Entry, Note, Service, Target
+from ipsync.core.traits import Traits
+from ipsync.targets.aws.where import AwsGroups
+from ipsync.targets.tag_marks import TagMarks
 
+NAME = "aws-security-group"
+TRAITS = Traits(entries=TagMarks())
 OWNER_TAG = "ipsync:owner"
 DESCRIPTION = "description"
 FILTER_VALUES = 200

@@ -21,11 +21,11 @@ from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from ipsync.core.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
-from ipsync.core.model import GcpRule
 from ipsync.targets.gcp import answers as gcp_answers
 from ipsync.targets.gcp import credentials as gcp_credentials
 from ipsync.targets.gcp import network as gcp_network
 from ipsync.targets.gcp.errors import expected, meaning_of
+from ipsync.targets.gcp.where import GcpRule
 
 TIMEOUT = 20.0
 """Seconds for one request."""

@@ -1,297 +1,135 @@
-"""GCP firewall rules: a rule holds its sources as one list, owned by the rule's description.
+"""The kind `gcp-firewall`: a VPC firewall rule of one project; IPv6 goes to RULE-v6, overflow to RULE-2.
 
-API: Compute Engine v1, firewalls.list, get, insert, patch and delete. An ingress rule without sources lets in the
-whole internet, and PUT resets what it doesn't name: so an empty list is never sent, and `update` never called.
+What the config may say of it, what fits together, its traits, and where its reader and its writer are.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from itertools import count
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
 
-from ipsync.core.errors import CloudError, Missing, Rejected, Stale, Unreachable
-from ipsync.core.model import GCP_FIREWALL, Capacity, Entry, ManagedList, Operation, ReadFailure, Receipt, State, Target
-from ipsync.targets.base import Finding
-from ipsync.targets.gcp import answers as gcp_answers
-from ipsync.targets.gcp import client as gcp_client
-from ipsync.targets.gcp.advice import advice, asking_remedy, remedy
-from ipsync.targets.gcp.credentials import NoCredentials
-from ipsync.targets.gcp.rules import (
-    Rule,
-    base_of,
-    blocker,
-    created,
-    description_of,
-    list_of,
-    names_conflict,
-    ours,
-    patched,
-    taken_by_others,
-    wanted_settings,
-    where_of,
-)
+from pydantic import Field
 
-PAGE = 500
-ASSUMED_LIMIT = 100
-"""Firewall rules of a project, where its quota can't be read: Google's smallest default."""
-PERMISSIONS = (
-    *("compute.firewalls.list", "compute.firewalls.get", "compute.firewalls.create", "compute.firewalls.update"),
-    *("compute.firewalls.delete", "compute.networks.updatePolicy", "compute.globalOperations.get"),
-)
+from ipsync.core.model import Target
+from ipsync.targets.base import Endpoints, Kind, Path, Problems, Reader, Writer, some, when
+from ipsync.targets.gcp.rules import NAME, TRAITS
+from ipsync.targets.gcp.where import GcpRule
+from ipsync.values import fields as f
+from ipsync.values import models
+
+AGREED = ("network", "priority", "ports", "target_tags", "target_service_accounts", "max_ranges")
+"""What a rule has one of, whoever names it."""
+_NEIGHBOUR = re.compile(r"(.+?)(?:-v6)?(?:-[0-9]+)?")
 
 
-class Reader:
-    """Reads one project's firewall rules, over a transport that refuses all but get and list."""
+class GcpFirewall(models.Target):
+    """A VPC firewall rule of one project; IPv6 goes to RULE-v6, overflow to RULE-2."""
 
-    def __init__(self, target: Target) -> None:
-        self._where = where_of(target)
-        self._compute = gcp_client.compute()
-        made = gcp_client.make(self._compute.FirewallsClient, self._where, transport=gcp_client.read_only())
-        self._list: Callable[..., Any] = made.list
-        self._calls: list[tuple[str, str]] = []
-        self._named = {self._where.rule}
-        self._crowded: dict[str, str | None] = {}
+    kind: Literal["gcp-firewall"] = Field(description="Which kind of target this is.")
+    project: f.Project = Field(description="The project's id; with a Shared VPC, the host project's.")
+    network: f.NetworkName = Field("default", description="The VPC network's name.")
+    rule: f.Rule = Field(
+        description="The rule's name, at most 56 characters; IPv6 goes to RULE-v6, overflow to RULE-2."
+    )
+    priority: Annotated[int, Field(ge=0, le=65535)] = Field(1000, description="0 (first) to 65535.")
+    target_tags: Annotated[list[f.Tag], f.Unique] = Field(
+        [], description="Only instances with one of these network tags; not with target_service_accounts."
+    )
+    target_service_accounts: Annotated[list[f.ServiceAccount], f.Unique] = Field(
+        [], description="Only instances that run as one of these; not with target_tags."
+    )
+    max_ranges: Annotated[int, Field(ge=1, le=5000)] = Field(
+        256, description="Source ranges that one rule holds; more go to RULE-2."
+    )
 
-    @property
-    def calls(self) -> tuple[tuple[str, str], ...]:
-        """Return every call so far as (operation, result)."""
-        return tuple(self._calls)
 
-    def list_owned(self, targets: Sequence[Target], *, owner: str) -> list[State | ReadFailure]:
-        """Read the project's rules with one list call a 500 rules."""
-        rules = self._rules()
-        named: dict[str, list[Target]] = {}
-        for target in targets:
-            named.setdefault(where_of(target).rule, []).append(target)
-        self._named |= named.keys()
-        states = [self._state(name, sharing, rules, owner) for name, sharing in named.items()]
-        strays = [self._stray(r) for r in rules.values() if ours(r.description) and not base_of(r, self._named)]
-        return [*states, *strays]
+def where(target: GcpFirewall, endpoints: Endpoints) -> GcpRule:
+    """Return where the target's rule is."""
+    return GcpRule(
+        project=target.project,
+        network=target.network,
+        rule=target.rule,
+        priority=target.priority,
+        target_tags=tuple(sorted(target.target_tags)),
+        target_service_accounts=tuple(sorted(target.target_service_accounts)),
+        max_ranges=target.max_ranges,
+        endpoint=endpoints["gcp"],
+    )
 
-    def read_full(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
-        """Read these rules again, and the project's quota of rules for those that aren't known completely."""
-        del owner
-        rules = self._rules()
-        found = [self._filled(s, rules) for s in states]
-        if all(s.complete for s in states):
-            return found
-        room = self._room(len(rules))
-        return [replace(s, complete=True, capacity=room) if isinstance(s, State) and s.targets else s for s in found]
 
-    def _room(self, used: int) -> tuple[Capacity, ...]:
-        """Return how many rules the project may hold; where that can't be read, it is assumed and said so."""
-        project = self._where.project
-        what = f"firewall rules of project {project}"
-        try:
-            limit = gcp_client.rules_limit(self._where, subject=f"reading the quotas of project {project}")
-        except CloudError as error:
-            self._calls.append(("projects.get", "error"))
-            why = f"it can't be read: {error}. The permission compute.projects.get reads it"
-            return (Capacity(0, used, ASSUMED_LIMIT, what, why),)
-        self._calls.append(("projects.get", "ok"))
-        return (Capacity(0, used, limit, what),)
+def check(path: Path, target: Mapping[str, Any], problems: Problems) -> None:
+    """Say what doesn't fit together in one target."""
+    if target.get("target_tags") and target.get("target_service_accounts"):
+        problems.add(path, "a GCP rule has target_tags or target_service_accounts, not both; leave one out")
 
-    def _rules(self) -> dict[str, Rule]:
-        """Return all rules of the project by name. A page that can't be read fails the whole: never a short list."""
-        found: dict[str, Rule] = {}
-        token, seen = "", {""}
-        while True:
-            page = self._page(token)
-            found |= {rule.name: rule for rule in page.items}
-            token = page.next_page_token
-            if not token:
-                return found
-            if token in seen:
-                raise Unreachable(f"listing firewall rules of project {self._where.project}: the same page came twice")
-            seen.add(token)
 
-    def _page(self, token: str) -> Any:
-        project = self._where.project
-        request = self._compute.ListFirewallsRequest(project=project, max_results=PAGE, page_token=token)
-        subject = f"listing firewall rules of project {project}"
-        with advice(project):
-            return gcp_client.call(lambda: self._first_page(request), subject=subject, writes=False)
+def check_all(targets: Iterable[tuple[int, GcpFirewall]], problems: Problems) -> None:
+    """Two targets may share a rule only if they ask the same of it, and not stand in each other's way."""
+    seen: dict[tuple[str, str], tuple[int, GcpFirewall]] = {}
+    for index, target in targets:
+        first, other = seen.setdefault((target.project, target.rule), (index, target))
+        _agree((index, target), (first, other), problems)
+    _neighbours(seen, problems)
 
-    def _first_page(self, request: object) -> Any:
-        try:
-            pager = self._list(request=request, timeout=gcp_client.TIMEOUT, retry=None)
-            page = gcp_answers.page(next(iter(pager.pages)))
-        except Exception:
-            self._calls.append(("firewalls.list", "error"))
-            raise
-        self._calls.append(("firewalls.list", "ok"))
-        return page
 
-    def _state(
-        self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule], owner: str
-    ) -> State | ReadFailure:
-        where = where_of(sharing[0])
-        blank = State(
-            kind=sharing[0].kind,
-            resource=f"gcp/{where.project}/{name}",
-            targets=tuple(t.name for t in sharing),
-            listed=True,
-            wanted_settings=wanted_settings(sharing[0]),
-            max_ranges=where.max_ranges,
+def _agree(second: tuple[int, GcpFirewall], first: tuple[int, GcpFirewall], problems: Problems) -> None:
+    differ = [key for key in AGREED if _value(second[1], key) != _value(first[1], key)]
+    if differ:
+        path: Path = ("targets", second[0])
+        rule = problems.shown((*path, "rule"), second[1].rule)
+        text = (
+            f"rule {rule} has another {', '.join(differ)} in the target on line {problems.line(('targets', first[0]))}"
         )
-        self._crowded[name] = names_conflict(sharing, owner)
-        return self._filled(blank, rules)
+        problems.add(path, f"{text}; make them agree, or name another rule")
 
-    def _filled(self, state: State, rules: Mapping[str, Rule]) -> State | ReadFailure:
-        name = state.resource.rpartition("/")[2]
-        if not state.targets:
-            return self._stray(rules[name]) if name in rules else replace(state, managed_lists=(), entries=())
-        mine = [r for r in rules.values() if base_of(r, self._named) == name]
-        try:
-            found = [replace(list_of(r), blocker=self._hindrance(r, state)) for r in mine]
-        except Rejected as error:
-            return ReadFailure(state.targets, state.resource, f"{state.resource}: {error}")
-        entries = tuple(Entry(n, None, p.note, p.name) for p in found for n in p.networks)
-        taken = taken_by_others(name, rules, {p.name for p in found}, self._named)
-        return replace(
-            state, managed_lists=tuple(found), entries=entries, conflict=self._crowded.get(name), taken=taken
-        )
 
-    def _hindrance(self, rule: Rule, state: State) -> str:
-        """Return why a rule that an ipsync made can't be managed; of the others the core says that they aren't ours."""
-        reason = blocker(rule, dict(state.wanted_settings), self._where.project) if ours(rule.description) else ""
-        return f"rule {rule.name} {reason}" if reason else ""
+def _value(target: GcpFirewall, key: str) -> object:
+    value = getattr(target, key)
+    return frozenset(value) if isinstance(value, list) else value
 
-    def _stray(self, rule: Rule) -> State | ReadFailure:
-        resource = f"gcp/{self._where.project}/{rule.name}"
-        try:
-            found = list_of(rule)
-        except Rejected as error:
-            return ReadFailure((), resource, f"{resource}: {error}")
-        entries = tuple(Entry(n, None, found.note, found.name) for n in found.networks)
-        return State(GCP_FIREWALL, resource, (), entries, listed=True, managed_lists=(found,))
 
-    # ── check ────────────────────────────────────────────────────────────
+def _neighbours(rules: Mapping[tuple[str, str], tuple[int, GcpFirewall]], problems: Problems) -> None:
+    for (project, rule), (index, _) in rules.items():
+        stems = {_stem(rule), rule.removesuffix("-v6"), re.sub(r"-[0-9]+$", "", rule)} - {rule}
+        for stem in sorted(stems):
+            if (project, stem) in rules:
+                path: Path = ("targets", index, "rule")
+                line = problems.line(("targets", rules[project, stem][0]))
+                text = "is a name that ipsync keeps for the IPv6 and the overflow of the rule"
+                problems.add(path, f"{problems.shown(path, rule)} {text} on line {line}; choose another")
 
-    def check(self, targets: Sequence[Target], *, owner: str) -> list[Finding]:
-        """Read; then ask which of the needed permissions the caller holds on the project."""
-        project = self._where.project
-        subject = f"gcp project {project}"
-        read = self._tried(lambda: self.list_owned(targets, owner=owner))
-        try:
-            held = self._held()
-        except CloudError as error:
-            unknown = Finding(subject, ok=False, detail=str(error), remedy=_help(error, asking_remedy(project)))
-            return [read, unknown]
-        found = [
-            Finding(f"{subject}: {p}", ok=p in held, remedy="" if p in held else remedy(project)) for p in PERMISSIONS
+
+def _stem(rule: str) -> str:
+    match = _NEIGHBOUR.fullmatch(rule)
+    return match[1] if match else rule
+
+
+def _reader(target: Target) -> Reader:
+    from ipsync.targets.gcp.rule_io import Reader as RuleReader
+
+    return RuleReader(target)
+
+
+def _writer(target: Target) -> Writer:
+    from ipsync.targets.gcp.rule_io import Writer as RuleWriter
+
+    return RuleWriter(target)
+
+
+KIND = Kind(
+    name=NAME,
+    traits=TRAITS,
+    schema=GcpFirewall,
+    where=where,
+    reader=_reader,
+    writer=_writer,
+    check=check,
+    check_all=check_all,
+    schema_rules={
+        "GcpFirewall": [
+            when("target_tags", some(), {"properties": {"target_service_accounts": {"maxItems": 0}}}),
         ]
-        return found if read.ok or "compute.firewalls.list" not in held else [read, *found]
-
-    def _tried(self, read: Callable[[], object]) -> Finding:
-        subject = f"gcp project {self._where.project}: compute.firewalls.list"
-        try:
-            read()
-        except CloudError as error:
-            return Finding(subject, ok=False, detail=str(error), remedy=_help(error, remedy(self._where.project)))
-        return Finding(subject, ok=True)
-
-    def _held(self) -> set[str]:
-        subject = f"testing permissions on project {self._where.project}"
-        return gcp_client.held(self._where, PERMISSIONS, subject=subject)
-
-
-def _help(error: CloudError, text: str) -> str:
-    """Return the advice where a permission or an API is what's missing; other errors say themselves what helps."""
-    return "" if isinstance(error, NoCredentials | Unreachable) else text
-
-
-class Writer:
-    """Writes to one project's firewall rules, a rule a step."""
-
-    def __init__(self, target: Target) -> None:
-        self._where = where_of(target)
-        self._compute = gcp_client.compute()
-        self._client = gcp_client.make(self._compute.FirewallsClient, self._where)
-        self._operations = gcp_client.make(self._compute.GlobalOperationsClient, self._where)
-
-    def execute(self, operation: Operation) -> Receipt:
-        """Make, patch or delete one rule, after looking that it is as the step expects; then wait for the operation."""
-        managed = _checked(operation)
-        subject = f"{operation.kind} firewall rule {managed.name} of project {self._where.project}"
-        with advice(self._where.project):
-            started = self._started(operation, managed, subject)
-            return Receipt(gcp_client.finish(self._operations, self._where, started, subject=subject))
-
-    def _started(self, operation: Operation, managed: ManagedList, subject: str) -> Any:
-        request_id = str(uuid.uuid4())  # one for all tries: Google carries the request out once
-        fixed = {"project": self._where.project, "request_id": request_id}
-        firewall = self._compute.Firewall
-        if operation.kind == "create":
-            body = firewall(**created(managed))
-            request = self._compute.InsertFirewallRequest(firewall_resource=body, **fixed)
-            return self._send(self._client.insert_unary, request, subject)
-        self._expect(operation, managed.name, subject)
-        if operation.kind == "delete":
-            request = self._compute.DeleteFirewallRequest(firewall=managed.name, **fixed)
-            return self._send(self._client.delete_unary, request, subject, operation)
-        body = firewall(**patched(managed, operation.was))
-        request = self._compute.PatchFirewallRequest(firewall=managed.name, firewall_resource=body, **fixed)
-        return self._send(self._client.patch_unary, request, subject, operation)
-
-    def _send(
-        self, method: Callable[..., Any], request: object, subject: str, operation: Operation | None = None
-    ) -> Any:
-        tries = count()
-
-        def once() -> Any:
-            if next(tries) and operation:
-                self._look_again(operation, subject)
-            return gcp_answers.operation(method(request=request, timeout=gcp_client.TIMEOUT, retry=None))
-
-        return gcp_client.call(once, subject=subject, writes=True)
-
-    def _expect(self, operation: Operation, name: str, subject: str) -> None:
-        """Read right before writing: a rule has no fingerprint, and the last write wins."""
-        try:
-            now = gcp_client.call(lambda: self._get(name), subject=subject, writes=False)
-        except Missing:
-            raise Stale(f"{subject}: it was deleted since it was read") from None
-        self._compare(now, [operation.was], subject)
-
-    def _look_again(self, operation: Operation, subject: str) -> None:
-        """Look before each further try, which may come a minute later: someone's edit since then must not be lost.
-
-        Where the first try was carried out after all, it is as it shall be; the same request id changes nothing twice.
-        """
-        from google.api_core.exceptions import NotFound
-
-        name = operation.managed.name if operation.managed else ""
-        try:
-            now = self._get(name)
-        except NotFound:  # as the first try left it, or the answer to the next one says so
-            return
-        self._compare(now, [operation.was, operation.managed if operation.kind == "replace" else None], subject)
-
-    def _get(self, name: str) -> Any:
-        rule = self._client.get(project=self._where.project, firewall=name, timeout=gcp_client.TIMEOUT, retry=None)
-        return gcp_answers.rule(rule, name=name)
-
-    def _compare(self, now: Any, known: Sequence[ManagedList | None], subject: str) -> None:
-        found = list_of(now)
-        if found not in known or blocker(now, dict(found.settings), self._where.project):
-            raise Stale(f"{subject}: someone changed it since it was read")
-
-
-def _checked(operation: Operation) -> ManagedList:
-    """Return the step's part, or refuse what no plan should hold, before anything is sent."""
-    managed, was = operation.managed, operation.was
-    if managed is None or operation.kind not in {"create", "replace", "delete"}:
-        raise Rejected(f"{operation.resource}: a GCP rule can't be changed entry by entry")
-    if operation.kind != "create" and not (was and ours(description_of(was))):
-        raise Rejected(f"{operation.resource}: the rule was not made by ipsync; nothing was sent")
-    if operation.kind == "delete":
-        return managed
-    if not managed.networks:
-        raise Rejected(f"{operation.resource}: an empty source list would let in the whole internet; nothing was sent")
-    if not ours(description_of(managed)):
-        raise Rejected(f"{operation.resource}: a rule without ipsync's mark would be nobody's; nothing was sent")
-    return managed
+    },
+    schema_narrower={"GcpFirewall": ("ports", {"uniqueItems": True})},
+)

@@ -13,8 +13,13 @@ from typing import Any
 
 from ipsync.core.addresses import sort_key
 from ipsync.core.errors import Rejected, UsageError
-from ipsync.core.model import GcpRule, ManagedList, Network, Target
+from ipsync.core.model import ManagedList, Network, Target
+from ipsync.core.traits import Traits
+from ipsync.targets.gcp.marks import DescriptionMarks
+from ipsync.targets.gcp.where import GcpRule
 
+NAME = "gcp-firewall"
+TRAITS = Traits(lists=DescriptionMarks(), ports=False)
 OURS = "ipsync "
 """How the description of every rule that any ipsync made begins; whose it is, others decide."""
 SETTINGS = ("network", "ports", "priority", "target_service_accounts", "target_tags")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from factory import GROUP, RULE, aws_target, gcp_target
 
-from ipsync.core.model import AwsAccount
-from ipsync.core.sharing import may_name
+from ipsync.targets.aws.where import AwsAccount
 
 MATCH = {"groups": (), "match_tags": (("tier", "web"),)}
 
@@ -40,7 +39,7 @@ def role(account: str) -> AwsAccount:
     ],
 )
 def test_groups_by_region_account_and_id_as_far_as_they_are_known(where, resource, may):
-    assert may_name(aws_target(where=where), resource) is may
+    assert aws_target(where=where).where.may_name(resource) is may
 
 
 @pytest.mark.parametrize(
@@ -55,4 +54,4 @@ def test_groups_by_region_account_and_id_as_far_as_they_are_known(where, resourc
     ],
 )
 def test_rules_by_project_and_name(resource, may):
-    assert may_name(gcp_target(), resource) is may
+    assert gcp_target().where.may_name(resource) is may

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from ipsync.config.shown_values import Shown, either_schema, text_schema
+from ipsync.values.shown_values import Shown, either_schema, text_schema
 
 LONGEST = 366 * 86400
 """Seconds of the longest duration: a typo of a year and more is not a wish."""

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ipsync.config.amounts import duration as duration  # noqa: PLC0414 - the command line reads durations too
-from ipsync.config.expressions import select
-from ipsync.config.shown_values import Shown, pattern, text_schema
 from ipsync.core.addresses import LONGEST, parse
 from ipsync.core.errors import AddressError
 from ipsync.core.model import Network
+from ipsync.values.amounts import duration as duration  # noqa: PLC0414 - the command line reads durations too
+from ipsync.values.expressions import select
+from ipsync.values.shown_values import Shown, pattern, text_schema
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 RESERVED = {"static"}

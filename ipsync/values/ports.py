@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ipsync.config.shown_values import Shown, text_schema
 from ipsync.core.model import Service
+from ipsync.values.shown_values import Shown, text_schema
 
 LAST_PORT = 65535
 WHOLE = {"all": "all", "icmp": "icmp", "icmpv6": "icmpv6", "icmp6": "icmpv6", "ipv6-icmp": "icmpv6"}

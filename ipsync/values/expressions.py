@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ipsync.config.shown_values import Shown, short
+from ipsync.values.shown_values import Shown, short
 
 EXAMPLE = "write it like prefixes[].ip_prefix"
 

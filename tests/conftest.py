@@ -8,6 +8,8 @@ from hypothesis import settings
 from ipsync.sandbox.aws.cloud import AwsCloud
 from ipsync.sandbox.gcp.cloud import GcpCloud
 
+pytest.register_assert_rewrite("ipsync.testing.contract")
+
 # A busy machine is no reason to fail, and a red build is somebody's change: new examples are the long proof's to find.
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.load_profile("same")

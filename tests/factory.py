@@ -16,6 +16,7 @@ from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.gcp import rules as gcp_rules
 from ipsync.targets.gcp.where import GcpRule
 from ipsync.testing.memory import MemoryCloud
+from ipsync.testing.memory_log import MemoryLog as Log
 
 NOW = datetime(2026, 1, 31, 9, tzinfo=UTC)
 HTTPS = Service("tcp", 443, 443)
@@ -64,26 +65,6 @@ def config(*targets: Target, grace: timedelta | None = timedelta(hours=72), owne
 def hindered(state: State) -> str | None:
     """Return why a resource, or one of its lists, can't be managed."""
     return next((text for text in (state.conflict, *(p.blocker for p in state.managed_lists)) if text), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    seq: int
-    hash: str = "0" * 64
-
-
-@dataclass(slots=True)
-class Log:
-    """An audit log in memory."""
-
-    records: list[dict[str, object]] = field(default_factory=list)
-
-    def record(self, event: str, **fields: object) -> Recorded:
-        self.records.append({"event": event, "seq": len(self.records) + 1, **fields})
-        return Recorded(len(self.records))
-
-    def events(self, event: str) -> list[dict[str, object]]:
-        return [r for r in self.records if r["event"] == event]
 
 
 @dataclass(slots=True)

@@ -1,10 +1,12 @@
 """The kinds there are: ours in a table, others by the entry point group `ipsync.targets` of an installed package.
 
-A kind's module is loaded when a config names it; packages are only searched for a kind that isn't in the table.
+A kind's module is loaded when a config names it; packages are only searched for a kind that isn't in the table, and a
+package can't take the name of one that is.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -26,8 +28,8 @@ def kind(name: str) -> Kind | None:
     if name in BUILT_IN:
         made: Kind = import_module(BUILT_IN[name]).KIND
         return made
-    point = _points().get(name)
-    return _loaded(point) if point else None
+    points = _points().get(name)
+    return _loaded(name, points) if points else None
 
 
 def known(name: str) -> Kind:
@@ -54,18 +56,30 @@ def open_writer(target: Target) -> Writer:
 
 
 @cache
-def _points() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
+def _points() -> dict[str, tuple[EntryPoint, ...]]:
+    """Return what installed packages offer, by name; several of one name are told when it is asked for."""
+    found: dict[str, tuple[EntryPoint, ...]] = {}
+    for point in dict.fromkeys(entry_points(group=GROUP)):
+        found[point.name] = (*found.get(point.name, ()), point)
+    return found
 
 
-def _loaded(point: EntryPoint) -> Kind:
-    package = point.dist.name if point.dist else point.value
+def _loaded(name: str, points: Sequence[EntryPoint]) -> Kind:
+    packages = [point.dist.name if point.dist else point.value for point in points]
+    if len(packages) > 1:
+        raise UsageError(
+            f"the packages {' and '.join(sorted(packages))} both offer the kind {name}; remove one of them"
+        )
+    package, point = packages[0], points[0]
+    if "/" not in name:
+        text = f"a package's kind has its maker's name before a slash, like acme/{name}"
+        raise UsageError(f"package {package} offers the kind {name}; {text}")
     try:
         made = point.load()
     except Exception as error:
-        raise UsageError(f"the kind {point.name} of package {package} can't be loaded: {error!r}") from error
-    if not isinstance(made, Kind) or made.name != point.name:
+        raise UsageError(f"the kind {name} of package {package} can't be loaded: {error!r}") from error
+    if not isinstance(made, Kind) or made.name != name:
         raise UsageError(
-            f"package {package} offers {point.value} as kind {point.name}, and that is no ipsync Kind of this name"
+            f"package {package} offers {point.value} as kind {name}, and that is no ipsync Kind of this name"
         )
     return made

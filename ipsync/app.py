@@ -24,8 +24,10 @@ from ipsync.core.errors import AuditLogError, PlanFileError, UsageError
 from ipsync.core.model import Config, Feed, Snapshot
 from ipsync.core.printable import printable
 from ipsync.core.report import Report
+from ipsync.engine import preflight
 from ipsync.render.json import document
 from ipsync.targets import registry
+from ipsync.targets.base import Finding
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,13 @@ def plan_once(config: Config, *, only: Iterable[str] = (), clock: Callable[[], d
         made = _run(config, run, names, audit_log, clock)
         made.earlier = audit_log.runs_before(RUNS_BEFORE, config=config.source)
         return engine.plan(made)
+
+
+def check_once(config: Config, *, only: Iterable[str] = ()) -> list[Finding]:
+    """Try everything that a sync needs, and record that in the audit log where it is writable; touch nothing else."""
+    names, run = selection(config, only), _run_id()
+    with log_if_writable(config, run=run) as audit_log:
+        return preflight.check(_run(config, run, names, audit_log, now))
 
 
 def sync_once(
@@ -89,10 +98,10 @@ def apply_once(
 
 
 def log_if_writable(
-    config: Config, *, run: str = "", clock: Callable[[], datetime] = now
+    config: Config, *, run: str, clock: Callable[[], datetime] = now
 ) -> OptionalAuditLog | NullAuditLog:
     """Open the audit log for what only reads the clouds: where it can't be written, nothing is recorded."""
-    return open_optional(config.audit_path, clock=clock, **_identity(config, run or _run_id()))
+    return open_optional(config.audit_path, clock=clock, **_identity(config, run))
 
 
 def _copied(config: Config, audit_log: AuditLog, report: Report) -> Report:

@@ -19,6 +19,7 @@ from typing import TypeVar
 import schedule
 
 from ipsync.core.errors import IpsyncError
+from ipsync.core.exit_codes import ExitCode
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -27,8 +28,6 @@ LONGEST_WAIT = 60.0
 """Seconds between two looks at the schedule, so that a suspended machine catches up soon."""
 PATIENCE = 25.0
 """Seconds from the signal to the end at the latest: Kubernetes kills after 30 (terminationGracePeriodSeconds)."""
-FAILED, UNKNOWN = 1, 4
-"""The exit codes where nothing was touched, and where something may be half done (the contract's section 1)."""
 
 
 class SteadyJob(schedule.Job):
@@ -87,7 +86,7 @@ def _guarded(one_pass: Callable[[], T]) -> T | None:
     return None
 
 
-def stop_on_signals(stop: Event, *, wrote: Event | None = None, untouched: int = FAILED) -> None:
+def stop_on_signals(stop: Event, *, wrote: Event | None = None, untouched: int = ExitCode.FAILED) -> None:
     """Let SIGTERM, SIGINT and SIGHUP ask for an end after the write in flight; a second one changes nothing.
 
     SIGHUP comes when a terminal is closed; where it is ignored (`nohup`), it stays so.
@@ -99,7 +98,7 @@ def stop_on_signals(stop: Event, *, wrote: Event | None = None, untouched: int =
     def give_up() -> None:
         doubtful = wrote is None or wrote.is_set()
         _give_up("the next run reads back what became of it" if doubtful else "nothing was written")
-        os._exit(UNKNOWN if doubtful else untouched)
+        os._exit(ExitCode.PARTIAL if doubtful else untouched)
 
     def ask(number: int, _frame: FrameType | None) -> None:
         if stop.is_set():

@@ -15,6 +15,7 @@ import time_machine
 
 from ipsync import daemon
 from ipsync.core.errors import AuditLogError
+from ipsync.core.exit_codes import ExitCode
 
 
 def serve_briefly(one_pass, *, every: float, stop: threading.Event, seconds: float = 5.0) -> None:
@@ -87,6 +88,7 @@ WORKER = """
 import threading, time
 from ipsync import daemon
 from ipsync.core.errors import AuditLogError
+from ipsync.core.exit_codes import ExitCode
 daemon.PATIENCE = 0.5
 stop = threading.Event()
 wrote = threading.Event()
@@ -98,7 +100,7 @@ time.sleep({busy})
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-@pytest.mark.parametrize(("busy", "code"), [(0, 0), (60, daemon.UNKNOWN)], ids=["at once", "a cloud hangs"])
+@pytest.mark.parametrize(("busy", "code"), [(0, 0), (60, ExitCode.PARTIAL)], ids=["at once", "a cloud hangs"])
 def test_a_signal_ends_the_worker_soon_whatever_a_cloud_does(number, busy, code):
     command = [sys.executable, "-c", WORKER.format(busy=busy, more="")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
@@ -111,7 +113,7 @@ def test_a_signal_ends_the_worker_soon_whatever_a_cloud_does(number, busy, code)
 
 @pytest.mark.parametrize(
     ("more", "code"),
-    [(", wrote=wrote", 1), (", wrote=wrote, untouched=0", 0), (", wrote=(wrote.set(), wrote)[1]", daemon.UNKNOWN)],
+    [(", wrote=wrote", 1), (", wrote=wrote, untouched=0", 0), (", wrote=(wrote.set(), wrote)[1]", ExitCode.PARTIAL)],
     ids=["sync", "run", "after an intent"],
 )
 def test_where_nothing_was_intended_nothing_is_unknown(more, code):
@@ -122,7 +124,7 @@ def test_where_nothing_was_intended_nothing_is_unknown(more, code):
         worker.send_signal(signal.SIGTERM)
         _, said = worker.communicate(timeout=20)
     assert worker.returncode == code
-    assert ("nothing was written" in said) == (code != daemon.UNKNOWN)
+    assert ("nothing was written" in said) == (code != ExitCode.PARTIAL)
 
 
 def test_a_hangup_that_is_ignored_stays_so():

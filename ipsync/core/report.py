@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from ipsync.core.exit_codes import ExitCode
 from ipsync.core.model import Status, Verdict
 from ipsync.core.plan import Plan, TargetChange
 
@@ -25,7 +26,7 @@ class Report:
     refused: bool = False
 
 
-def exit_code(report: Report, *, detailed: bool) -> int:
+def exit_code(report: Report, *, detailed: bool) -> ExitCode:
     """Return the contract's exit code (section 1): the first that holds of 4, 1, 3, 2, 0.
 
     A target left half done or unknown is 4 even when it is alone, since 1 says that nothing was touched.
@@ -33,12 +34,12 @@ def exit_code(report: Report, *, detailed: bool) -> int:
     statuses = {e.status for e in report.plan.target_changes}
     half_done = bool(statuses & {Status.PARTIAL, Status.UNKNOWN})
     if half_done or (statuses & AS_WISHED and statuses & FAILED):
-        return 4
+        return ExitCode.PARTIAL
     if statuses & FAILED or any(f.error for f in report.plan.feeds):
-        return 1
+        return ExitCode.FAILED
     if report.refused or Status.BLOCKED in statuses or any(objects(e) for e in report.plan.target_changes):
-        return 3
-    return 2 if detailed and Status.CHANGE in statuses else 0
+        return ExitCode.REFUSED
+    return ExitCode.PENDING if detailed and Status.CHANGE in statuses else ExitCode.DONE
 
 
 def objects(target_change: TargetChange) -> bool:

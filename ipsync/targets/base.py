@@ -27,6 +27,11 @@ class Finding:
     remedy: str = ""
     skipped: bool = False
 
+    @property
+    def passed(self) -> bool:
+        """It was tried, and it is there."""
+        return self.ok and not self.skipped
+
 
 class Reader(Protocol):
     """Reads one scope. Nothing here can write: the client under it refuses every other operation."""

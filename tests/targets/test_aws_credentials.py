@@ -11,7 +11,7 @@ import pytest
 from factory import NOW, Log, aws_target, config, hosts, snapshot
 
 from ipsync import engine
-from ipsync.cli import checks
+from ipsync.engine import preflight
 from ipsync.targets import registry
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import credentials as aws_credentials
@@ -57,21 +57,23 @@ def made(aws, *, group="sg-00000000000000000", account=AwsAccount()):  # noqa: B
     return config(aws_target(where={"groups": (group,), "endpoint_url": aws.endpoint_url, "account": account}))
 
 
-def planned(aws, **where):
+def started(aws, **where):
     clouds = engine.Clouds(lambda f: snapshot(hosts(1), feed=f.name), registry.open_reader, registry.open_writer)
     whole = made(aws, **where)
-    run = engine.Run("r", whole, clouds, Log(), lambda: NOW, frozenset(t.name for t in whole.targets))
-    (target_change,) = engine.plan(run).plan.target_changes
+    return engine.Run("r", whole, clouds, Log(), lambda: NOW, frozenset(t.name for t in whole.targets))
+
+
+def planned(aws, **where):
+    (target_change,) = engine.plan(started(aws, **where)).plan.target_changes
     return target_change.error or target_change.status.value
 
 
 def said(aws, *words: str, never: tuple[str, ...] = ("a fault in ipsync", "Traceback"), **where) -> None:
     """The plan and `check` say these words."""
     error = planned(aws, **where)
-    whole = made(aws, **where)
-    findings = checks._scope(list(whole.targets), "acme")
-    assert [f.ok for f in findings] == [False]
-    for text in (error, findings[0].detail):
+    (*_, finding) = preflight.check(started(aws, **where))
+    assert not finding.ok
+    for text in (error, finding.detail):
         for word in words:
             assert word in text
         for word in never:
@@ -298,6 +300,6 @@ def test_whatever_is_raised_becomes_a_row_of_check(aws, monkeypatch):
         raise AttributeError("'NoneType' object has no attribute 'get'")
 
     monkeypatch.setattr("ipsync.targets.registry.open_reader", broken)
-    (finding,) = checks._scope(list(made(aws).targets), "acme")
+    (*_, finding) = preflight.check(started(aws))
     assert not finding.ok
     assert "AttributeError" in finding.detail

@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from factory import Log, config, gcp_target, hosts, snapshot
 from google.auth.exceptions import DefaultCredentialsError, OAuthError, ReauthFailError, RefreshError, TransportError
 
-from ipsync import engine
-from ipsync.cli import checks
+from ipsync import app, engine
+from ipsync.cli.check import render
 from ipsync.core.errors import Denied, Unreachable
 from ipsync.targets import registry
 from ipsync.targets.gcp import client as gcp_client
@@ -189,9 +189,9 @@ def test_check_ends_in_its_table(monkeypatch, tmp_path, content):
         (tmp_path / "key.json").write_text(content)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "key.json"))
     made = config(gcp_target(feeds=(), limits=()))
-    found = checks.run(made)
+    found = app.check_once(made)
     assert [f.ok for f in found] == [True, False]
-    assert checks.render(found, output="text", colour=False).endswith("1 of 2 checks passed, 1 to mend\n")
+    assert render(found, output="text", colour=False).endswith("1 of 2 checks passed, 1 to fix\n")
 
 
 def test_a_worker_heals_when_its_credentials_come(dead, monkeypatch, tmp_path, key):

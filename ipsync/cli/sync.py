@@ -1,0 +1,132 @@
+"""`ipsync plan`, `sync`, `apply` and `run`: what reads the clouds to change them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ipsync.cli import options
+from ipsync.cli.invocation import command
+from ipsync.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from ipsync.core.report import Report
+
+
+def _lifetime(_context: click.Context, _option: click.Parameter, text: str) -> timedelta:
+    from ipsync.core.planfile import LONGEST_LIFETIME
+    from ipsync.values.fields import duration
+
+    try:
+        lifetime = timedelta(seconds=duration(text))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    if not timedelta(0) < lifetime <= LONGEST_LIFETIME:
+        raise click.BadParameter(f"{text} is not between 1s and 24h; a plan doesn't fetch its feeds again")
+    return lifetime
+
+
+@click.command(short_help="Show what a sync would change.")
+@options.target
+@options.output("text", "json", "markdown")
+@options.detailed
+@click.option("--out", type=options.FILE, help="Save the plan for `ipsync apply`.")
+@click.option("--valid-for", "lifetime", default="1h", show_default=True, metavar="TIME", callback=_lifetime,
+              help="How long the saved plan may be applied, up to 24h.")  # fmt: skip
+@options.common
+def plan(config_path: Path, targets: tuple[str, ...], output: str, out: Path | None, lifetime: timedelta, *,
+         detailed_exitcode: bool) -> int:  # fmt: skip
+    """Show what a sync would change; write to no cloud."""
+    from ipsync import app
+    from ipsync.cli import reporting
+
+    config = options.load(config_path)
+    report = app.plan_once(config, only=targets)
+    if out is not None:
+        _write(out, app.save(report, config, only=targets, lifetime=lifetime))
+    again = command("apply", file=out) if out else command("sync", targets=targets)
+    return reporting.show(report, output, again, detailed=detailed_exitcode)
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"{path}: the plan can't be saved: {error.strerror}") from error
+
+
+@click.command(short_help="Plan, then apply what the guards allow.")
+@options.target
+@options.output("text", "json", "markdown")
+@options.detailed
+@click.option("--dry-run", is_flag=True, help="The same as `ipsync plan`.")
+@options.approve
+@options.common
+def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tuple[str, ...], *,
+         detailed_exitcode: bool, dry_run: bool) -> int:  # fmt: skip
+    """Make one pass: plan, then apply what the guards allow."""
+    from threading import Event
+
+    from ipsync import app, daemon
+    from ipsync.cli import reporting
+
+    config = options.load(config_path)
+    again = command("sync", targets=targets)
+    if dry_run:
+        return reporting.show(app.plan_once(config, only=targets), output, again, detailed=detailed_exitcode)
+    aside = options.reports_aside(config, output)
+
+    stop, wrote = Event(), Event()
+    daemon.stop_on_signals(stop, wrote=wrote)
+    report = app.sync_once(config, only=targets, approve=frozenset(approve), stopping=stop.is_set, writing=wrote.set)
+    return reporting.show(report, output, again, detailed=detailed_exitcode, aside=aside)
+
+
+@click.command(short_help="Apply a saved plan, and only that.")
+@click.argument("file", type=options.FILE)
+@options.output("text", "json", "markdown")
+@options.approve
+@options.common
+def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) -> int:
+    """Apply a saved plan, and only that; refused if anything it rests on has changed."""
+    from threading import Event
+
+    from ipsync import app, daemon
+    from ipsync.cli import reporting
+
+    stop, wrote = Event(), Event()
+    daemon.stop_on_signals(stop, wrote=wrote)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
+    config = options.load(config_path)
+    aside = options.reports_aside(config, output)
+    report = app.apply_once(config, data, approve=frozenset(approve), stopping=stop.is_set, writing=wrote.set)
+    return reporting.show(report, output, command("apply", file=file), detailed=False, aside=aside)
+
+
+@click.command(short_help="Sync at once, then every `schedule.every`.")
+@options.target
+@options.common
+def run(config_path: Path, targets: tuple[str, ...]) -> int:
+    """Work until SIGTERM: a sync at once, then one every `schedule.every`."""
+    from threading import Event
+
+    from ipsync import app, daemon
+    from ipsync.cli import reporting
+
+    config, stop, wrote = options.load(config_path), Event(), Event()
+    app.selection(config, targets)
+    daemon.stop_on_signals(stop, wrote=wrote, untouched=0)
+    tell = reporting.teller(command("sync", targets=targets), aside=options.reports_aside(config, "text"))
+
+    def one_pass() -> Report:
+        wrote.clear()
+        return app.sync_once(config, only=targets, stopping=stop.is_set, writing=wrote.set)
+
+    daemon.serve(one_pass, every=config.every, jitter=config.jitter, stop=stop, tell=tell)
+    return 0

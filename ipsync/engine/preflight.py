@@ -1,0 +1,73 @@
+"""`ipsync check`: is everything there that a sync needs? Config, feeds, credentials, each permission. Writes nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from ipsync.core import guards
+from ipsync.core.errors import IpsyncError
+from ipsync.core.model import Feed, Limits, Target
+from ipsync.engine.run import Run, pool, scopes
+from ipsync.targets.base import Finding
+
+log = logging.getLogger(__name__)
+
+
+def check(run: Run) -> list[Finding]:
+    """Try everything that a sync of these targets needs, and change nothing. Never raises for what it finds."""
+    run.record("run-started", mode="check")
+    found = _findings(run)
+    run.record(
+        "run-ended",
+        mode="check",
+        targets=[],
+        passed=sum(f.passed for f in found),
+        missing=[f.subject for f in found if not f.ok],
+        skipped=[f.subject for f in found if f.ok and f.skipped],
+    )
+    return found
+
+
+def _findings(run: Run) -> list[Finding]:
+    targets = [t for t in run.config.targets if t.name in run.selected]
+    used = {f for t in targets for f in t.feeds}
+    with pool() as threads:
+        feeds = [threads.submit(_check_feed, run, f, targets) for f in run.config.feeds if f.name in used]
+        shared = scopes(targets, {t.scope for t in targets}).values()
+        clouds = [threads.submit(_check_scope, run, of_scope) for of_scope in shared]
+        found = [finding for job in (*feeds, *clouds) for finding in job.result()]
+    count = f"{len(run.config.targets)} targets, {len(run.config.feeds)} feeds"
+    return [Finding("config", ok=True, detail=count), *found]
+
+
+def _check_feed(run: Run, feed: Feed, targets: Sequence[Target]) -> list[Finding]:
+    subject = f"feed {feed.name}"
+    try:
+        snapshot = run.clouds.fetch(feed)
+    except IpsyncError as error:
+        return [Finding(subject, ok=False, detail=str(error), remedy="fix the feed or its entry in the config")]
+    except Exception as error:  # noqa: BLE001 - whatever one check raises is that check's row
+        return [_fault(subject, error)]
+    limits = [dict(t.limits).get(feed.name, Limits()) for t in targets if feed.name in t.feeds]
+    violations = {v for limit in limits for v in guards.check_snapshot(snapshot, limit)}
+    if violations:
+        return [Finding(subject, ok=False, detail=v.detail, remedy=f"guard {v.guard} refuses it") for v in violations]
+    return [Finding(subject, ok=True, detail=f"{len(snapshot.networks)} addresses from {feed.url}")]
+
+
+def _check_scope(run: Run, targets: Sequence[Target]) -> list[Finding]:
+    subject = f"targets {', '.join(t.name for t in targets)}"
+    try:
+        return run.clouds.reader(targets[0]).check(targets, owner=run.config.owner)
+    except IpsyncError as error:
+        return [Finding(subject, ok=False, detail=str(error))]
+    except Exception as error:  # noqa: BLE001 - as above
+        return [_fault(subject, error)]
+
+
+def _fault(subject: str, error: Exception) -> Finding:
+    log.debug("checking %s: a fault in ipsync", subject, exc_info=error)
+    return Finding(
+        subject, ok=False, detail=f"a fault in ipsync: {error!r}", remedy="`ipsync check -v` says where; report it"
+    )

@@ -46,12 +46,13 @@ def public_url(url: str) -> str:
 
 def _body(feed: Feed) -> bytes:
     from ipsync.feeds import http  # noqa: PLC0415 - requests costs 100 ms; a wrong url needs none
+    from ipsync.transport.exchange import Request  # noqa: PLC0415 - as above
 
     parts = urlsplit(feed.url)
     if parts.scheme != "https" and not (parts.scheme == "http" and (feed.insecure or parts.hostname in LOOPBACK)):
         raise FeedError("only https is fetched; for plain http, the feed must say insecure: true")
     return http.get(
-        http.Get(
+        Request(
             url=feed.url,
             timeout=feed.timeout,
             max_bytes=feed.max_bytes,

@@ -9,11 +9,11 @@ import codecs
 import io
 import json
 import sys
-from collections.abc import Iterable
 from typing import Any
 
 from ipsync.core.errors import FeedError
 from ipsync.feeds.hints import hint
+from ipsync.transport import strict_json
 
 MOST_ENTRIES = 20_000
 """Entries of a list that is looked at at all: more than any firewall holds, and few enough for any machine's memory."""
@@ -132,9 +132,9 @@ def _text(data: bytes, start: int = 0) -> str:
 
 def _strict_json(text: str) -> Any:
     try:
-        return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant, parse_int=_short_int)
-    except FeedError:
-        raise
+        return strict_json.loads(text)
+    except strict_json.Unclear as error:
+        raise FeedError(str(error)) from None
     except RecursionError:
         raise FeedError("the answer is nested too deeply to be a list of addresses") from None
     except json.JSONDecodeError as error:
@@ -155,24 +155,6 @@ def _likely(text: str, error: json.JSONDecodeError) -> str:
     if start[:1].isalnum() or start.startswith(("#", ";", "//", ":")):
         return "; if it has an address a line, the feed needs format: text"
     return ""
-
-
-def _unique(pairs: Iterable[tuple[str, object]]) -> dict[str, object]:
-    """Reject duplicate keys: with the last one winning, `{"p": ["1.2.3.4"], "p": []}` would be empty."""
-    found: dict[str, object] = {}
-    for key, value in pairs:
-        if key in found:
-            raise FeedError(f"the answer has the key {key[:40]!r} twice")
-        found[key] = value
-    return found
-
-
-def _no_constant(name: str) -> object:
-    raise FeedError(f"the answer holds {name}, which is not JSON")
-
-
-def _short_int(digits: str) -> int:
-    return int(digits[:20])  # a number is never an address; its value doesn't matter, its length must not cost
 
 
 def _kind(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What a feed's request takes from the environment: a proxy, and certificates to trust. That is how companies run.
+"""What a request takes from the environment: a proxy, and certificates to trust. That is how companies run.
 
 Each is named by its variable where it can't be used: whoever is on call didn't write it into ipsync's config.
 """
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import requests.utils
 
-from ipsync.core.errors import FeedError
+from ipsync.transport.errors import NoAnswer
 
 BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 """The first that is set counts. OpenSSL itself knows SSL_CERT_FILE only; requests the other two."""
@@ -58,14 +58,14 @@ def _checked(value: str, variable: str) -> Proxy:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        raise FeedError(f"{variable} doesn't name a proxy; {_FORM}, or unset it") from None
+        raise NoAnswer(f"{variable} doesn't name a proxy; {_FORM}, or unset it") from None
     if parts.scheme.lower() not in {"http", "https"}:
         # requests would need PySocks for these, and its connections would not end at the deadline.
-        raise FeedError(
+        raise NoAnswer(
             f"{variable} names a {parts.scheme[:10]!a} proxy, and only http and https ones are used; {_FORM}"
         )
     if not host or parts.path not in {"", "/"}:
-        raise FeedError(f"{variable} doesn't name a proxy; {_FORM}, or unset it")
+        raise NoAnswer(f"{variable} doesn't name a proxy; {_FORM}, or unset it")
     shown = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{f':{port}' if port else ''}"
     return Proxy(url, variable, shown)
 
@@ -74,21 +74,19 @@ def _checked(value: str, variable: str) -> Proxy:
 
 
 def bundle(ca_file: str | None) -> str | None:
-    """Return the CA bundle to trust, None for requests' own. Raises FeedError for one that can't be used."""
+    """Return the CA bundle to trust, None for requests' own. Raises NoAnswer for one that can't be used."""
     name, path = next(_bundles(ca_file), ("", None))
     if path is None:
         return None
     where = Path(path)
     if not where.exists():
-        raise FeedError(f"{name} names {path}, and there is no such file; {_mend(name)}")
+        raise NoAnswer(f"{name} names {path}, and there is no such file; {_mend(name)}")
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(**{"capath" if where.is_dir() else "cafile": path})
     except OSError as error:  # ssl's errors are OSErrors too
         why = error.strerror if not isinstance(error, ssl.SSLError) and error.strerror else "it holds no certificates"
-        raise FeedError(
-            f"{name} names {path}, which can't be used as a CA bundle (PEM): {why}; {_mend(name)}"
-        ) from None
+        raise NoAnswer(f"{name} names {path}, which can't be used as a CA bundle (PEM): {why}; {_mend(name)}") from None
     return path
 
 

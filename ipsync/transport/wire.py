@@ -20,13 +20,15 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 MOST_LINES = 256 * 1024
-"""Bytes of the head, of all chunks' sizes and of the trailer together; a list's head has a few hundred."""
+"""Bytes of the head, of all chunks' sizes and of the trailer together; a usual head has a few hundred."""
 
 
 class Wire:
-    """Every socket of one fetch, so that the deadline can end what no read timeout ends."""
+    """Every socket of one exchange, so that the deadline can end what no read timeout ends."""
 
     def __init__(self) -> None:
+        self.stood = False
+        """Whether a connection stood, through proxy and TLS: before that, no byte of a request has left."""
         self._handles: list[socket.socket] = []
         self._cut = threading.Event()
         self._lock = threading.Lock()
@@ -57,7 +59,7 @@ class Wire:
         self._handles.clear()
 
     def close(self) -> None:
-        """Let go of the handles of a fetch that ended by itself."""
+        """Let go of the handles of an exchange that ended by itself."""
         with self._lock:
             for handle in self._handles:
                 handle.close()
@@ -129,11 +131,19 @@ def _pools(wire: Wire) -> dict[str, type[HTTPConnectionPool]]:
         def _new_conn(self) -> socket.socket:
             return wire.watched(super()._new_conn())
 
+        def connect(self) -> None:
+            super().connect()
+            wire.stood = True
+
     class Secure(HTTPSConnection):
         response_class = _Response
 
         def _new_conn(self) -> socket.socket:
             return wire.watched(super()._new_conn())
+
+        def connect(self) -> None:
+            super().connect()
+            wire.stood = True
 
     plain = type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain})
     secure = type("SecurePool", (HTTPSConnectionPool,), {"ConnectionCls": Secure})

@@ -1,4 +1,4 @@
-"""What went wrong on the way to a feed, in a sentence; and the peer's own words, as they may stand in one."""
+"""What went wrong on the way to a peer, in a sentence; and the peer's own words, as they may stand in one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import requests
 from urllib3.exceptions import LocationValueError
 
-from ipsync.feeds.environment import Proxy
+from ipsync.transport.environment import Proxy
 
 LONGEST_WORD = 80
 """Characters of the peer's own words that an error repeats."""
@@ -54,18 +54,21 @@ def wants_password(proxy: Proxy) -> str:
 
 
 def late(timeout: float, proxy: Proxy | None) -> str:
-    """Say that the feed's time (seconds) is over, whoever noticed it first: the deadline, or the socket's own timeout."""
+    """Say that the time (seconds) for it is over, whoever noticed it first: the deadline, or the socket's own timeout."""
     return f"no whole answer within {timeout:g} s{through(proxy)}; {REACHABLE}"
 
 
-def reason(error: Exception, proxy: Proxy | None, timeout: float) -> str:
-    """Say in a sentence why there is no answer; the error's own text may hold the URL, and so a token."""
+def reason(error: Exception, proxy: Proxy | None, timeout: float, *, trust: str) -> str:
+    """Say in a sentence why there is no answer; the error's own text may hold the URL, and so a token.
+
+    `trust` is where a company names its own CA for this request.
+    """
     if isinstance(error, requests.exceptions.ProxyError) and proxy:
         return _proxy(error, proxy)
     if isinstance(error, requests.exceptions.InvalidURL | LocationValueError):
         return "its url can't be used; check the host in it"
     if isinstance(error, requests.exceptions.SSLError):
-        return f"its TLS certificate or connection does not hold{_certificate(error)}; a company's CA goes into ca_file"
+        return f"its TLS certificate or connection does not hold{_certificate(error)}; a company's CA goes into {trust}"
     if isinstance(error, requests.exceptions.Timeout):
         return late(timeout, proxy)
     if isinstance(error, requests.exceptions.ConnectionError):
@@ -81,7 +84,7 @@ def _proxy(error: BaseException, proxy: Proxy) -> str:
     who = f"the proxy {proxy.shown} that {proxy.variable} names"
     if status:
         return f"{who} answered {status} instead of connecting; is it allowed to reach this host?"
-    return f"{who} can't be used ({_deepest(error)}); mend or unset the variable, or add the feed's host to NO_PROXY"
+    return f"{who} can't be used ({_deepest(error)}); mend or unset the variable, or add this host to NO_PROXY"
 
 
 def _certificate(error: BaseException) -> str:

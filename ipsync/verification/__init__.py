@@ -1,0 +1,1 @@
+"""Asking somebody else whether the doors are really open: after a change, and before the next one."""

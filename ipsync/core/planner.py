@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from ipsync.core import guards
 from ipsync.core.blockers import Hindrance, blockers, conflicts, unfit
 from ipsync.core.diff import Diff, Marked, Policy, diff, wants
+from ipsync.core.in_sync import InSync
 from ipsync.core.judgement import Judgement, judge
 from ipsync.core.marks import mark_of, owned_marks
 from ipsync.core.model import (
@@ -30,6 +32,7 @@ from ipsync.core.operations import MARKED, entry_text, owned_texts
 from ipsync.core.placement import marked_for, overflow_of, settings_of
 from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, ResourceChange, TargetChange, digest
 from ipsync.core.shown import NO_LISTS, Mine, accounted, list_changes, shown_target_change
+from ipsync.core.traits import Traits
 
 
 def make_plan(config: Config, observed: Observed, *, selected: Iterable[str] | None = None) -> Plan:
@@ -38,10 +41,10 @@ def make_plan(config: Config, observed: Observed, *, selected: Iterable[str] | N
     hindered = blockers((t for t in config.targets if t.name in chosen), observed.feeds)
     vague = observed.unread | {name for f in observed.failures if f.all_of for name in f.targets}
     frozen = frozenset(t.name for t in config.targets if t.name not in chosen or hindered[t.name] or t.name in vague)
-    planner = _Planner(config, observed, frozen, hindered, vague)
+    order = {t.name: i for i, t in enumerate(config.targets)}
+    planner = _Planner(config, observed, frozen, hindered, vague, {t.name: t for t in config.targets}, order)
     resources = [planner.planned(s) for s in sorted(observed.states, key=lambda s: s.resource)]
     failed = [_failed(f, name, config) for f in observed.failures for name in f.targets if name in chosen]
-    order = {t.name: i for i, t in enumerate(config.targets)}
     target_changes = [*failed, *(e for r in resources for e in r.target_changes)]
     target_changes.sort(key=lambda e: (order[e.target], e.resource))
     orphans = tuple(o for r in resources for o in r.orphans)
@@ -74,17 +77,45 @@ class _Planner:
     frozen: frozenset[str]
     hindered: Mapping[str, Hindrance | None]
     vague: frozenset[str]
+    targets: Mapping[str, Target]
+    order: Mapping[str, int]
     made: dict[str, int] = field(default_factory=dict)
     """How many lists the resources so far make in each project: they share one quota."""
+
+    known: dict[tuple[tuple[str, ...], Traits], InSync | None] = field(default_factory=dict)
+    """What the same targets want of a resource: made once, not for each."""
 
     def planned(self, state: State) -> _Resource:
         """Plan one resource; a fault that only it provokes is its own error, and no other's."""
         try:
-            return self._resource(state)
+            return self._in_sync(state) or self._resource(state)
         except Exception as error:  # noqa: BLE001 - told in the element, and held back whole
             text = f"a fault in ipsync while planning this resource, which was not touched: {error!r}"
             blank = [TargetChange(t.name, t.kind, state.resource, Status.ERROR, error=text) for t in self._shown(state)]
             return _Resource(tuple(blank), identity=[state.resource, text])
+
+    def _in_sync(self, state: State) -> _Resource | None:
+        """Plan a resource that holds just what is wanted; None where that isn't seen at a glance."""
+        key = (state.targets, state.traits)
+        if key not in self.known:
+            self.known[key] = self._wanted_of(state)
+        wanted = self.known[key]
+        held = wanted.held(state) if wanted else None
+        if not wanted or held is None:
+            return None
+        shown = self._shown(state)
+        blank = (TargetChange(t.name, t.kind, state.resource, Status.IN_SYNC, held=held[t.name]) for t in shown)
+        return _Resource(tuple(blank), identity=[state.resource, wanted.digest])
+
+    def _wanted_of(self, state: State) -> InSync | None:
+        """Return what is wanted where that alone decides: of single entries, by targets that can all be asked."""
+        targets = self._sharing(state)
+        asked = targets and not self.vague and not any(t.name in self.frozen for t in targets)
+        if not state.traits.entries or not asked or unfit(targets, self._lists(targets)):
+            return None
+        wanted = wants(targets, self._lists(targets), ports=state.traits.ports)
+        oldest = self.observed.now - (self.config.grace or timedelta(0))
+        return InSync(wanted, state.traits.entries, owner=self.config.owner, oldest=oldest)
 
     def _resource(self, state: State) -> _Resource:
         state, strays = _without_strays(state, self.config)
@@ -132,15 +163,16 @@ class _Planner:
 
     def _shown(self, state: State) -> list[Target]:
         """Return the selected targets that name the resource."""
-        return [t for t in self.config.targets if t.name in state.targets and t.name in self.hindered]
+        return [self.targets[name] for name in self._in_order(state.targets) if name in self.hindered]
 
     def _sharing(self, state: State) -> list[Target]:
         """Return all targets that name the resource, and those that may name it but couldn't be asked."""
-        return [
-            t
-            for t in self.config.targets
-            if t.name in state.targets or (t.name in self.vague and t.where.may_name(state.resource))
-        ]
+        may = [name for name in self.vague if self.targets[name].where.may_name(state.resource)]
+        return [self.targets[name] for name in self._in_order({*state.targets, *may})]
+
+    def _in_order(self, names: Iterable[str]) -> list[str]:
+        """Return those of the names that the config has, in its order."""
+        return sorted((n for n in names if n in self.targets), key=self.order.__getitem__)
 
     def _diff(self, state: State, targets: Sequence[Target], healthy: Sequence[Target]) -> Diff:
         if state.traits.whole_lists and not targets:

@@ -53,7 +53,7 @@ class Diff:
     """Everything one resource needs. `remark` holds kept entries with their new marks.
 
     `word` are those of `remove` that the operator took out of the config, feeds apart; `aged` are entries whose time of
-    addition is of no more use.
+    addition is of no more use; `still` are those of `keep` that a frozen target may want: no mark of theirs changes.
     """
 
     add: tuple[Marked, ...] = ()
@@ -65,6 +65,7 @@ class Diff:
     orphaned: tuple[Marked, ...] = ()
     word: frozenset[Entry] = frozenset()
     aged: frozenset[Entry] = frozenset()
+    still: frozenset[Entry] = frozenset()
 
     @property
     def after(self) -> dict[Entry, Mark]:
@@ -145,6 +146,7 @@ def diff(state: State, wanted: Wants, policy: Policy) -> Diff:
         leaving=_leaving(fates),
         word=frozenset(f.marked.entry for f in fates if f.kind == "word"),
         aged=_aged(owned, fates, policy),
+        still=frozenset(f.marked.entry for f in fates if f.kind == "hold"),
     )
 
 

@@ -13,8 +13,8 @@ from itertools import islice
 from ipsync.core.addresses import canonical, sort_key
 from ipsync.core.diff import Diff, Marked, entry_key
 from ipsync.core.marks import format_time, mark_of, owned_marks
-from ipsync.core.model import Entry, ManagedList, Network, Note, Operation, State
-from ipsync.core.placement import Replacement, base_name, is_owned, marked_for, replacements
+from ipsync.core.model import Entry, ManagedList, Note, Operation, State
+from ipsync.core.placement import Replacement, base_name, is_owned, marked_for, marks_in, replacements
 from ipsync.core.traits import EntryMarks, Mark, Traits
 
 MARKED = " for "
@@ -210,12 +210,13 @@ def _name(item: Replacement) -> str:
 def _differing(state: State, change: Diff, *, owner: str, keep_settings: bool) -> list[Replacement]:
     """Return the lists to write. When an entry was added is no reason to write, and goes with the next write when old."""
     after = {entry.network: mark for entry, mark in change.after.items()}
-    items = replacements(state, after, owner=owner)
+    still = frozenset(entry.network for entry in change.still)
+    items = replacements(state, after, owner=owner, still=still)
     if items and change.aged:
         aged = {entry.network for entry in change.aged}
         younger = {n: replace(mark, added=None) if n in aged else mark for n, mark in after.items()}
         names = {_name(i) for i in items}
-        items = [i for i in replacements(state, younger, owner=owner) if _name(i) in names]
+        items = [i for i in replacements(state, younger, owner=owner, still=still) if _name(i) in names]
     if not keep_settings:
         return items
     kept = [Replacement(i.was, replace(i.want, settings=i.was.settings) if i.was and i.want else i.want) for i in items]
@@ -236,11 +237,6 @@ def _union(state: State, was: ManagedList, want: ManagedList, *, owner: str, vou
     if not lost and not vouches:
         return want
     old = was.networks if vouches else lost
-    marks = {**_marks(state, want, want.networks, owner=owner), **_marks(state, was, old, owner=owner)}
+    marks = {**marks_in(state, want, want.networks, owner=owner), **marks_in(state, was, old, owner=owner)}
     note = state.traits.list_marks.note(owner, marks)
     return ManagedList(was.name, tuple(sorted(marks, key=sort_key)), note, want.settings)
-
-
-def _marks(state: State, managed: ManagedList, networks: Iterable[Network], *, owner: str) -> dict[Network, Mark]:
-    found = {n: state.traits.list_marks.mark(managed.note, n, owner=owner) for n in networks}
-    return {n: mark for n, mark in found.items() if mark}

@@ -8,7 +8,7 @@ description that is too full can't tell of any more moves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ipsync.core.addresses import sort_key
@@ -24,17 +24,27 @@ class Replacement:
     want: ManagedList | None
 
 
-def replacements(state: State, after: Mapping[Network, Mark], *, owner: str) -> list[Replacement]:
-    """Return the lists that must change so that together they hold exactly `after`, with its marks."""
+def replacements(
+    state: State, after: Mapping[Network, Mark], *, owner: str, still: frozenset[Network] = frozenset()
+) -> list[Replacement]:
+    """Return the lists that must change so that together they hold exactly `after`, with its marks.
+
+    Of a range of `still`, each list that holds it goes on saying what it says: somebody put it into two of ours, with
+    a mark in one of them, and no mark may change now.
+    """
     ours = {p.name: p for p in state.managed_lists if is_owned(state, p, owner=owner)}
     unfit = without_service(state)
     after = {n: mark for n, mark in after.items() if n.version not in unfit}
     placed = _place(state, after, ours, owner=owner)
     changes = []
     for name in sorted({*ours, *placed}, key=_number):
-        want = _part(state, name, {n: after[n] for n in placed.get(name, ())}, owner=owner)
-        if ours.get(name) != want:
-            changes.append(Replacement(ours.get(name), want))
+        was = ours.get(name)
+        marks = {n: after[n] for n in placed.get(name, ())}
+        if was:
+            marks |= marks_in(state, was, marks.keys() & still & set(was.networks), owner=owner)
+        want = _part(state, name, marks, owner=owner)
+        if was != want:
+            changes.append(Replacement(was, want))
     return changes
 
 
@@ -46,6 +56,12 @@ def is_owned(state: State, managed: ManagedList, *, owner: str) -> bool:
 def marked_for(state: State, managed: ManagedList, *, owner: str) -> tuple[str, ...] | None:
     """Return the targets that a list's marks name; None where the list isn't this owner's."""
     return state.traits.list_marks.targets(managed.note, owner=owner)
+
+
+def marks_in(state: State, managed: ManagedList, networks: Iterable[Network], *, owner: str) -> dict[Network, Mark]:
+    """Return what a list's own marks say of these ranges; nothing where the list isn't this owner's."""
+    found = {n: state.traits.list_marks.mark(managed.note, n, owner=owner) for n in networks}
+    return {n: mark for n, mark in found.items() if mark}
 
 
 def without_service(state: State) -> frozenset[int]:

@@ -873,6 +873,25 @@ def test_a_frozen_target_keeps_its_name_in_a_rule_that_two_share():
     assert stage.ranges() == sorted([A, B, C])
 
 
+def test_a_frozen_target_s_range_that_stands_in_two_rules_keeps_each_one_s_mark():
+    one, two = gcp_target("one", where={"max_ranges": 2}), gcp_target("two", feeds=("cdn",), where={"max_ranges": 2})
+    stage = Stage(config(one, two), lists={"qatech": [A, B, C], "cdn": [A]})
+    stage.sync()
+    stage.lists = {"qatech": [B, C], "cdn": [B]}
+    stage.sync()
+    further = stage.cloud.lists[RULE2]
+    stage.cloud.lists[RULE2] = replace(further, networks=networks(A, *map(str, further.networks)))  # by hand
+    before = dict(stage.cloud.lists)
+    stage.lists["cdn"] = "feed cdn: down"
+    stage.sync()
+    assert stage.cloud.lists == before
+    stage.lists["cdn"] = [B]
+    stage.sync()
+    assert all(
+        f"leaving={A.partition('/')[0]}@" in dict(stage.cloud.lists[r].note)["description"] for r in (RULE, RULE2)
+    )
+
+
 # ── grace, and families ──────────────────────────────────────────────────────
 
 

@@ -31,6 +31,7 @@ SSH = Service("tcp", 22, 22)
 OLD, KEPT, NEW, OTHER, SIXTH = networks("8.8.0.1", "8.8.0.2", "8.8.0.3", "8.8.0.4", "2600::1")
 WEB, OPS = aws_target("web"), aws_target("ops", feeds=("uptime",))
 EDGE, SIDE = gcp_target("edge"), gcp_target("side", feeds=("uptime",))
+FEW = Limits(max_additions=Threshold(2, 50))
 LOOSE = Limits(max_removals=Threshold(100, 100), max_additions=Threshold(1000, 100))
 
 
@@ -247,6 +248,22 @@ def test_nothing_goes_before_its_time(grace, since):
     assert "before its time" in judged(known, (rules((OLD, mark(since=since)), STANDS), rules(STANDS)))
 
 
+def test_an_address_that_stands_in_two_rules_has_one_grace():
+    first, further = (
+        ranges(EDGE, (KEPT, mark("edge")), (OLD, mark("edge", since=72 * HOURS))),
+        ranges(EDGE, (OLD, mark("edge")), (NEW, mark("edge")), name="allow-qatech-2"),
+    )
+    left, narrowed = (
+        ranges(EDGE, (KEPT, mark("edge"))),
+        ranges(EDGE, (NEW, mark("edge")), name="allow-qatech-2"),
+    )
+    both = {**first, **further}
+    assert not judged(facts(EDGE), (both, {**left, **further}), ({**left, **further}, {**left, **narrowed}))
+    young = {**ranges(EDGE, (KEPT, mark("edge")), (OLD, mark("edge", since=71 * HOURS))), **further}
+    told = judged(facts(EDGE), (young, {**left, **further}), ({**left, **further}, {**left, **narrowed}))
+    assert "before its time" in told
+
+
 def test_never_is_never():
     known = replace(facts(), config=config(WEB, grace=None))
     assert "before its time" in judged(known, (rules((OLD, mark(since=9999 * HOURS)), STANDS), rules(STANDS)))
@@ -392,6 +409,18 @@ def test_too_much_does_not_come_unasked():
     write = (rules(*many(TEN)), rules(*many(TEN), *many(more)))
     assert "max-additions: 31" in judged(facts(served={"qatech": (*TEN, *more)}), write)
     assert not judged(facts(served={"qatech": (*TEN, *more)}), ({}, rules(*many((*TEN, *more)))))
+
+
+def test_another_port_for_what_a_renamed_target_takes_over_lets_no_new_address_in():
+    known = facts(replace(WEB, services=(HTTPS, SSH)), served={"qatech": TEN})
+    before = [(n, mark("was-web")) for n in TEN]
+    others = rules(*many(LEFT[:1]), way="80/tcp")
+    ports = rules(*many(TEN), way="22/tcp")
+    both = replace(known, config=config(replace(WEB, services=(HTTPS, SSH), limits=(("qatech", FEW),))))
+    held = {**rules(*before), **others}
+    assert not judged(both, (held, {**held, **ports}))
+    elsewhere = {**rules(*before, way="80/tcp"), **others}
+    assert "max-additions: 9 come to 1" in judged(both, (elsewhere, {**elsewhere, **ports}))
 
 
 def test_an_address_that_becomes_a_network_grows():

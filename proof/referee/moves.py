@@ -8,7 +8,7 @@ from ipsync.core.model import Limits, Network
 from proof.referee import limits
 from proof.referee.facts import Contents, Course, Facts, Write
 from proof.referee.marks import STATIC
-from proof.referee.wanted import claimed_by, kept, operators_word
+from proof.referee.wanted import claimed_by, kept, operators_word, wanted_by
 
 Foul = Iterator[str]
 
@@ -20,8 +20,9 @@ def guards_are_heard(facts: Facts, course: Course, write: Write) -> Foul:
     held = networks_of(facts, write.resource, facts.held.get(write.resource, {}))
     sent = [*course.done(write.resource), write]
     came = frozenset(h.hole.network for w in sent for h in w.opened.values()) - held
-    new = frozenset(n for n in came if not limits.inside(n, held))
-    if _fresh(write, held) and not _approved(facts, "add", write.resource, new):
+    there = held | _taken_over(facts, write.resource)
+    new = frozenset(n for n in came if not limits.inside(n, there))
+    if _fresh(write, there) and not _approved(facts, "add", write.resource, new):
         yield from _named(write, _each(facts, write, limits.too_many_added, held, new))
     yield from _removals(facts, write, held, sent)
 
@@ -58,6 +59,17 @@ def it_fits(facts: Facts, course: Course, write: Write) -> Foul:
 def networks_of(facts: Facts, resource: str, contents: Contents) -> frozenset[Network]:
     """Return the networks that this config holds there; orphans and strangers never count."""
     return frozenset(h.hole.network for key, h in contents.items() if kept(facts, resource, key, h.mark))
+
+
+def _taken_over(facts: Facts, resource: str) -> frozenset[Network]:
+    """Return what a target takes over in this pass as it is: this owner's, of another name, and wanted on just that port.
+
+    Contract 4: entries are counted, not entry × port, and one that was covered already isn't added. It is no measure
+    of what was held: that is an orphan's lot.
+    """
+    here = facts.held.get(resource, {}).values()
+    mine = [h.hole for h in here if h.mark and h.mark.owner == facts.config.owner]
+    return frozenset(hole.network for hole in mine if wanted_by(facts, resource, hole))
 
 
 def _closed_networks(write: Write) -> frozenset[Network]:

@@ -78,7 +78,7 @@ def is_due(facts: Facts, course: Course, write: Write) -> Foul:
         claims = [t.name for t in claimed_by(facts, write.resource, held.hole)]
         if claims and not _still_open(write, held):
             yield f"{key} {held.hole.network} {held.hole.way}: closed, and {', '.join(claims)} wants it or may want it"
-        elif not may_go(facts, write.resource, held) and not _still_open(write, held):
+        elif not _time_has_come(facts, write, held) and not _still_open(write, held):
             yield f"{key} {held.hole.network} {held.hole.way}: closed before its time; its mark says {held.mark}"
 
 
@@ -218,6 +218,17 @@ def may_go(facts: Facts, resource: str, held: Held) -> bool:
     grace = facts.config.grace
     since = held.mark.since if held.mark else None
     return grace is not None and facts.now - (since or facts.now) >= grace
+
+
+def _time_has_come(facts: Facts, write: Write, held: Held) -> bool:
+    """Tell whether an entry may go, by its own mark or by that of the same source in another rule of the resource.
+
+    Contract 2: the grace is how long an *address* stays allowed after the feed drops it. Somebody who puts it into a
+    second rule by hand, where nothing says since when it is leaving, doesn't begin that anew.
+    """
+    here = facts.held.get(write.resource, {}).items() if write.place.startswith("gcp/") else ()
+    same = [h for k, h in here if h.hole.network == held.hole.network and kept(facts, write.resource, k, h.mark)]
+    return any(may_go(facts, write.resource, h) for h in (held, *same))
 
 
 def _begins_to_leave(facts: Facts, write: Write, key: str, before: object) -> Foul:

@@ -80,7 +80,7 @@ targets:
     match: {tags: {allow-qatech: "true"}, vpc: vpc-0123456789abcdef0}
     ports: [443/tcp, 8000-8100/tcp, icmp]
     static: [198.51.100.7/32, "${CIDR}", "2600::1"]
-    swap: true
+    remove_first: true
   - <<: *web
     name: two
     ports: [all]

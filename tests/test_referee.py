@@ -324,7 +324,7 @@ def test_nothing_is_closed_when_what_comes_first_failed():
 
 
 def test_with_remove_first_the_order_may_turn():
-    swaps = replace(WEB, swap=True)
+    swaps = replace(WEB, remove_first=True)
     gone = rules((OLD, mark(since=99 * HOURS)), STANDS)
     assert not judged(facts(swaps), (gone, rules(STANDS)), (rules(STANDS), rules(STANDS, (NEW, mark()))))
 

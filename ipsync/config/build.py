@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 from ipsync.config import schema as shape
 from ipsync.config.rules import PRESET
 from ipsync.core import model
 from ipsync.targets import registry
 from ipsync.values import models
+from ipsync.values.models import old_names
 
 PRESET_URL = "https://api.qa.tech/v1/outbound-ips"
 PRESET_SELECT = "ipAddresses"
@@ -29,6 +31,7 @@ def build(file: shape.File, *, digest: str) -> model.Config:
         every=file.schedule.every,
         jitter=file.schedule.jitter,
         digest=digest,
+        notices=tuple(_notices(file.targets)),
     )
 
 
@@ -58,8 +61,28 @@ def _target(file: shape.File, target: models.Target) -> model.Target:
         where=registry.known(target.kind).where(target, {"aws": file.aws.endpoint_url, "gcp": file.gcp.endpoint}),
         static=tuple(target.static),
         limits=tuple(_limits(file, target, feeds)),
-        swap=getattr(target, "swap", False),
+        remove_first=_values(target).get("remove_first", False),
     )
+
+
+# ── keys that had another name ───────────────────────────────────────────────
+
+
+def _values(target: models.Target) -> dict[str, Any]:
+    """Return a target's values by key; what is set by a key's old name stands under the new one."""
+    values = dict(target)  # an attribute with an old name warns when it is read
+    return values | {new: values[old] for old, new in old_names(type(target)).items() if old in target.model_fields_set}
+
+
+def _notices(targets: Iterable[models.Target]) -> Iterator[str]:
+    """Say of each old name that is used what it is now."""
+    used: dict[tuple[str, str], list[str]] = {}
+    for target in targets:
+        for old, new in old_names(type(target)).items():
+            if old in target.model_fields_set:
+                used.setdefault((old, new), []).append(target.name)
+    for (old, new), names in used.items():
+        yield f"`{old}` is now called `{new}`; rename it in the config ({', '.join(names)})"
 
 
 # ── the guards' limits ───────────────────────────────────────────────────────

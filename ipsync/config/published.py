@@ -12,8 +12,9 @@ from typing import Any
 from ipsync.config.rules import PRESET
 from ipsync.config.schema import file_model
 from ipsync.targets import registry
-from ipsync.targets.base import when
+from ipsync.targets.base import Kind, when
 from ipsync.values.fields import OUR_HEADERS, PLAIN_HTTP, PLAIN_HTTP_HERE, RESERVED
+from ipsync.values.models import old_names
 from ipsync.values.ports import ALL
 from ipsync.values.shown_values import pattern
 
@@ -29,7 +30,7 @@ def schema() -> Node:
         made["$defs"][name]["allOf"] = rules
     narrower = dict(NARROWER)
     for kind in kinds:
-        made["$defs"][kind.schema.__name__]["allOf"] = list(EVERY_KIND)
+        made["$defs"][kind.schema.__name__]["allOf"] = [*EVERY_KIND, *_one_name_only(kind)]
         for name, rules in kind.schema_rules.items():
             made["$defs"][name].setdefault("allOf", []).extend(rules)
         narrower |= kind.schema_narrower
@@ -89,6 +90,11 @@ FEEDS: Node = {
     "properties": {PRESET: {"anyOf": [{"$ref": "#/$defs/Feed"}, {"type": "null"}]}},
     "additionalProperties": {"$ref": "#/$defs/Feed", **_must("url", {"type": "string"})},
 }
+
+
+def _one_name_only(kind: Kind) -> list[Node]:
+    """Refuse an old name beside the new one."""
+    return [when(new, {}, _may(old, {"not": {}})) for old, new in old_names(kind.schema).items()]
 
 
 def _by_kind(items: Node) -> Node:

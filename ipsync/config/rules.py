@@ -59,6 +59,9 @@ def _target(index: int, target: Mapping[str, Any], document: Document) -> None:
     kind = registry.kind(target["kind"]) if isinstance(target.get("kind"), str) else None
     if kind:
         kind.check(path, target, document)
+        for old, new in models.old_names(kind.schema).items():
+            if {old, new} <= target.keys():
+                document.add((*path, old), f"is the old name of {new}, which stands here too; leave {old} out")
 
 
 def _feeds_exist(index: int, target: Mapping[str, Any], feeds: Mapping[str, Any], document: Document) -> None:

@@ -213,11 +213,11 @@ class Covered:
 
 
 def check_capacity(
-    capacity: Iterable[Capacity], *, added: Sequence[Network], removed: Sequence[Network], swap: bool
+    capacity: Iterable[Capacity], *, added: Sequence[Network], removed: Sequence[Network], remove_first: bool
 ) -> list[Violation]:
     """Judge whether the rules fit before any is written; `added` and `removed` have one item a rule.
 
-    Additions come first, so both must fit at once, unless `swap` allows removing first (contract, 5.3).
+    Additions come first, so both must fit at once, unless `remove_first` allows removing first (contract, 5.3).
     A limit that was only assumed, and that more rules than that refute, limits nothing: the cloud itself has the word.
     """
     found = []
@@ -226,7 +226,7 @@ def check_capacity(
             continue
         more = sum(n.version == room.family for n in added)
         fewer = sum(n.version == room.family for n in removed)
-        peak = room.used + more - (fewer if swap else 0)
+        peak = room.used + more - (fewer if remove_first else 0)
         if more and peak > room.limit:
             found.append(_refuse("capacity", _capacity_detail(room, more, fewer)))
     return found
@@ -255,7 +255,7 @@ def _lists_detail(room: Capacity, created: int) -> str:
     return f"{text}; raise the quota, free rules, or raise `max_ranges` so that fewer are needed"
 
 
-def needs_swap(capacity: Iterable[Capacity], added: Sequence[Network]) -> bool:
+def exceeds_limit(capacity: Iterable[Capacity], added: Sequence[Network]) -> bool:
     """Tell whether the additions don't fit beside what is there: only then may a removal come first."""
     rooms = [(room, sum(n.version == room.family for n in added)) for room in capacity if not refuted(room)]
     return any(more and room.used + more > room.limit for room, more in rooms)
@@ -268,12 +268,12 @@ def refuted(room: Capacity) -> bool:
 
 def hangs_on_assumption(capacity: Iterable[Capacity], added: Sequence[Network]) -> bool:
     """Tell whether the verdict hangs on a limit that was only assumed: then the real one is worth asking for."""
-    return needs_swap([room for room in capacity if room.assumed], added)
+    return exceeds_limit([room for room in capacity if room.assumed], added)
 
 
 def _capacity_detail(room: Capacity, more: int, fewer: int) -> str:
     fits = room.used + more - fewer <= room.limit and fewer
-    way = "set swap: true to remove before adding, or raise" if fits else "raise"
+    way = "set remove_first: true to remove before adding, or raise" if fits else "raise"
     limit = f"{room.limit} (assumed: {room.assumed})" if room.assumed else f"{room.limit}"
     return (
         f"{room.used} of {limit} IPv{room.family} rules are in use and {more} more are needed; "

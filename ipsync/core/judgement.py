@@ -108,7 +108,7 @@ def _capacity(state: State, change: Diff, targets: Sequence[Target]) -> list[Vio
         state.capacity,
         added=[m.entry.network for m in change.add],
         removed=[m.entry.network for m in change.remove],
-        swap=any(t.swap for t in targets),
+        remove_first=any(t.remove_first for t in targets),
     )
 
 

@@ -121,7 +121,7 @@ class Target:
     where: Where
     static: tuple[Network, ...] = ()
     limits: tuple[tuple[str, Limits], ...] = ()
-    swap: bool = False
+    remove_first: bool = False
 
     @property
     def scope(self) -> tuple[object, ...]:
@@ -145,6 +145,7 @@ class Config:
     jitter: float = 60.0  # seconds
     digest: str = ""
     source: str = field(default="", compare=False)  # the file's absolute path
+    notices: tuple[str, ...] = ()  # what each report says of it
 
 
 # ── what was seen ────────────────────────────────────────────────────────────

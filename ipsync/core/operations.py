@@ -1,7 +1,7 @@
 """The writes that carry out a diff, in their order, each with what is there before and after.
 
 The order is part of the promise: add, then mark, then remove, so that no door closes before its
-successor is open; removing first only where the quota leaves no other way and the config says `swap`.
+successor is open; removing first only where the quota leaves no other way and the config says `remove_first`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cached_property
 
 from ipsync.core.diff import Diff
-from ipsync.core.guards import needs_swap
+from ipsync.core.guards import exceeds_limit
 from ipsync.core.judgement import approvable, released
 from ipsync.core.model import Entry, Held, Leaving, Operation, ReadFailure, Snapshot, State, Status, Verdict, Violation
 from ipsync.core.operations import operations
@@ -77,7 +77,7 @@ class ResourceChange:
     held: tuple[Held, ...] = ()
     stops: bool = False
     seen: tuple[str, ...] = ()
-    swap: bool = False
+    remove_first: bool = False
     keep_settings: bool = False
 
     @cached_property
@@ -99,7 +99,7 @@ class ResourceChange:
     def _operations(self, change: Diff) -> tuple[Operation, ...]:
         """Return a change's writes. Something is removed first only where this very change doesn't fit otherwise."""
         added = [m.entry.network for m in change.add]
-        full = self.swap and self.state.complete and needs_swap(self.state.capacity, added)
+        full = self.remove_first and self.state.complete and exceeds_limit(self.state.capacity, added)
         return operations(self.state, change, owner=self.owner, removals_first=full, keep_settings=self.keep_settings)
 
 

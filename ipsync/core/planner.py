@@ -222,7 +222,7 @@ class _Planner:
             held=judgement.held,
             stops=judgement.stops,
             seen=owned_texts(state, owner=self.config.owner),
-            swap=any(t.swap for t in targets),
+            remove_first=any(t.remove_first for t in targets),
             keep_settings=len(healthy) < len(targets),
         )
         return resource_change if resource_change.operations else None

@@ -101,7 +101,7 @@ def _ended(run: Run, observed: Observed, report: Report) -> Report:
         {"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.target_changes
     ]
     left = places.notices(run.places, run.config, observed, selected=run.selected, others=run.others)
-    notices = (*report.notices, *run.notices, *left, *_stopped(run))
+    notices = (*run.config.notices, *report.notices, *run.notices, *left, *_stopped(run))
     said: dict[str, object] = {"notices": list(notices)} if notices else {}
     if (held := places.after(run.places, run.config, observed, report.plan)) or run.places:
         said["places"] = places.written(held)

@@ -27,6 +27,11 @@ def section(description: str, *, alias: str | None = None) -> Any:
     return Field({}, validate_default=True, alias=alias, description=description)
 
 
+def old_names(model: type[BaseModel]) -> dict[str, str]:
+    """Return the old names that a model still reads, each with the new one: a field's `deprecated` names it."""
+    return {old: field.deprecated for old, field in model.model_fields.items() if isinstance(field.deprecated, str)}
+
+
 class Threshold(Strict):
     """The larger of a count and a percentage of what is held, in addresses."""
 

@@ -103,7 +103,7 @@ def marks_are_true(facts: Facts, course: Course, write: Write) -> Foul:
 
 def opens_before_it_closes(facts: Facts, course: Course, write: Write) -> Foul:
     """Contract 5.3: nothing closes anywhere on a resource before everything that can open there is open."""
-    if any(t.swap for t in facts.targets(write.resource)) or write.resource in course.again:
+    if any(t.remove_first for t in facts.targets(write.resource)) or write.resource in course.again:
         return
     if _comes(write) and any(_goes(w) for w in course.done(write.resource)):
         yield f"{write.place}: something is let in after something of the same resource was closed"

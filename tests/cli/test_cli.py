@@ -106,6 +106,14 @@ def test_one_target_only(ipsync, stage):
     assert "no such target in the config; it has: staging-gcp, staging-web" in err
 
 
+def test_an_old_name_in_the_config_is_told_in_the_plan(ipsync, stage):
+    text = stage.config_path.read_text()
+    stage.config_path.write_text(text.replace("    groups:", "    swap: true\n    groups:"))
+    told = "`swap` is now called `remove_first`; rename it in the config (staging-web)"
+    assert told in ipsync("plan")[1].splitlines()
+    assert told in json.loads(ipsync("sync", "--output", "json")[1])["notices"]
+
+
 def test_a_partial_failure_is_4_and_says_what_to_grant(ipsync, stage):
     stage.aws.deny("ec2:AuthorizeSecurityGroupIngress")
     code, out, _ = ipsync("sync")

@@ -107,7 +107,7 @@ targets:
     match: {tags: {allow-qatech: "true"}, vpc: vpc-0123456789abcdef0}
     ports: [all]
     static: [198.51.100.7/32]
-    swap: true
+    remove_first: true
     guards: {max-removals: {count: 5}, max-addresses: 60}
   - name: staging-gcp
     kind: gcp-firewall
@@ -368,7 +368,7 @@ def test_each_error_names_line_key_and_remedy(tmp_path, right, wrong, words):
         ("guards: {max-coverage: {ipv4: true}}", r"max-coverage.ipv4: True is not a number of addresses"),
         ("guards: {max-coverage: {count: 1}}", r"max-coverage.count: unknown key; known here: ipv4, ipv6"),
         ("guards: {max-addresses: 0}", r"guards.max-addresses: must be 1 or more"),
-        ("swap: yep", "swap: must be true or false, without quotes"),
+        ("remove_first: yep", "remove_first: must be true or false, without quotes"),
         ("ports: []", "ports: must not be empty"),
         ("groups: [1234]", 'must be a text, but YAML reads 1234 as a number; write it in quotes: "1234"'),
         ("feed: []", "wants nothing: it needs a feed, or static addresses"),
@@ -387,6 +387,17 @@ OTHERS = [
     ("rule: allow-qatech\n", "rule: allow-qatech\n    target_service_accounts: [a@b.c]\n", "target_service_accounts"),
     ("rule: allow-qatech\n", "rule: allow-qatech\n    max_ranges: 9\n", "max_ranges"),
 ]
+
+
+def test_a_key_s_old_name_is_read_and_told(tmp_path):
+    old = loaded(tmp_path, HEAD + AWS + "    swap: true\n")
+    assert old.targets[0].remove_first
+    assert old.notices == ("`swap` is now called `remove_first`; rename it in the config (web)",)
+    assert not loaded(tmp_path, HEAD + AWS + "    swap: false\n").targets[0].remove_first
+    new = loaded(tmp_path, HEAD + AWS + "    remove_first: true\n")
+    assert (new.targets, new.notices) == (old.targets, ())
+    (found,) = complaints(tmp_path, HEAD + AWS + "    swap: true\n    remove_first: true\n")
+    assert found == "12: targets[0].swap: is the old name of remove_first, which stands here too; leave swap out"
 
 
 @pytest.mark.parametrize(("right", "other", "key"), OTHERS)

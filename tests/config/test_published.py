@@ -141,6 +141,7 @@ REFUSED = [
     (f"{AWS}/groups", "[]"),
     (f"{AWS}/groups", "[sg-xyz]"),
     (f"{AWS}/rule", "x"),
+    (f"{AWS}/swap", "1"),
     (f"{AWS}/region", "europe"),
     (f"{AWS}/account", "{external_id: x}"),
     (f"{AWS}/account", "{role_arn: null, external_id: x}"),
@@ -206,6 +207,14 @@ def test_tags_and_accounts_of_a_gcp_rule_exclude_each_other_there_too(tmp_path):
     assert not VALIDATOR.is_valid(document)
 
 
+def test_an_old_name_beside_the_new_one_is_refused_there_too(tmp_path):
+    document = changed(f"{AWS}/swap", "true")
+    document["targets"][0]["remove_first"] = True
+    assert not loads(document, tmp_path)
+    (error,) = VALIDATOR.iter_errors(document)
+    assert list(error.absolute_path) == ["targets", 0, "swap"]
+
+
 TAKEN = [
     ("owner", "acme"),
     ("removal/grace", "72h"),
@@ -238,6 +247,8 @@ TAKEN = [
     (f"{GCP}/ports", "[22/sctp, 'sctp:23', icmp, icmpv6]"),
     (f"{AWS}/account", "{role_arn: 'arn:aws:iam::111122223333:role/i', external_id: x}"),
     (f"{AWS}/match", "null"),
+    (f"{AWS}/remove_first", "true"),
+    (f"{AWS}/swap", "true"),
     (f"{GCP}/target_service_accounts", "[a@b.c]"),
     ("aws/endpoint_url", "http://localhost:4566"),
     ("gcp/endpoint", "https://emulator.example/"),

@@ -286,43 +286,43 @@ def test_a_threshold_is_the_larger_of_both(held, count, percent):
     assert guards.allowed(Threshold(count, percent), held) == max(count, (held * percent) // 100)
 
 
-@given(used=sizes, more=st.integers(0, 100), fewer=st.integers(0, 100), swap=st.booleans())
-def test_capacity_counts_before_any_write(used, more, fewer, swap):
-    found = check_capacity([Capacity(4, used, 60)], added=hosts(more), removed=hosts(fewer), swap=swap)
-    over = more > 0 and used + more - (fewer if swap else 0) > 60
+@given(used=sizes, more=st.integers(0, 100), fewer=st.integers(0, 100), remove_first=st.booleans())
+def test_capacity_counts_before_any_write(used, more, fewer, remove_first):
+    found = check_capacity([Capacity(4, used, 60)], added=hosts(more), removed=hosts(fewer), remove_first=remove_first)
+    over = more > 0 and used + more - (fewer if remove_first else 0) > 60
     assert named(found) == ([("capacity", "refuse")] if over else [])
 
 
 def test_capacity_is_per_family_and_says_the_way_out():
     rooms = [Capacity(4, 60, 60), Capacity(6, 59, 60)]
-    assert check_capacity(rooms, added=networks("2600::1"), removed=(), swap=False) == []
-    both = check_capacity(rooms, added=networks("8.8.8.8", "2600::1"), removed=networks("8.8.4.4"), swap=False)
+    assert check_capacity(rooms, added=networks("2600::1"), removed=(), remove_first=False) == []
+    both = check_capacity(rooms, added=networks("8.8.8.8", "2600::1"), removed=networks("8.8.4.4"), remove_first=False)
     assert named(both) == [("capacity", "refuse")]
     assert "60 of 60 IPv4" in both[0].detail
-    assert "swap: true" in both[0].detail
-    none = check_capacity(rooms, added=networks("8.8.8.8"), removed=(), swap=True)
-    assert "swap" not in none[0].detail
+    assert "remove_first: true" in both[0].detail
+    none = check_capacity(rooms, added=networks("8.8.8.8"), removed=(), remove_first=True)
+    assert "remove_first" not in none[0].detail
 
 
 @pytest.mark.parametrize(
     ("limit", "more", "fewer", "way"),
     [
         (60, 1, 0, "; raise the quota"),
-        (60, 1, 1, "; set swap: true to remove before adding, or raise the quota"),
+        (60, 1, 1, "; set remove_first: true to remove before adding, or raise the quota"),
         (60, 2, 1, "; raise the quota"),
-        (61, 2, 1, "; set swap: true to remove before adding, or raise the quota"),
+        (61, 2, 1, "; set remove_first: true to remove before adding, or raise the quota"),
         (80, 21, 0, "; raise the quota"),
     ],
 )
 def test_swap_is_advised_only_where_it_would_help(limit, more, fewer, way):
-    found = check_capacity([Capacity(4, 60, limit)], added=hosts(more), removed=hosts(fewer), swap=False)
+    found = check_capacity([Capacity(4, 60, limit)], added=hosts(more), removed=hosts(fewer), remove_first=False)
     assert way in found[0].detail
 
 
 def test_swap_is_needed_only_where_nothing_else_fits():
-    assert guards.needs_swap([Capacity(4, 60, 60)], networks("8.8.8.8"))
-    assert not guards.needs_swap([Capacity(4, 59, 60)], networks("8.8.8.8"))
-    assert not guards.needs_swap([Capacity(4, 60, 60)], networks("2600::1"))
+    assert guards.exceeds_limit([Capacity(4, 60, 60)], networks("8.8.8.8"))
+    assert not guards.exceeds_limit([Capacity(4, 59, 60)], networks("8.8.8.8"))
+    assert not guards.exceeds_limit([Capacity(4, 60, 60)], networks("2600::1"))
 
 
 FIVE = "11.0.0.0/8, 12.0.0.0/8, 13.0.0.0/8, 14.0.0.0/8, 15.0.0.0/8"
@@ -380,13 +380,13 @@ def test_a_quota_that_is_assumed_warns_and_says_so():
 
 
 def test_an_assumed_limit_is_told_as_one_and_what_is_there_refutes_it():
-    (found,) = check_capacity([Capacity(4, 60, 60, assumed=WHY)], added=hosts(1), removed=[], swap=False)
+    (found,) = check_capacity([Capacity(4, 60, 60, assumed=WHY)], added=hosts(1), removed=[], remove_first=False)
     words = "60 of 60 (assumed: the quota could not be read; servicequotas:GetServiceQuota would read it) IPv4 rules"
     assert found.detail.startswith(words)
     refuted = [Capacity(4, 70, 60, assumed=WHY)]
-    assert check_capacity(refuted, added=hosts(1), removed=[], swap=False) == []
-    assert not guards.needs_swap(refuted, hosts(1))
+    assert check_capacity(refuted, added=hosts(1), removed=[], remove_first=False) == []
+    assert not guards.exceeds_limit(refuted, hosts(1))
     known = [Capacity(4, 70, 60)]
-    assert check_capacity(known, added=hosts(1), removed=[], swap=False)
+    assert check_capacity(known, added=hosts(1), removed=[], remove_first=False)
     assert not guards.hangs_on_assumption(known, hosts(1))
     assert guards.hangs_on_assumption([Capacity(4, 60, 60, assumed=WHY)], hosts(1))

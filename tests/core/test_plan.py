@@ -367,7 +367,7 @@ def test_an_address_that_stays_on_a_wider_port_is_not_lost(other, held_too, warn
 
 
 @pytest.mark.parametrize(
-    ("swap", "complete", "used", "kinds"),
+    ("remove_first", "complete", "used", "kinds"),
     [
         (True, True, 3, ["remove", "add"]),
         (True, True, 2, ["add", "remove"]),
@@ -375,8 +375,8 @@ def test_an_address_that_stays_on_a_wider_port_is_not_lost(other, held_too, warn
         (True, False, 3, ["add", "remove"]),
     ],
 )
-def test_removing_comes_first_only_for_a_swap_in_a_full_group(swap, complete, used, kinds):
-    made = config(aws_target(swap=swap), grace=timedelta(0))
+def test_removing_comes_first_only_where_asked_and_the_group_is_full(remove_first, complete, used, kinds):
+    made = config(aws_target(remove_first=remove_first), grace=timedelta(0))
     state = group(ours(A), ours(B), capacity=(Capacity(4, used, 3),), complete=complete)
     (resource_change,) = planned(made, state, qatech=[A, C]).changes
     assert [s.kind for s in resource_change.operations] == kinds
@@ -389,7 +389,9 @@ def test_what_waits_is_no_reason_to_remove_first():
         ("static", Limits(max_additions=Threshold(999, 100))),
     )
     tight = replace(loose[0][1], max_additions=Threshold(0, 0))
-    made = config(aws_target(swap=True, services=(HTTP,), limits=(("qatech", tight), loose[1])), grace=timedelta(0))
+    made = config(
+        aws_target(remove_first=True, services=(HTTP,), limits=(("qatech", tight), loose[1])), grace=timedelta(0)
+    )
     held = [ours(n, service=HTTP) for n in (A, B, C, D)] + [ours(E)]
     state = group(*held, capacity=(Capacity(4, 5, 6),))
     (resource_change,) = planned(made, state, qatech=[A, B, C, F, G]).changes

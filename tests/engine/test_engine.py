@@ -254,8 +254,8 @@ def test_a_full_group_is_refused_before_any_write_and_swap_finds_the_way():
     stage.lists["qatech"] = [A, B, C, "1.0.0.1"]
     report = stage.sync()
     assert [v.guard for v in report.plan.target_changes[0].violations] == ["capacity"]
-    assert "swap" in report.plan.target_changes[0].violations[0].detail
-    stage.config = config(aws_target(swap=True), grace=timedelta(0))
+    assert "remove_first" in report.plan.target_changes[0].violations[0].detail
+    stage.config = config(aws_target(remove_first=True), grace=timedelta(0))
     stage.sync()
     assert stage.held() == sorted([A, B, C, "1.0.0.1/32"])
 

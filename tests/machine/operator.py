@@ -120,7 +120,7 @@ def other_limits(config: Config, index: int, number: int) -> Config:
 
 
 def removals_first(config: Config, index: int, number: int) -> Config:
-    return change(config, index, swap=bool(number % 2))
+    return change(config, index, remove_first=bool(number % 2))
 
 
 def other_grace(config: Config, index: int, number: int) -> Config:

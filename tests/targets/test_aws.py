@@ -174,8 +174,8 @@ def test_a_full_group_is_refused_in_the_plan_and_swap_finds_the_way(aws):
     assert [v.guard for v in target_change.violations] == ["capacity"]
     assert "60 of 60 IPv4 rules are in use and 1 more are needed" in target_change.violations[0].detail
     assert aws.calls_made.writes == 0
-    swap = config(target(aws, group, swap=True), grace=timedelta(0))
-    assert exit_code(engine.sync(run(swap, hosts(60, first=1))), detailed=False) == 0
+    remove_first = config(target(aws, group, remove_first=True), grace=timedelta(0))
+    assert exit_code(engine.sync(run(remove_first, hosts(60, first=1))), detailed=False) == 0
     assert len(aws.rules(group)) == 60
 
 

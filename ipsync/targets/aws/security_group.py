@@ -46,7 +46,10 @@ class AwsSecurityGroup(models.Target):
     account: Account = section("How to reach the account. Default: the ambient credentials.")
     groups: Annotated[list[f.Group], f.Unique] = Field([], description="Security groups by id; or match.")
     match: Match | None = Field(None, description="Security groups by tags and VPC; or groups.")
-    swap: bool = Field(default=False, description="Allow removing before adding where the quota leaves no other way.")
+    remove_first: bool = Field(
+        default=False, description="Allow removing before adding where the quota leaves no other way."
+    )
+    swap: bool = Field(default=False, deprecated="remove_first", description="The old name of `remove_first`.")
 
 
 def where(target: AwsSecurityGroup, endpoints: Endpoints) -> AwsGroups:

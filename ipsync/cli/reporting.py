@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 import click
@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from ipsync.cli import streams
 from ipsync.core.report import Report, exit_code
-from ipsync.render import render, render_line
+from ipsync.render import pieces, render_line
 
 log = logging.getLogger(__name__)
 Tell = Callable[[Report | None, datetime | None], None]
@@ -24,7 +24,7 @@ def show(report: Report, output: str, again: str, *, detailed: bool, aside: bool
     `again` is the command that carries its plan out. With `--log-format json`, and no `--output`, it is one line.
     """
     code = exit_code(report, detailed=detailed)
-    text = _line(report, again, code, None) if _wants_lines() else _text(report, output, again, aside=aside)
+    text = [_line(report, again, code, None)] if _wants_lines() else _pieces(report, output, again, aside=aside)
     return _printed(report, text, code, aside=aside)
 
 
@@ -37,20 +37,22 @@ def teller(again: str, *, aside: bool) -> Tell:
             log.info("%s", after)
             return
         code = exit_code(report, detailed=False)
-        whole = f"── {report.created_at:%Y-%m-%d %H:%M:%S} UTC\n{_text(report, 'text', again, aside=aside)}{after}\n"
-        _printed(report, _line(report, again, code, next_at) if _wants_lines() else whole, code, aside=aside)
+        text = "".join(_pieces(report, "text", again, aside=aside))
+        whole = f"── {report.created_at:%Y-%m-%d %H:%M:%S} UTC\n{text}{after}\n"
+        _printed(report, [_line(report, again, code, next_at) if _wants_lines() else whole], code, aside=aside)
 
     return tell
 
 
-def _text(report: Report, output: str, again: str, *, aside: bool) -> str:
+def _pieces(report: Report, output: str, again: str, *, aside: bool) -> Iterable[str]:
     colour = streams.coloured(sys.stderr if aside else sys.stdout)
-    return render(report, output=output, colour=colour, again=again)
+    verbose = bool(click.get_current_context().params["verbose"])
+    return pieces(report, output=output, colour=colour, again=again, verbose=verbose)
 
 
 def _line(report: Report, again: str, code: int, next_at: datetime | None) -> str:
     approve = f"{again} --approve {report.plan.id}"
-    return render_line(report, at=datetime.now(UTC), code=code, approve=approve, next_at=next_at)
+    return render_line(report, at=datetime.now(UTC), code=code, approve=approve, next_at=next_at) + "\n"
 
 
 def _wants_lines() -> bool:
@@ -60,10 +62,10 @@ def _wants_lines() -> bool:
     return context.params["log_format"] == "json" and not asked
 
 
-def _printed(report: Report, text: str, code: int, *, aside: bool) -> int:
+def _printed(report: Report, text: Iterable[str], code: int, *, aside: bool) -> int:
     """Print it and return the run's exit code. After a run, 1 would say that nothing was touched, so that stays."""
     try:
-        streams.say(text, aside=aside)
+        streams.say_all(text, aside=aside)
     except streams.UnwritableError as error:
         if report.mode == "plan" and not error.gone:
             raise

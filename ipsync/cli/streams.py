@@ -6,6 +6,7 @@ import errno
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from typing import TextIO
 
 import click
@@ -26,8 +27,14 @@ class UnwritableError(Exception):
 
 def say(text: str, *, aside: bool = False) -> None:
     """Write to stdout (`aside`: to stderr), whole, with a newline at the end. Raises UnwritableError."""
+    say_all([text if text.endswith("\n") else text + "\n"], aside=aside)
+
+
+def say_all(pieces: Iterable[str], *, aside: bool = False) -> None:
+    """Write the pieces of one text as they come. Raises UnwritableError."""
     try:
-        click.echo(text, nl=not text.endswith("\n"), err=aside)
+        for piece in pieces:
+            click.echo(piece, nl=False, err=aside)
     except OSError as error:
         if not aside:
             raise UnwritableError(error) from error

@@ -40,6 +40,7 @@ class TargetChange:
     marks     entries and lists whose marks alone change: who wants them, not what is let in
     waiting   the changes that a guard holds back, each with the id that approves it
     sources   why each entry that is added, removed or leaving is or was wanted: feeds, or `static`
+    noun, holder   what people call such a resource, and what it belongs to (traits.py)
     """
 
     target: str
@@ -60,6 +61,8 @@ class TargetChange:
     violations: tuple[Violation, ...] = ()
     held: int = 0
     error: str | None = None
+    noun: str = "resource"
+    holder: str = ""
 
 
 @dataclass(frozen=True)  # no slots: the writes are worked out once

@@ -91,8 +91,8 @@ class _Planner:
             return self._in_sync(state) or self._resource(state)
         except Exception as error:  # noqa: BLE001 - told in the element, and held back whole
             text = f"a fault in ipsync while planning this resource, which was not touched: {error!r}"
-            blank = [TargetChange(t.name, t.kind, state.resource, Status.ERROR, error=text) for t in self._shown(state)]
-            return _Resource(tuple(blank), identity=[state.resource, text])
+            failed = (replace(_blank(t, state), status=Status.ERROR, error=text) for t in self._shown(state))
+            return _Resource(tuple(failed), identity=[state.resource, text])
 
     def _in_sync(self, state: State) -> _Resource | None:
         """Plan a resource that holds just what is wanted; None where that isn't seen at a glance."""
@@ -104,8 +104,8 @@ class _Planner:
         if not wanted or held is None:
             return None
         shown = self._shown(state)
-        blank = (TargetChange(t.name, t.kind, state.resource, Status.IN_SYNC, held=held[t.name]) for t in shown)
-        return _Resource(tuple(blank), identity=[state.resource, wanted.digest])
+        changes = (replace(_blank(t, state), held=held[t.name]) for t in shown)
+        return _Resource(tuple(changes), identity=[state.resource, wanted.digest])
 
     def _wanted_of(self, state: State) -> InSync | None:
         """Return what is wanted where that alone decides: of single entries, by targets that can all be asked."""
@@ -242,7 +242,7 @@ class _Planner:
         self, target: Target, state: State, change: Diff, judgement: Judgement, resource_change: ResourceChange | None
     ) -> TargetChange:
         mine = Mine(target.name, state, change, self.config.owner)
-        blank = TargetChange(target.name, target.kind, state.resource, Status.IN_SYNC, held=mine.held)
+        blank = replace(_blank(target, state), held=mine.held)
         blocker = self.hindered[target.name]
         if blocker:
             return replace(blank, status=blocker.status, error=blocker.error, violations=blocker.violations)
@@ -255,6 +255,11 @@ class _Planner:
         if resource_change.leader != target.name:  # all who share a list see what becomes of it; its marks, one of them
             goes, whole = replace(goes, marks=()), replace(whole, marks=())
         return shown_target_change(blank, mine, judgement, resource_change, goes, waits, held_lists=whole)
+
+
+def _blank(target: Target, state: State) -> TargetChange:
+    words = state.traits
+    return TargetChange(target.name, target.kind, state.resource, Status.IN_SYNC, noun=words.noun, holder=words.holder)
 
 
 def _waits(state: State, target: Target, sharing: Sequence[Target], frozen: frozenset[str]) -> list[Violation]:

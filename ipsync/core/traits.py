@@ -69,11 +69,15 @@ class Traits:
     entries   the marks beside each entry, of a kind that takes single entries; else None
     lists     the marks on a list, of a kind that takes whole lists, one family each; else None
     ports     whether an entry of its own says to which ports it lets in
+    noun      what people call such a resource: `group`, `rule`
+    holder    what they call what it belongs to, the second word of its name: `account`, `project`; "" for nothing
     """
 
     entries: EntryMarks | None = None
     lists: ListMarks | None = None
     ports: bool = True
+    noun: str = "resource"
+    holder: str = ""
 
     @property
     def whole_lists(self) -> bool:

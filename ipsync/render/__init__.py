@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from ipsync.core.printable import plain
 from ipsync.core.report import Report
-from ipsync.render.json import render_json, render_line
+from ipsync.render.json import json_pieces, render_line
 from ipsync.render.markdown import render_markdown
 from ipsync.render.text import render_text
 
-__all__ = ["FORMATS", "render", "render_line"]
+__all__ = ["FORMATS", "pieces", "render", "render_line"]
 
 FORMATS = ("text", "json", "markdown")
 
 
-def render(report: Report, *, output: str, colour: bool, again: str = "") -> str:
-    """Render a report in one of FORMATS, ending in a newline. Colour concerns text only.
+def render(report: Report, *, output: str, colour: bool, again: str = "", verbose: bool = False) -> str:
+    """Render a report in one of FORMATS, ending in a newline. Colour concerns text only, `verbose` JSON excepted.
 
     `again` is the command that carries the report's plan out, as a shell takes it; an approval is added to it.
     """
+    return "".join(pieces(report, output=output, colour=colour, again=again, verbose=verbose))
+
+
+def pieces(report: Report, *, output: str, colour: bool, again: str = "", verbose: bool = False) -> Iterator[str]:
+    """Yield what `render` returns piece by piece, so that a large plan's JSON never stands in memory whole."""
     command = again or ("ipsync apply FILE" if report.mode == "apply" else "ipsync sync")
-    formats: dict[str, Callable[[Report], str]] = {
-        "text": lambda r: render_text(_shown(r), colour=colour, again=command),
-        "json": render_json,
-        "markdown": lambda r: render_markdown(_shown(r), again=command),
+    formats: dict[str, Callable[[Report], Iterable[str]]] = {
+        "text": lambda r: [render_text(_shown(r), colour=colour, again=command, verbose=verbose)],
+        "json": json_pieces,
+        "markdown": lambda r: [render_markdown(_shown(r), again=command, verbose=verbose)],
     }
-    return formats[output](report)
+    yield from formats[output](report)
 
 
 def _shown(report: Report) -> Report:

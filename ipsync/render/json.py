@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from datetime import datetime
+from textwrap import indent
 
 from ipsync.core.addresses import canonical
 from ipsync.core.marks import format_time
@@ -17,6 +19,11 @@ from ipsync.render.text import headline
 def document(report: Report) -> dict[str, object]:
     """Return the plan (or, after a sync, what became of it) as plain JSON values."""
     plan = report.plan
+    return {**_head(report), "targets": [_element(e) for e in plan.target_changes], **_tail(report)}
+
+
+def _head(report: Report) -> dict[str, object]:
+    plan = report.plan
     return {
         "version": 1,
         "id": plan.id,
@@ -25,15 +32,26 @@ def document(report: Report) -> dict[str, object]:
         "owner": plan.owner,
         "created_at": format_time(report.created_at),
         "feeds": [_feed(f) for f in plan.feeds],
-        "targets": [_element(e) for e in plan.target_changes],
+    }
+
+
+def _tail(report: Report) -> dict[str, object]:
+    plan = report.plan
+    return {
         "orphaned": [_orphan(o) for o in plan.orphaned],
         "summary": dataclasses.asdict(summarize(plan.target_changes)),
     }
 
 
-def render_json(report: Report) -> str:
-    """Render the document with an indent of two, ending in a newline."""
-    return json_text({**document(report), **_extra(report)}, indent=2) + "\n"
+def json_pieces(report: Report) -> Iterator[str]:
+    """Yield the document with an indent of two, an element of `targets` at a time, ending in a newline."""
+    yield json_text(_head(report), indent=2).removesuffix("\n}") + ',\n  "targets": ['
+    between = "\n"
+    for target_change in report.plan.target_changes:
+        yield between + indent(json_text(_element(target_change), indent=2), "    ")
+        between = ",\n"
+    yield "],\n" if between == "\n" else "\n  ],\n"
+    yield json_text({**_tail(report), **_extra(report)}, indent=2).removeprefix("{\n") + "\n"
 
 
 def render_line(report: Report, *, at: datetime, code: int, approve: str, next_at: datetime | None) -> str:

@@ -8,21 +8,65 @@ an entity is gone before they look for an @mention. The texts that come here hol
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ipsync.core.addresses import canonical
-from ipsync.core.model import Entry, Verdict
+from ipsync.core.model import Entry, Status, Verdict
 from ipsync.core.plan import FeedResult, Orphan, TargetChange
 from ipsync.core.report import Report, approvable, summarize
+from ipsync.render.groups import Group, grouped, in_sync, told_and_calm
 from ipsync.render.rules import reasons, told, waits
 
-
-def render_markdown(report: Report, *, again: str) -> str:
-    """Render a report as GitHub-flavoured markdown; `again` is the command that an approval is added to."""
-    return "\n".join(_lines(report, again)) + "\n"
+LONGEST = 65_000
+"""Characters: GitHub takes no comment over 65,536."""
 
 
-def _lines(report: Report, again: str) -> Iterator[str]:
+def render_markdown(report: Report, *, again: str, verbose: bool) -> str:
+    """Render a report as GitHub-flavoured markdown that fits into a comment.
+
+    `again` is the command that an approval is added to; `verbose` lists each resource by itself. Where all of it is too
+    long, what there is to decide on comes before the rest, and the number of what was left out is told.
+    """
+    head, tail = "\n".join(_head(report)) + "\n", "\n".join(_tail(report, again)) + "\n"
+    sections = [_Section("\n".join(lines) + "\n", urgent=urgent) for lines, urgent in _sections(report, again, verbose)]
+    return head + _fitting(sections, LONGEST - len(head) - len(tail)) + tail
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    text: str
+    urgent: bool
+
+
+def _fitting(sections: Sequence[_Section], room: int) -> str:
+    """Return the sections that fit, in their order: first of all the urgent ones."""
+    room -= len(_left_out(len(sections)))
+    kept = set()
+    for index in sorted(range(len(sections)), key=lambda i: not sections[i].urgent):
+        if len(sections[index].text) <= room:
+            kept.add(index)
+            room -= len(sections[index].text)
+    text = "".join(section.text for index, section in enumerate(sections) if index in kept)
+    return text + (_left_out(len(sections) - len(kept)) if len(kept) < len(sections) else "")
+
+
+def _left_out(number: int) -> str:
+    return f"\n**{number:,} more sections don't fit into a comment**; `ipsync plan` shows all of it.\n"
+
+
+def _sections(report: Report, again: str, verbose: bool) -> Iterator[tuple[Iterator[str], bool]]:  # noqa: FBT001 - passed on
+    changes = report.plan.target_changes
+    shown, calm = (changes, ()) if verbose else told_and_calm(changes)
+    for group in (Group(c, (c.resource,)) for c in shown) if verbose else grouped(shown):
+        yield _element(group, again), group.change.status is not Status.IN_SYNC
+    if calm:
+        yield iter(("", f"{in_sync(calm)} in sync")), False
+    if report.plan.orphaned:
+        yield _orphans(report.plan.orphaned), False
+
+
+def _head(report: Report) -> Iterator[str]:
     total = summarize(report.plan.target_changes)
     yield f"### ipsync {report.mode} · {_code(report.plan.owner)}"
     yield ""
@@ -34,10 +78,9 @@ def _lines(report: Report, again: str) -> Iterator[str]:
     yield "| feed | addresses | |"
     yield "|---|---|---|"
     yield from (_feed(feed) for feed in report.plan.feeds)
-    for target_change in report.plan.target_changes:
-        yield from _element(target_change, again)
-    if report.plan.orphaned:
-        yield from _orphans(report.plan.orphaned)
+
+
+def _tail(report: Report, again: str) -> Iterator[str]:
     yield ""
     for notice in report.notices:
         yield from (f"> {_code(notice)}", "")
@@ -53,10 +96,13 @@ def _feed(feed: FeedResult) -> str:
     return f"| {_cell(feed.name)} | {count} | {_cell(feed.error or feed.url)}{insecure} |"
 
 
-def _element(target_change: TargetChange, again: str) -> Iterator[str]:
+def _element(group: Group, again: str) -> Iterator[str]:
+    target_change = group.change
     yield ""
-    yield f"#### {_code(target_change.target)} · {_code(target_change.resource)} · {target_change.status.value}"
+    yield f"#### {_code(target_change.target)} · {_code(group.where)} · {target_change.status.value}"
     yield ""
+    if len(group.resources) > 1:
+        yield from (_code(group.named), "")
     changes = list(_changes(target_change))
     if changes:
         yield from ("```diff", *changes, "```")

@@ -10,6 +10,7 @@ from ipsync.core.addresses import canonical
 from ipsync.core.model import Entry, Leaving, Status, Verdict, Violation
 from ipsync.core.plan import FeedResult, Orphan, TargetChange
 from ipsync.core.report import Report, approvable, summarize
+from ipsync.render.groups import Group, grouped, in_sync, told_and_calm
 from ipsync.render.rules import reasons, told, waits
 
 COLOURS = {
@@ -28,9 +29,12 @@ COLOURS = {
 DONE = {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN}
 
 
-def render_text(report: Report, *, colour: bool, again: str) -> str:
-    """Render a report for a terminal or a log; `again` is the command that an approval is added to."""
-    return "\n".join(_lines(report, _Ink(colour), again)) + "\n"
+def render_text(report: Report, *, colour: bool, again: str, verbose: bool) -> str:
+    """Render a report for a terminal or a log; `again` is the command that an approval is added to.
+
+    What is the same on many resources stands once, and what is in sync is counted; `verbose` lists each by itself.
+    """
+    return "\n".join(_lines(report, _Ink(colour), again, verbose=verbose)) + "\n"
 
 
 class _Ink:
@@ -44,15 +48,21 @@ class _Ink:
         return click.style(text, bold=True) if self._colour else text
 
 
-def _lines(report: Report, ink: _Ink, again: str) -> Iterator[str]:
+def _lines(report: Report, ink: _Ink, again: str, *, verbose: bool) -> Iterator[str]:
     plan = report.plan
     yield f"{ink.strong('ipsync ' + report.mode)}  owner {plan.owner}"
     yield ""
     for feed in plan.feeds:
         yield _feed(feed, ink)
-    for target_change in plan.target_changes:
+    changes = plan.target_changes
+    shown, calm = (changes, ()) if verbose else told_and_calm(changes)
+    groups = (Group(c, (c.resource,)) for c in shown) if verbose else grouped(shown)
+    for group in groups:
         yield ""
-        yield from _element(target_change, ink, again)
+        yield from _group(group, ink, again)
+    if calm:
+        yield ""
+        yield f"{ink(Status.IN_SYNC, 'in sync')}  {in_sync(calm)} (-v lists them)"
     if plan.orphaned:
         yield ""
         yield from _orphans(plan.orphaned)
@@ -67,11 +77,20 @@ def _feed(feed: FeedResult, ink: _Ink) -> str:
     return f"feed {feed.name}  {_count(len(feed.snapshot.networks), 'address')}  {feed.url}{insecure}"
 
 
-def _element(target_change: TargetChange, ink: _Ink, again: str) -> Iterator[str]:
+def _group(group: Group, ink: _Ink, again: str) -> Iterator[str]:
+    target_change, several = group.change, len(group.resources) > 1
     status = ink(target_change.status, target_change.status.value)
-    held = f"  ({_count(target_change.held, 'entry')} kept)" if target_change.held else ""
-    yield f"{ink.strong(target_change.target)}  {target_change.resource}  {status}{held}"
+    held = f"  ({_count(target_change.held, 'entry')} kept)" if target_change.held and not several else ""
+    yield f"{ink.strong(target_change.target)}  {group.where}  {status}{held}"
+    if several:
+        yield f"    {group.named}"
+    yield from _element(target_change, ink, again, where=f"in {group.where}" if several else "")
+
+
+def _element(target_change: TargetChange, ink: _Ink, again: str, *, where: str) -> Iterator[str]:
     why = reasons(target_change)
+    moving = (*target_change.add, *target_change.remove)
+    why = {e: " ".join(filter(None, (why.get(e), where))) for e in moving} if where else why
     yield from _entries("+", target_change.add, ink, why=why)
     yield from _entries("-", target_change.remove, ink, why=why)
     yield from (_leaving(item, target_change, ink) for item in target_change.leaving)

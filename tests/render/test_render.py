@@ -11,8 +11,9 @@ import pytest
 from factory import GROUP, Stage, aws_target, config, gcp_target, networks
 
 from ipsync.core.errors import Denied
-from ipsync.core.model import Entry, Limits, Service
-from ipsync.render import render
+from ipsync.core.model import Entry, Limits, Service, Status
+from ipsync.render import pieces, render
+from ipsync.render.json import document
 
 A, B, C, D = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32"
 ENTRY = {"type": "object", "required": ["cidr", "ports"]}
@@ -163,3 +164,85 @@ def test_each_change_that_waits_has_its_own_command_and_an_address_says_its_feed
     assert "+ 1.0.0.1/32 443/tcp from qatech" in lines
     assert "+ 8.0.0.2/32 443/tcp from cdn" in lines
     assert "+ 8.0.0.2/32 443/tcp from cdn" in page
+
+
+# ── many resources ───────────────────────────────────────────────────────────
+
+
+def many(*, quiet=()):
+    """A plan of 1,300 groups in 13 accounts: 8.8.8.8 comes into each but those in `quiet`."""
+    stage = Stage(config(aws_target()), lists={"qatech": [A]})
+    report = stage.plan()
+    (one,) = report.plan.target_changes
+    names = [f"aws/{100 + n % 13}/eu-north-1/sg-{n:04}" for n in range(1_300)]
+    calm = replace(one, status=Status.IN_SYNC, add=(), sources=(), held=1)
+    changes = tuple(replace(calm if n in quiet else one, resource=name) for n, name in enumerate(names))
+    return replace(report, plan=replace(report.plan, target_changes=changes))
+
+
+def test_the_same_change_in_many_groups_is_shown_once():
+    text = render(many(), output="text", colour=False)
+    (line,) = [line for line in text.splitlines() if A in line]
+    assert line.endswith("in 1,300 groups of 13 accounts")
+    assert "aws/100/eu-north-1/sg-0000, aws/101/eu-north-1/sg-0001" in text
+    assert "and 1,297 more" in text
+    assert len(text.splitlines()) < 15
+    page = render(many(), output="markdown", colour=False)
+    assert page.count(f"+ {A}") == 1
+    assert "1,300 groups of 13 accounts" in page
+
+
+def test_what_is_in_sync_is_counted_and_listed_when_asked():
+    report = many(quiet=range(1, 1_300))
+    short, whole = (render(report, output="text", colour=False, verbose=v) for v in (False, True))
+    assert "in sync  1,299 groups of 13 accounts (-v lists them)" in short
+    assert "sg-0007" not in short
+    assert "sg-0000" in short
+    assert "aws/107/eu-north-1/sg-0007  in-sync" in whole
+    assert "1,299 groups of 13 accounts in sync" in render(report, output="markdown", colour=False)
+
+
+def test_what_differs_by_group_is_never_put_together():
+    report = many(quiet=range(2, 1_300))
+    first, second, *rest = report.plan.target_changes
+    other = replace(second, add=(), remove=second.add)
+    report = replace(report, plan=replace(report.plan, target_changes=(first, other, *rest)))
+    text = render(report, output="text", colour=False)
+    assert f"+ {A}" in text
+    assert f"- {A}" in text
+    assert text.index("sg-0000") < text.index("sg-0001")
+
+
+def test_a_comment_holds_what_fits_and_says_what_it_left_out():
+    report = many(quiet=range(1_300))
+    pattern = report.plan.target_changes
+    blocked = replace(pattern[0], status=Status.ERROR, error="denied")
+    long = (*(replace(c, add=(Entry(networks(B)[0], Service("all")),)) for c in pattern), blocked)
+    long = tuple(replace(c, status=Status.CHANGE, target=f"t{n}") for n, c in enumerate(long[:-1])) + long[-1:]
+    report = replace(report, plan=replace(report.plan, target_changes=long))
+    page = render(report, output="markdown", colour=False)
+    assert 40_000 < len(page) <= 65_536
+    assert "more sections don't fit into a comment" in page
+    assert report.plan.id in page
+    shown = page.count("#### ")
+    assert f"**{1_301 - shown:,} more sections" in page
+
+
+def test_a_comment_keeps_what_is_to_be_decided_before_the_rest():
+    report = many(quiet=range(1_300))
+    calm = [replace(c, marks=("m" * 60,), target=f"t{n}") for n, c in enumerate(report.plan.target_changes)]
+    last = replace(calm[-1], status=Status.ERROR, error="denied", marks=())
+    report = replace(report, plan=replace(report.plan, target_changes=(*calm, last)))
+    page = render(report, output="markdown", colour=False)
+    assert "denied" in page
+    assert "more sections" in page
+
+
+def test_json_in_pieces_is_the_document(rich):
+    for report in (rich, many(), replace(rich, plan=replace(rich.plan, target_changes=()))):
+        parts = list(pieces(report, output="json", colour=False))
+        text = "".join(parts)
+        body = json.loads(text)
+        assert {k: body[k] for k in document(report)} == document(report)
+        assert text == json.dumps(body, indent=2, ensure_ascii=False) + "\n"
+    assert max(map(len, pieces(many(), output="json", colour=False))) < 5_000

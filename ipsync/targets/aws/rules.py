@@ -14,7 +14,7 @@ from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.tag_marks import TagMarks
 
 NAME = "aws-security-group"
-TRAITS = Traits(entries=TagMarks())
+TRAITS = Traits(entries=TagMarks(), noun="group", holder="account")
 OWNER_TAG = "ipsync:owner"
 DESCRIPTION = "description"
 FILTER_VALUES = 200

@@ -19,7 +19,7 @@ from ipsync.targets.gcp.marks import DescriptionMarks
 from ipsync.targets.gcp.where import GcpRule
 
 NAME = "gcp-firewall"
-TRAITS = Traits(lists=DescriptionMarks(), ports=False)
+TRAITS = Traits(lists=DescriptionMarks(), ports=False, noun="rule", holder="project")
 OURS = "ipsync "
 """How the description of every rule that any ipsync made begins; whose it is, others decide."""
 SETTINGS = ("network", "ports", "priority", "target_service_accounts", "target_tags")

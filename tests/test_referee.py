@@ -615,17 +615,32 @@ def test_what_belongs_to_a_target_is_no_orphan():
     assert "told as orphaned" in ended(known, said)
 
 
-def test_the_second_run_is_quiet():
-    referee, known = Referee(), facts(held={GROUP: IN[0]})
+def second(*more: Line, **changes) -> str:
+    """Play a pass that lets NEW in and says `more` beside it, then another that changes its mark."""
+    referee, known = Referee(), replace(facts(WEB, OPS, held={GROUP: IN[0]}), **changes)
     write = Write(GROUP, GROUP, *IN)
     referee.begin(known)
     referee.write(write, intent(write))
     referee.answered(write, carried_out=True)
-    referee.end(SHOWN, {GROUP: IN[1]})
+    referee.end(replace(SHOWN, lines=(*SHOWN.lines, *more)), {GROUP: IN[1]})
     referee.begin(replace(known, held={GROUP: IN[1]}))
     again = Write(GROUP, GROUP, IN[1], rules(STANDS, (NEW, mark(feed="static"))))
     referee.write(again, intent(again, 1))
-    assert "a second run is quiet" in "\n".join(referee.fouls)
+    return "\n".join(referee.fouls)
+
+
+def test_the_second_run_is_quiet():
+    assert "a second run is quiet" in second()
+
+
+def test_the_second_run_may_do_what_an_error_kept_the_first_from():
+    assert "a second run is quiet" not in second(line("ops", status="error"))
+
+
+def test_the_second_run_is_quiet_while_an_error_s_reason_stays():
+    error = line("ops", status="error")
+    assert "a second run is quiet" in second(error, unread=frozenset({"ops"}))
+    assert "a second run is quiet" in second(error, served={"qatech": networks(str(KEPT), str(NEW)), "uptime": None})
 
 
 # ── the marks, as they are documented ────────────────────────────────────────

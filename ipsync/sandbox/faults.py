@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -29,6 +31,25 @@ class Calls:
 
     made: list[Call] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
+    _under_way: int = 0
+    _ended: threading.Condition = field(default_factory=threading.Condition)
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Count a request that is being carried out, whether anybody still waits for its answer or not."""
+        with self._ended:
+            self._under_way += 1
+        try:
+            yield
+        finally:
+            with self._ended:
+                self._under_way -= 1
+                self._ended.notify_all()
+
+    def wait(self) -> None:
+        """Wait until every request has been carried out: a client that gave up doesn't take its request back."""
+        with self._ended:
+            self._ended.wait_for(lambda: not self._under_way)
 
     def add(self, call: Call) -> None:
         """Note one call."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from ipsync.core.model import Network
 from proof.referee import rules, told
-from proof.referee.facts import Contents, Course, Facts, Told, Write
+from proof.referee.facts import Contents, Course, Facts, Line, Told, Write
 
 Intent = Mapping[str, Any]
 World = tuple[object, ...]
@@ -70,7 +70,7 @@ class Referee:
             return
         for rule in told.RULES:
             self._says(rule.__name__, rule(facts, course, said, after))
-        unfinished = any(line.status in {"partial", "unknown"} or line.waiting for line in said.lines)
+        unfinished = any(_unfinished(facts, line) for line in said.lines)
         at_rest = not course.disturbed and not unfinished and all(carried_out for _, carried_out in course.sent)
         self.quiet[_who(facts)] = _world(facts, after) if at_rest else ()
 
@@ -120,6 +120,15 @@ def _network(line: str) -> Network | None:
         return ip_network(word)
     except ValueError:
         return None
+
+
+def _unfinished(facts: Facts, line: Line) -> bool:
+    """Tell whether the next pass may have more to do there though nothing changes that the referee knows of."""
+    if line.status == "error":
+        feeds = next((t.feeds for t in facts.config.targets if t.name == line.target), ())
+        known = line.target in facts.unread or line.resource in facts.hindered
+        return not known and all(facts.served.get(feed, ()) is not None for feed in feeds)
+    return line.status in {"partial", "unknown"} or bool(line.waiting)
 
 
 def _who(facts: Facts) -> object:

@@ -117,6 +117,10 @@ class GcpCloud:
 
     def answer(self, verb: str, target: str, body: bytes) -> tuple[int, Body, Kind | None]:
         """Carry out one request and return status, JSON and the fault that the answer meets on its way."""
+        with self.calls_made.under_way():
+            return self._answer(verb, target, body)
+
+    def _answer(self, verb: str, target: str, body: bytes) -> tuple[int, Body, Kind | None]:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         route, path = self._route(verb, parts.path)

@@ -9,8 +9,10 @@ import getpass
 import logging
 import os
 import socket
+import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,6 +23,7 @@ from ipsync.audit import AuditLog, NullAuditLog, OptionalAuditLog, last_number, 
 from ipsync.core import places, planfile
 from ipsync.core.contested import RUNS_BEFORE
 from ipsync.core.errors import AuditLogError, PlanFileError, UsageError
+from ipsync.core.events import Copied, PassEnded, RunEnded, RunStarted, Subscriber
 from ipsync.core.model import Config, Feed, Snapshot
 from ipsync.core.printable import printable
 from ipsync.core.report import Report
@@ -37,23 +40,29 @@ def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def plan_once(config: Config, *, only: Iterable[str] = (), clock: Callable[[], datetime] = now) -> Report:
+def plan_once(
+    config: Config,
+    *,
+    only: Iterable[str] = (),
+    clock: Callable[[], datetime] = now,
+    observers: Sequence[Subscriber] = (),
+) -> Report:
     """Plan, and record that in the audit log where it is writable; touch nothing else."""
     names, run = selection(config, only), _run_id()
-    with log_if_writable(config, run=run, clock=clock) as audit_log:
-        made = _run(config, run, names, audit_log, clock)
-        made.earlier = audit_log.runs_before(RUNS_BEFORE, config=config.source)
-        return engine.plan(made)
+    with _heard("plan", observers) as heard, log_if_writable(config, run=run, clock=clock) as audit_log:
+        earlier = audit_log.runs_before(RUNS_BEFORE, config=config.source)
+        made = _run(config, run, names, audit_log, clock=clock, earlier=earlier, subscribers=observers)
+        return heard(engine.plan(made))
 
 
 def check_once(config: Config, *, only: Iterable[str] = ()) -> list[Finding]:
     """Try everything that a sync needs, and record that in the audit log where it is writable; touch nothing else."""
     names, run = selection(config, only), _run_id()
     with log_if_writable(config, run=run) as audit_log:
-        return preflight.check(_run(config, run, names, audit_log, now))
+        return preflight.check(_run(config, run, names, audit_log))
 
 
-def sync_once(
+def sync_once(  # noqa: PLR0913 - what a caller may choose, by name
     config: Config,
     *,
     only: Iterable[str] = (),
@@ -61,20 +70,22 @@ def sync_once(
     stopping: Callable[[], bool] = lambda: False,
     writing: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
+    observers: Sequence[Subscriber] = (),
 ) -> Report:
     """Make one pass that may write. Raises AuditLogError, before any write, when it can't be recorded.
 
-    `stopping` is asked before each write, `writing` is called before each intent.
+    `stopping` is asked before each write, `writing` is called before each intent, `observers` hear everything
+    (core/events.py).
     """
     names, run = selection(config, only), _run_id()
-    with AuditLog.open(config.audit_path, clock=clock, **_identity(config, run)) as audit_log:
-        made = _run(config, run, names, audit_log, clock)
-        made.open_intents, made.stopping, made.announcing = tuple(audit_log.pending.values()), stopping, writing
-        made.earlier = audit_log.runs_before(RUNS_BEFORE, config=config.source)
-        return _copied(config, audit_log, engine.sync(made, approve=frozenset(approve)))
+    seen: dict[str, Any] = {"clock": clock, "stopping": stopping, "announcing": writing, "subscribers": observers}
+    with _heard("sync", observers) as heard, _log(config, run, clock) as audit_log:
+        earlier, left = audit_log.runs_before(RUNS_BEFORE, config=config.source), tuple(audit_log.pending.values())
+        made = _run(config, run, names, audit_log, open_intents=left, earlier=earlier, **seen)
+        return heard(_copied(made, audit_log, engine.sync(made, approve=frozenset(approve))))
 
 
-def apply_once(
+def apply_once(  # noqa: PLR0913 - as above
     config: Config,
     data: bytes,
     *,
@@ -82,19 +93,42 @@ def apply_once(
     stopping: Callable[[], bool] = lambda: False,
     writing: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
+    observers: Sequence[Subscriber] = (),
 ) -> Report:
     """Apply a saved plan's bytes. Raises PlanFileError, with nothing written to a cloud, when it may not be applied."""
     run = _run_id()
-    with AuditLog.open(config.audit_path, clock=clock, **_identity(config, run)) as audit_log:
+    seen: dict[str, Any] = {"clock": clock, "stopping": stopping, "announcing": writing, "subscribers": observers}
+    with _heard("apply", observers) as heard, _log(config, run, clock) as audit_log:
         try:
             saved = planfile.load(data, config, now=clock())
         except PlanFileError as error:
-            audit_log.record("run-started", mode="apply")
-            audit_log.record("run-ended", mode="apply", targets=[], refused=str(error))
+            refused = _run(config, run, frozenset(), audit_log, **seen)
+            refused.emit(RunStarted(mode="apply"))
+            refused.emit(RunEnded(mode="apply", refused=str(error)))
             raise
-        made = _run(config, run, saved.selected, audit_log, clock)
-        made.open_intents, made.stopping, made.announcing = tuple(audit_log.pending.values()), stopping, writing
-        return _copied(config, audit_log, engine.apply(made, saved, approve=frozenset(approve)))
+        made = _run(config, run, saved.selected, audit_log, open_intents=tuple(audit_log.pending.values()), **seen)
+        return heard(_copied(made, audit_log, engine.apply(made, saved, approve=frozenset(approve))))
+
+
+@contextmanager
+def _heard(mode: str, observers: Sequence[Subscriber]) -> Iterator[Callable[[Report], Report]]:
+    """Tell the observers how the pass ended: with the report that what is yielded gets, or with an error."""
+    began, reports = time.monotonic(), list[Report]()
+
+    def heard(report: Report) -> Report:
+        reports.append(report)
+        return report
+
+    try:
+        yield heard
+    except Exception as error:
+        engine.tell(observers, PassEnded(mode, time.monotonic() - began, error=error))
+        raise
+    engine.tell(observers, PassEnded(mode, time.monotonic() - began, reports[-1]))
+
+
+def _log(config: Config, run: str, clock: Callable[[], datetime]) -> AuditLog:
+    return AuditLog.open(config.audit_path, clock=clock, **_identity(config, run))
 
 
 def log_if_writable(
@@ -104,8 +138,9 @@ def log_if_writable(
     return open_optional(config.audit_path, clock=clock, **_identity(config, run))
 
 
-def _copied(config: Config, audit_log: AuditLog, report: Report) -> Report:
+def _copied(run: engine.Run, audit_log: AuditLog, report: Report) -> Report:
     """Copy what no copy holds yet to the object store, if one is configured; the next run makes up for a failure."""
+    config = run.config
     if config.audit_objects is None:
         return report
     from ipsync.audit import buckets as sinks  # noqa: PLC0415 - brings a cloud's library
@@ -115,7 +150,7 @@ def _copied(config: Config, audit_log: AuditLog, report: Report) -> Report:
     name = f"{config.owner}/{now():%Y/%m/%d/%H%M%S}-{last:010d}-{report.run}.jsonl"  # sorted, the chain's order
     try:
         where = sinks.upload(config.audit_objects, name=name, data=data)
-        head = audit_log.record("copied", object=where, through=last)
+        head = run.emit(Copied(object=where, through=last))
     except AuditLogError as error:
         log.error("%s", error)  # noqa: TRY400 - the message says all; a traceback would only frighten
         return replace(report, notices=(*report.notices, str(error)))
@@ -146,12 +181,14 @@ def _run(
     run: str,
     names: frozenset[str],
     audit_log: AuditLog | OptionalAuditLog | NullAuditLog,
-    clock: Callable[[], datetime],
+    *,
+    clock: Callable[[], datetime] = now,
+    **more: Any,
 ) -> engine.Run:
     clouds = engine.Clouds(fetch=fetch_feed, reader=registry.open_reader, writer=registry.open_writer)
     known = places.read(audit_log.places)
     others = {p.config for p in known if p.config not in {"", config.source} and Path(p.config).exists()}
-    return engine.Run(run, config, clouds, audit_log, clock, names, places=known, others=frozenset(others))
+    return engine.Run(run, config, clouds, audit_log, clock, names, places=known, others=frozenset(others), **more)
 
 
 def fetch_feed(feed: Feed) -> Snapshot:

@@ -182,8 +182,8 @@ def _one(place: Place, key: str, number: int, case: Case) -> Outcome:
     how = {"format": "text"} if case.text else {"select": "ipAddresses"}
     feed = Feed("qatech", f"{base}/{key}/{number}", timeout=place.timeout, ca_file=bundle, **how)  # type: ignore[arg-type]
     run = stage.run()
-    run.config = replace(stage.config, feeds=(feed,))
-    run.clouds = replace(run.clouds, fetch=lambda asked: feeds.fetch(asked, clock=lambda: NOW))
+    clouds = replace(run.clouds, fetch=lambda asked: feeds.fetch(asked, clock=lambda: NOW))
+    run = replace(run, config=replace(stage.config, feeds=(feed,)), clouds=clouds)
     began, fault = time.monotonic(), ""
     try:
         target_changes = engine.sync(run).plan.target_changes

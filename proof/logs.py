@@ -18,6 +18,7 @@ from pathlib import Path
 from ipsync.audit import AuditLog, Verification, verify
 from ipsync.audit.files import rotated
 from ipsync.audit.record import GENESIS, canonical, seal
+from ipsync.core.events import FeedRead, Intent, Outcome, Planned, RunEnded, RunStarted
 from proof.table import Row
 
 AT = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -69,15 +70,18 @@ def made(folder: Path, records: int, *, key: str | None = None) -> Log:
 
 
 def _run(audit_log: AuditLog, records: int) -> None:
-    audit_log.record("run-started", mode="sync", target=["web"])
-    audit_log.record("feed", feed="qatech", count=2, digest=f"sha256:{GENESIS}", rejected=None)
-    audit_log.record("plan", id=f"sha256:{GENESIS}", summary={"add": 1, "remove": 0}, verdicts=[])
-    where = {"resource": "aws/1/eu-north-1/sg-1", "kind": "add", "target": "web"}
+    audit_log.record(RunStarted(mode="sync"))
+    audit_log.record(FeedRead(feed="qatech", url="https://qatech.example/ips", count=2, digest=f"sha256:{GENESIS}"))
+    audit_log.record(Planned(id=f"sha256:{GENESIS}", summary={"add": 1, "remove": 0}, verdicts=[]))
+    resource = "aws/1/eu-north-1/sg-1"
     for nth in range((records - 4) // 2):
         after = [f"8.8.8.{n}/32 443/tcp" for n in range(nth + 1)]
-        intent = audit_log.record("intent", **where, before=after[:-1], after=after)
-        audit_log.record("outcome", **where, intent=intent.seq, result="applied", request_id=f"req-{nth}", error="été")
-    audit_log.record("run-ended", mode="sync", targets=[{"target": "web", "status": "applied"}])
+        announced = Intent(resource=resource, kind="add", target="web", before=after[:-1], after=after)
+        intent = audit_log.record(announced).seq
+        audit_log.record(
+            Outcome(intent=intent, resource=resource, result="applied", request_id=f"req-{nth}", error="été")
+        )
+    audit_log.record(RunEnded(mode="sync", targets=[{"target": "web", "status": "applied"}]))
 
 
 # ── tamperings: each yields whole logs, as the bytes of each file ────────────

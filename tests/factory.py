@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from ipsync import engine
 from ipsync.core.addresses import parse, sort_key
 from ipsync.core.errors import FeedError
+from ipsync.core.events import Record, Recorded
 from ipsync.core.model import Config, Feed, Limits, Network, Service, Snapshot, State, Target
 from ipsync.core.plan import digest
 from ipsync.targets.aws import rules as aws_rules
@@ -106,3 +107,18 @@ class Stage:
     def ranges(self, name: str = RULE) -> list[str]:
         managed = self.cloud.lists.get(name)
         return sorted(str(n) for n in managed.networks) if managed else []
+
+
+class Loose(Record):
+    """A record with any name and any fields, as no run would write it."""
+
+    def __init__(self, name: str, **fields: object) -> None:
+        self.name, self._fields = name, fields  # type: ignore[misc]
+
+    def fields(self) -> dict[str, object]:
+        return self._fields
+
+
+def put(audit_log, event: str, **fields: object) -> Recorded:
+    """Append a record of that name to a log."""
+    return audit_log.record(Loose(event, **fields))

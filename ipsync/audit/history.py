@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ipsync.audit.files import holding, line_at, lines_backwards, placed_backwards
 from ipsync.audit.record import Record
+from ipsync.core.events import Copied, Intent, Outcome, Recovered, RunEnded, RunStarted, intent_of
 
 READ_ONLY = {"plan", "check"}
 """Modes of runs that write to no cloud."""
@@ -29,12 +30,12 @@ class Open:
 
     def take(self, record: Record, position: int) -> None:
         """Follow one more record of the log."""
-        if record.get("event") == "intent":
+        if Intent.names(record):
             self.intents[int(record["seq"])] = record
             self.positions[int(record["seq"])] = position
         elif settles(record):
-            self.intents.pop(int(record.get("intent", 0)), None)
-        elif record.get("event") == "run-ended":
+            self.intents.pop(intent_of(record), None)
+        elif RunEnded.names(record):
             self.places = record.get("places", [])
 
     def fields(self) -> dict[str, list[int] | list[Record]]:
@@ -47,8 +48,7 @@ class Open:
 
 def settles(record: Record) -> bool:
     """Tell whether a record ends an intent. What a later run couldn't find out, none will: that ends it too."""
-    event = record.get("event")
-    return event == "recovered" or (event == "outcome" and record.get("result") != UNKNOWN)
+    return Recovered.names(record) or (Outcome.names(record) and record.get("result") != UNKNOWN)
 
 
 def open_intents(newest_first: Sequence[Path]) -> Open:
@@ -61,11 +61,11 @@ def open_intents(newest_first: Sequence[Path]) -> Open:
     for position, record in _backwards(newest_first):
         seq = int(record.get("seq", 0))
         if settles(record):
-            settled.add(int(record.get("intent", 0)))
-        elif record.get("event") == "intent" and (wanted is None or seq in wanted):
+            settled.add(intent_of(record))
+        elif Intent.names(record) and (wanted is None or seq in wanted):
             found.take(record, position)
             (wanted or set()).discard(seq)
-        elif record.get("event") == "run-ended" and wanted is None:
+        elif RunEnded.names(record) and wanted is None:
             wanted = set(record.get("open", ())) - settled
             found.places = record.get("places", [])
             for older, where in _told(record, wanted, newest_first):
@@ -84,7 +84,7 @@ def _told(ended: Record, wanted: Iterable[int], files: Sequence[Path]) -> Iterat
     for seq in sorted(wanted):
         file = holding(files, seq)
         record = parsed(line_at(file, int(places[seq]))) if file and seq in places else {}
-        if record.get("event") == "intent" and record.get("seq") == seq:
+        if Intent.names(record) and record.get("seq") == seq:
             yield record, int(places[seq])
 
 
@@ -98,7 +98,7 @@ def runs_before(newest_first: Sequence[Path], count: int, *, by: tuple[str, str]
     for _, record in _backwards(newest_first, limit=LOOK_BACK):
         run = record.get("run")
         runs.setdefault(run, []).append(record)
-        if record.get("event") == "run-started":
+        if RunStarted.names(record):
             records = runs.pop(run)[::-1]
             ours = by is None or (record.get("owner"), record.get("config", by[1])) == by
             found += [records] if ours and record.get("mode") not in READ_ONLY else []
@@ -117,7 +117,7 @@ def uncopied(newest_first: Sequence[Path]) -> bytes:
     through: int | None = None
     for line in (line for path in newest_first for line in lines_backwards(path)):
         record = parsed(line)
-        if through is None and record.get("event") == "copied":
+        if through is None and Copied.names(record):
             through = int(record.get("through", int(record["seq"]) - 1))
         if through is not None and int(record.get("seq", 0)) <= through:
             break

@@ -26,7 +26,9 @@ from ipsync.audit.lock import Lock, released, taken
 from ipsync.audit.opening import open_log
 from ipsync.audit.record import GENESIS, Record, canonical, fault, seal
 from ipsync.audit.trouble import trouble
+from ipsync.core import events
 from ipsync.core.errors import AuditLogError
+from ipsync.core.events import Rotated, RunEnded, TornEnd
 
 log = logging.getLogger(__name__)
 
@@ -167,7 +169,7 @@ class AuditLog:
         if gone:
             raise AuditLogError(f"{path}: records #{known.seq} and before were taken away while this run was writing")
         if torn:
-            self._write("recovered", torn_bytes=len(torn), torn_sha256=hashlib.sha256(torn).hexdigest())
+            self._write(TornEnd(torn_bytes=len(torn), torn_sha256=hashlib.sha256(torn).hexdigest()))
 
     def _take_up(self, path: Path) -> None:
         """Take up the chain where the last record, in this file or the one before it, left it."""
@@ -180,8 +182,8 @@ class AuditLog:
         self._open = history.open_intents([path, *reversed(older)])
         if older and last is None:
             first, seq = numbers(path, older[-1]) or (0, 0)
-            said = {"rekeyed": True} if self._key != self._author.key else {}
-            self._write("rotated", file=older[-1].name, records=seq - first + 1, head=self._head.hash, **said)
+            rekeyed = self._key != self._author.key or None
+            self._write(Rotated(file=older[-1].name, records=seq - first + 1, head=self._head.hash, rekeyed=rekeyed))
             self._key = self._author.key
 
     def _judge_last(self, path: Path, file: Path, line: bytes) -> None:
@@ -224,27 +226,27 @@ class AuditLog:
 
     # ── records ──────────────────────────────────────────────────────────────
 
-    def record(self, event: str, **fields: object) -> Checkpoint:
+    def record(self, event: events.Record) -> Checkpoint:
         """Append one record and return its place; it is on disk when this returns. Raises AuditLogError."""
         if self._broken:
             raise AuditLogError(self._broken)
         if self._path is None:
-            return self._write(event, **fields)
+            return self._write(event)
         with self._turn(self._path):
-            return self._write(event, **fields)
+            return self._write(event)
 
-    def _write(self, event: str, **fields: object) -> Checkpoint:
-        if event == "run-ended":
-            fields = {**self._open.fields(), **fields}
+    def _write(self, event: events.Record) -> Checkpoint:
+        known = self._open.fields() if event.name == RunEnded.name else {}
         body = {
             "v": 1,
             "seq": self._head.seq + 1,
             "at": self._author.clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "run": self._author.run,
-            "event": event,
+            "event": event.name,
             "owner": self._author.owner,
             "actor": self._author.actor,
-            **fields,
+            **known,
+            **event.fields(),
             "prev": self._head.hash,
         }
         record = seal(body, key=self._author.key)

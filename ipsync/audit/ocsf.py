@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from ipsync.core.events import FeedRead, Intent, Outcome, Planned, Recovered, intent_of
+
 VERSION = "1.3.0"
 CATEGORY, CLASS = 6, 6003
 CREATE, READ, UPDATE, DELETE, OTHER = 1, 2, 3, 4, 99
@@ -33,9 +35,9 @@ def export(records: Iterable[Mapping[str, Any]], *, version: str) -> Iterator[di
     """Yield one event a record; outcomes take kind and resource of their intent, where that came before."""
     intents: dict[int, Mapping[str, Any]] = {}
     for record in records:
-        if record.get("event") == "intent":
+        if Intent.names(record):
             intents[int(record["seq"])] = record
-        yield _event(record, intents.get(int(record.get("intent", 0)), {}), version)
+        yield _event(record, intents.get(intent_of(record), {}), version)
 
 
 def _event(record: Mapping[str, Any], intent: Mapping[str, Any], version: str) -> dict[str, Any]:
@@ -79,7 +81,7 @@ def _activity(record: Mapping[str, Any], intent: Mapping[str, Any]) -> int:
     kind = record.get("kind") or intent.get("kind")
     if kind:
         return _ACTIVITIES.get(str(kind), OTHER)
-    return READ if record.get("event") in {"feed", "plan"} else OTHER
+    return READ if FeedRead.names(record) or Planned.names(record) else OTHER
 
 
 def _operation(record: Mapping[str, Any], intent: Mapping[str, Any]) -> str:
@@ -88,6 +90,6 @@ def _operation(record: Mapping[str, Any], intent: Mapping[str, Any]) -> str:
 
 
 def _status(record: Mapping[str, Any]) -> tuple[int, str]:
-    if record.get("event") in {"outcome", "recovered"} and "result" in record:
+    if (Outcome.names(record) or Recovered.names(record)) and "result" in record:
         return _STATUS.get(str(record["result"]), FAILURE)
     return FAILURE if record.get("rejected") or record.get("refused") else (1, "Success")

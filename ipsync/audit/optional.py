@@ -11,6 +11,7 @@ from typing import Self
 from ipsync.audit.keys import Key
 from ipsync.audit.log import STDOUT, AuditLog, Checkpoint
 from ipsync.audit.record import GENESIS, Record
+from ipsync.core import events
 from ipsync.core.errors import AuditLogError
 
 log = logging.getLogger(__name__)
@@ -26,9 +27,9 @@ class NullAuditLog:
     pending: Mapping[int, Record] = {}
     places: Sequence[Record] = ()
 
-    def record(self, event: str, **fields: object) -> Checkpoint:
+    def record(self, event: events.Record) -> Checkpoint:
         """Do nothing."""
-        del event, fields
+        del event
         return NOWHERE
 
     def runs_before(self, count: int, *, config: str | None = None) -> list[list[Record]]:
@@ -47,15 +48,15 @@ class OptionalAuditLog:
     """A log that is given up, with a warning, at the first record that can't be written."""
 
     def __init__(self, audit_log: AuditLog) -> None:
-        self._journal = audit_log
+        self._audit_log = audit_log
         self._lost = False
 
-    def record(self, event: str, **fields: object) -> Checkpoint:
+    def record(self, event: events.Record) -> Checkpoint:
         """Append one record and return its place; number 0 where the log was given up."""
         if self._lost:
             return NOWHERE
         try:
-            return self._journal.record(event, **fields)
+            return self._audit_log.record(event)
         except AuditLogError as error:
             self._lost = True
             log.warning("the rest of this run is not recorded, and needn't be: %s", error)
@@ -64,22 +65,22 @@ class OptionalAuditLog:
     @property
     def pending(self) -> Mapping[int, Record]:
         """The intents of which nobody knows yet what became of them."""
-        return self._journal.pending
+        return self._audit_log.pending
 
     @property
     def places(self) -> Sequence[Record]:
         """What the last run that ended knew of the places where something is held."""
-        return self._journal.places
+        return self._audit_log.places
 
     def runs_before(self, count: int, *, config: str | None = None) -> list[list[Record]]:
         """Return the records of the last runs that could write, newest first."""
-        return self._journal.runs_before(count, config=config)
+        return self._audit_log.runs_before(count, config=config)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._journal.close()
+        self._audit_log.close()
 
 
 def open_optional(  # noqa: PLR0913 - what stands in every record, by name

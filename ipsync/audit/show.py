@@ -14,15 +14,11 @@ from ipsync.audit.files import all_files
 from ipsync.audit.record import Record
 from ipsync.audit.times import FIRST, LAST, instant, span
 from ipsync.audit.words import added, marked, taken, texts
+from ipsync.core import events
 from ipsync.core.errors import AuditLogError, UsageError
+from ipsync.core.events import Approval, Intent, Outcome, Recovered
 
 log = logging.getLogger(__name__)
-
-EVENTS = (
-    *("run-started", "feed", "plan", "approval", "intent", "outcome", "recovered", "run-ended", "rotated", "copied"),
-    *("verification", "wave", "notified", "adopted", "released", "rolled-back"),
-)
-"""Every kind of record there is (contract, section 6)."""
 
 
 def show(  # noqa: PLR0913 - filters, by name
@@ -58,15 +54,15 @@ def explained(path: Path, **filters: str | None) -> Iterator[Record]:
     intents: dict[object, Record] = {}
     approvals: dict[object, list[Record]] = {}
     for record in _records(path):
-        event, number = record.get("event"), record.get("intent")
-        if event == "approval" and record.get("holds"):
+        number = record.get(events.INTENT)
+        if Approval.names(record) and record.get("holds"):
             approvals.setdefault(record.get("run"), []).append(record)
-        if event in {"outcome", "recovered"} and number in intents:
+        if (Outcome.names(record) or Recovered.names(record)) and number in intents:
             intents[number]["outcomes"].append(record)
         fitting = fits(record)
-        if event == "intent":
+        if Intent.names(record):
             intents.pop(record.get("seq"), None)  # logs of several runs in one file may count anew
-        if event == "intent" and fitting:
+        if Intent.names(record) and fitting:
             record |= {"approvals": list(approvals.get(record.get("run"), ())), "outcomes": []}
             intents[record.get("seq")] = record
         found += [record] if fitting else []
@@ -113,8 +109,8 @@ def _filter(**asked: str | None) -> Callable[[Record], bool]:
     """Check the filters at once, before anything is read, and return what tells whether a record fits them all."""
     run, target, event = asked.get("run"), asked.get("target"), asked.get("event")
     wanted = _network(address) if (address := asked.get("address")) is not None else None
-    if event is not None and event not in EVENTS:
-        raise UsageError(f"--event {event}: no such kind of record; there are: {', '.join(EVENTS)}")
+    if event is not None and event not in events.NAMES:
+        raise UsageError(f"--event {event}: no such kind of record; there are: {', '.join(events.NAMES)}")
     during = _period(asked.get("since"), asked.get("until"))
     return lambda record: (
         (run is None or record.get("run") == run)
@@ -151,7 +147,7 @@ def _names(record: Mapping[str, Any], target: str) -> bool:
 
 
 def _holds(record: Mapping[str, Any], wanted: Any) -> bool:
-    lines = (*added(record), *taken(record)) if record.get("event") == "intent" else texts(record, "now")
+    lines = (*added(record), *taken(record)) if Intent.names(record) else texts(record, "now")
     return any(_inside(line.split(" ")[0], wanted) for line in lines)
 
 

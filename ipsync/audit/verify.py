@@ -11,6 +11,7 @@ from ipsync.audit.files import all_files
 from ipsync.audit.keys import FORGED, Key, opened_with
 from ipsync.audit.record import GENESIS, Record
 from ipsync.core.errors import UsageError
+from ipsync.core.events import Rotated
 
 SHORTEST = 8
 """Hexadecimal digits of a checkpoint's hash that are enough: as many as people write of a commit's."""
@@ -62,7 +63,7 @@ def verify(
 
 def _rekeyed(record: Record, seq: int, *, changed: bool) -> str:
     """Say what is wrong where a record was sealed with another key than the one before it."""
-    if not changed or not seq or (record.get("event") == "rotated" and record.get("rekeyed") is True):
+    if not changed or not seq or (Rotated.names(record) and record.get("rekeyed") is True):
         return ""
     return f"{FORGED}: it was sealed with another key than the record before it, amid a file"
 
@@ -97,7 +98,7 @@ def _unanchored(wanted: int, last: int, found: str) -> str:
 
 
 def _misplaced(record: Record, prev: str, seq: int) -> str:
-    if record.get("event") == "rotated" and not seq:
+    if Rotated.names(record) and not seq:
         return f"the rotated file {record.get('file')} is missing: put it back beside this one"
     if record.get("seq") != seq + 1:
         return f"it has number {record.get('seq')}, and {seq + 1} should stand here"

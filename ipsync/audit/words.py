@@ -5,6 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ipsync.core.events import (
+    Approval,
+    FeedRead,
+    Intent,
+    Outcome,
+    Planned,
+    Recovered,
+    RunEnded,
+    RunStarted,
+    intent_of,
+)
 from ipsync.core.printable import printable
 
 
@@ -83,7 +94,7 @@ def _details(record: Mapping[str, Any]) -> str:
 
 
 def _outcome(record: Mapping[str, Any]) -> str:
-    return f"{record.get('event')} of #{record.get('intent')}: {record.get('result')}{_details(record)}"
+    return f"{record.get('event')} of #{intent_of(record)}: {record.get('result')}{_details(record)}"
 
 
 def _recovered(record: Mapping[str, Any]) -> str:
@@ -137,12 +148,12 @@ def _plain(record: Mapping[str, Any]) -> str:
 
 
 _WORDS = {
-    "intent": _intent,
-    "outcome": _outcome,
-    "recovered": _recovered,
-    "feed": _feed,
-    "plan": _plan,
-    "approval": _approval,
-    "run-started": _started,
-    "run-ended": _ended,
+    Intent.name: _intent,
+    Outcome.name: _outcome,
+    Recovered.name: _recovered,
+    FeedRead.name: _feed,
+    Planned.name: _plan,
+    Approval.name: _approval,
+    RunStarted.name: _started,
+    RunEnded.name: _ended,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ipsync.core.events import Intent, Outcome, intent_of
 from ipsync.core.operations import MARKED
 from ipsync.core.plan import Plan, ResourceChange
 
@@ -38,8 +39,8 @@ def _again(resource_change: ResourceChange, made: Sequence[set[tuple[str, str]]]
 
 
 def _made(run: Run) -> set[tuple[str, str]]:
-    done = {r.get("intent") for r in run if r["event"] == "outcome" and r.get("result") == "applied"}
-    intents = [r for r in run if r["event"] == "intent" and r["seq"] in done]
+    done = {intent_of(r) for r in run if Outcome.names(r) and r.get("result") == "applied"}
+    intents = [r for r in run if Intent.names(r) and r["seq"] in done]
     return {(i["resource"], line) for i in intents for line in _put(i["before"], i["after"])}
 
 

@@ -15,6 +15,7 @@ from dataclasses import replace
 from ipsync.core import places
 from ipsync.core.contested import contested
 from ipsync.core.errors import PlanFileError
+from ipsync.core.events import Approval, Recorded, RunEnded, RunStarted
 from ipsync.core.model import Held, Verdict
 from ipsync.core.plan import Observed, Plan
 from ipsync.core.planfile import SavedPlan, moved
@@ -23,12 +24,12 @@ from ipsync.engine.apply import carry_out
 from ipsync.engine.outcomes import second_try, with_results
 from ipsync.engine.read import list_all, observe, observed_of, plan_again, planned
 from ipsync.engine.recover import recover_open_intents
-from ipsync.engine.run import Clouds, Recorded, Recorder, Run
+from ipsync.engine.run import Clouds, Recorder, Run, tell
 
 Approvals = frozenset[str]
 """Ids that a human approved: of plans, and of changes that wait."""
 
-__all__ = ["Approvals", "Clouds", "Recorded", "Recorder", "Run", "apply", "plan", "sync"]
+__all__ = ["Approvals", "Clouds", "Recorded", "Recorder", "Run", "apply", "plan", "sync", "tell"]
 
 
 def plan(run: Run) -> Report:
@@ -69,12 +70,12 @@ def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Re
     The plan is a pure function of its inputs, so it is derived again from the saved feeds, the saved time and
     the clouds as they are now: the same id means the same writes, and the guards have looked at them again.
     """
-    _started(run, "apply", plan=saved.id)
+    _started(run, "apply", saved.id)
     observed = observed_of(run, saved.feeds, list_all(run), saved.created_at)
     recover_open_intents(run, observed)
     made, _ = planned(run, observed)
     if made.id != saved.id:
-        run.record("run-ended", mode="apply", targets=[], refused="the world has moved since the plan was made")
+        run.emit(RunEnded(mode="apply", refused="the world has moved since the plan was made"))
         raise PlanFileError(moved(saved, made))
     approved = _approved(run, made, approve)
     results = carry_out(run, made, approved=approved)
@@ -87,13 +88,12 @@ def _approved(run: Run, made: Plan, given: Approvals) -> frozenset[str]:
     """Record each approval, and return the ids of the changes that they let go."""
     for each in sorted(given):
         held = sorted(made.approvals(frozenset({each})))
-        run.record("approval", plan=each, current=made.id, holds=each == made.id or bool(held), changes=held)
+        run.emit(Approval(plan=each, current=made.id, holds=each == made.id or bool(held), changes=held))
     return made.approvals(given)
 
 
-def _started(run: Run, mode: str, **fields: object) -> None:
-    source = {"config": run.config.source} if run.config.source else {}
-    run.record("run-started", mode=mode, **source, **fields)
+def _started(run: Run, mode: str, saved: str | None = None) -> None:
+    run.emit(RunStarted(mode=mode, config=run.config.source or None, plan=saved))
 
 
 def _ended(run: Run, observed: Observed, report: Report) -> Report:
@@ -101,18 +101,24 @@ def _ended(run: Run, observed: Observed, report: Report) -> Report:
         {"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.target_changes
     ]
     left = places.notices(run.places, run.config, observed, selected=run.selected, others=run.others)
-    notices = (*run.config.notices, *report.notices, *run.notices, *left, *_stopped(run))
-    said: dict[str, object] = {"notices": list(notices)} if notices else {}
-    if (held := places.after(run.places, run.config, observed, report.plan)) or run.places:
-        said["places"] = places.written(held)
-    head = run.record("run-ended", mode=report.mode, targets=statuses, interrupted=run.stopping(), **said)
+    notices = (*run.config.notices, *report.notices, *run.progress.notices, *left, *_stopped(run))
+    held = places.after(run.places, run.config, observed, report.plan)
+    head = run.emit(
+        RunEnded(
+            mode=report.mode,
+            targets=statuses,
+            interrupted=run.stopping(),
+            notices=notices or None,
+            places=places.written(held) if held or run.places else None,
+        )
+    )
     return replace(report, notices=notices, checkpoint=f"{head.seq}:{head.hash}" if head.seq else "")
 
 
 def _stopped(run: Run) -> tuple[str, ...]:
     if not run.stopping():
         return ()
-    said = "what it had begun is told above" if run.wrote else "nothing was written"
+    said = "what it had begun is told above" if run.progress.wrote else "nothing was written"
     return (f"a signal ended this run early: {said}; the next run does the rest",)
 
 

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ipsync.core.errors import AuditLogError, CloudError, Denied, IpsyncError, Stale, Uncertain
-from ipsync.core.model import Operation, ReadFailure, State, Status, Target
+from ipsync.core.events import CloudCalled, Intent, Outcome, Recorded, StageBegan
+from ipsync.core.model import Operation, ReadFailure, Receipt, State, Status, Target
 from ipsync.core.operations import closes, opens
 from ipsync.core.plan import Plan, ResourceChange
 from ipsync.engine.outcomes import Result
 from ipsync.engine.read import read_full
 from ipsync.engine.recover import compared, lines_now
-from ipsync.engine.run import Recorded, Run, pool
+from ipsync.engine.run import Run, pool, provider
 from ipsync.targets.base import Writer
 
 log = logging.getLogger(__name__)
@@ -40,9 +41,12 @@ def carry_out(run: Run, made: Plan, *, approved: frozenset[str], only: set[str] 
             target = targets[resource_change.leader]
             by_scope.setdefault(target.scope, _Scope(run, target)).tasks.append(_Task(resource_change, operations))
     scopes = list(by_scope.values())
+    if not scopes:
+        return []
     with pool() as threads:
-        for managed in (_Scope.open, _Scope.close, _Scope.verify):
-            for job in [threads.submit(managed, scope) for scope in scopes]:
+        for stage, part in (("open", _Scope.open), ("close", _Scope.close), ("verify", _Scope.verify)):
+            run.signal(StageBegan(stage))
+            for job in [threads.submit(part, scope) for scope in scopes]:
                 job.result()
     return [task.result for scope in scopes for task in scope.tasks if task.result]
 
@@ -135,16 +139,17 @@ class _Told:
 
 def _execute(run: Run, writer: Writer, target: Target, resource_change: ResourceChange, operation: Operation) -> _Told:
     """Record the intent, write, record the outcome: what was seen there afterwards, whatever the cloud answered."""
-    intent = run.record(
-        "intent",
-        resource=operation.resource,
-        kind=operation.kind,
-        target=resource_change.leader,
-        before=list(operation.before),
-        after=list(operation.after),
+    intent = run.emit(
+        Intent(
+            resource=operation.resource,
+            kind=operation.kind,
+            target=resource_change.leader,
+            before=operation.before,
+            after=operation.after,
+        )
     )
     try:
-        receipt = writer.execute(operation)
+        receipt = _written(run, writer, target, operation)
     except Uncertain as error:
         result, now = _read_back(run, target, resource_change, operation)
         _outcome(run, intent, operation, result, error=error, now=now)
@@ -162,10 +167,23 @@ def _execute(run: Run, writer: Writer, target: Target, resource_change: Resource
         result, now = _read_back(run, target, resource_change, operation)
         _outcome(run, intent, operation, result, error=CloudError(repr(error)), now=now)
         return _Told(intent.seq, result, f"a fault in ipsync while writing: {error!r}", touched=result != "failed")
-    run.record(
-        "outcome", intent=intent.seq, resource=operation.resource, result="applied", request_id=receipt.request_id
-    )
+    applied = Outcome(intent=intent.seq, resource=operation.resource, result="applied", request_id=receipt.request_id)
+    run.emit(applied)
     return _Told(intent.seq, "applied")
+
+
+def _written(run: Run, writer: Writer, target: Target, operation: Operation) -> Receipt:
+    """Send the write, and tell how the cloud answered."""
+    result = "unknown"
+    try:
+        receipt = writer.execute(operation)
+        result = "ok"
+    except CloudError as error:
+        result = "unknown" if isinstance(error, Uncertain) else "error"
+        raise
+    finally:
+        run.signal(CloudCalled(provider(target), operation.kind, result))
+    return receipt
 
 
 def _outcome(
@@ -177,10 +195,17 @@ def _outcome(
     error: CloudError,
     now: Sequence[str] | None = None,
 ) -> None:
-    details: dict[str, object] = {"error": str(error), "code": error.code, "request_id": error.request_id}
-    if now is not None:
-        details["now"] = list(now)
-    run.record("outcome", intent=intent.seq, resource=operation.resource, result=result, **details)
+    run.emit(
+        Outcome(
+            intent=intent.seq,
+            resource=operation.resource,
+            result=result,
+            error=str(error),
+            code=error.code,
+            request_id=error.request_id,
+            now=now,
+        )
+    )
 
 
 # ── read back ────────────────────────────────────────────────────────────────
@@ -242,5 +267,5 @@ def _after_reading(run: Run, task: _Task, seen: State | ReadFailure | None) -> R
     for number in _differing(seen, task, run.config.owner):
         operation, intent = task.operations[number], task.intents[number]
         now = lines_now(operation.resource, [seen], run.config.owner) or ()
-        run.record("outcome", intent=intent, resource=operation.resource, result="partial", error=text, now=list(now))
+        run.emit(Outcome(intent=intent, resource=operation.resource, result="partial", error=text, now=now))
     return Result(task.resource, Status.PARTIAL, text, done=tuple(task.operations))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ipsync.core import guards
 from ipsync.core.errors import IpsyncError
+from ipsync.core.events import RunEnded, RunStarted
 from ipsync.core.model import Feed, Limits, Target
 from ipsync.engine.run import Run, pool, scopes
 from ipsync.targets.base import Finding
@@ -16,15 +17,15 @@ log = logging.getLogger(__name__)
 
 def check(run: Run) -> list[Finding]:
     """Try everything that a sync of these targets needs, and change nothing. Never raises for what it finds."""
-    run.record("run-started", mode="check")
+    run.emit(RunStarted(mode="check"))
     found = _findings(run)
-    run.record(
-        "run-ended",
-        mode="check",
-        targets=[],
-        passed=sum(f.passed for f in found),
-        missing=[f.subject for f in found if not f.ok],
-        skipped=[f.subject for f in found if f.ok and f.skipped],
+    run.emit(
+        RunEnded(
+            mode="check",
+            passed=sum(f.passed for f in found),
+            missing=[f.subject for f in found if not f.ok],
+            skipped=[f.subject for f in found if f.ok and f.skipped],
+        )
     )
     return found
 

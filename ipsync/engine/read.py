@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from ipsync.core import guards
 from ipsync.core.errors import FeedError, IpsyncError
+from ipsync.core.events import FeedFetched, FeedRead, PlanMade, Planned, ScopeRead, StageBegan
 from ipsync.core.model import Feed, Network, Operation, ReadFailure, State, Target
 from ipsync.core.plan import FeedResult, Observed, Plan, ResourceChange
 from ipsync.core.planner import make_plan
@@ -24,6 +26,7 @@ def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
     chosen = [t for t in run.config.targets if t.name in run.selected]
     reads = scopes(run.config.targets, {t.scope for t in chosen})
     names = {f for t in chosen for f in t.feeds}
+    run.signal(StageBegan("read"))
     feeds = [f for f in run.config.feeds if f.name in names]
     with pool() as threads:
         fetching = [threads.submit(_fetch, run, f) for f in feeds]
@@ -39,6 +42,7 @@ def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
 
 def planned(run: Run, observed: Observed) -> tuple[Plan, Observed]:
     """Plan; read whole what is to be added to, and plan again. The plan is recorded."""
+    run.signal(StageBegan("plan"))
     draft = make_plan(run.config, observed, selected=run.selected)
     vague = {w.state.resource: w.leader for w in draft.changes if _is_vague(w)}
     if vague:
@@ -54,6 +58,7 @@ def planned(run: Run, observed: Observed) -> tuple[Plan, Observed]:
         observed = _completed(run, replace(observed, states=blank), unsure)
         draft = make_plan(run.config, observed, selected=run.selected)
     _record_plan(run, draft)
+    run.signal(PlanMade(draft, observed))
     return draft, observed
 
 
@@ -107,6 +112,13 @@ def merged(states: Iterable[State], order: Sequence[str]) -> list[State]:
 
 
 def _fetch(run: Run, feed: Feed) -> FeedResult:
+    began = time.monotonic()
+    result = _fetched(run, feed)
+    run.signal(FeedFetched(result, time.monotonic() - began))
+    return result
+
+
+def _fetched(run: Run, feed: Feed) -> FeedResult:
     try:
         return FeedResult(feed.name, feed.url, run.clouds.fetch(feed), insecure=feed.insecure)
     except FeedError as error:
@@ -117,7 +129,9 @@ def _fetch(run: Run, feed: Feed) -> FeedResult:
 
 
 def _list_owned(run: Run, targets: Sequence[Target]) -> Sequence[State | ReadFailure]:
-    found, why = _reading(lambda: _reader(run, targets[0]).list_owned(targets, owner=run.config.owner))
+    began = time.monotonic()
+    found, why = _reading(run, targets[0], lambda reader: reader.list_owned(targets, owner=run.config.owner))
+    run.signal(ScopeRead(targets[0].scope, time.monotonic() - began, why))
     return found if why is None else [ReadFailure((t.name,), t.where.place, why, all_of=True) for t in targets]
 
 
@@ -141,14 +155,20 @@ def _completed(run: Run, observed: Observed, vague: Mapping[str, str]) -> Observ
 
 def read_full(run: Run, target: Target, states: Sequence[State]) -> Sequence[State | ReadFailure]:
     """Read these resources whole; what can't be read is a value, a resource each."""
-    found, why = _reading(lambda: _reader(run, target).read_full(states, owner=run.config.owner))
+    found, why = _reading(run, target, lambda reader: reader.read_full(states, owner=run.config.owner))
     return found if why is None else [ReadFailure(s.targets, s.resource, why) for s in states]
 
 
-def _reading(read: Callable[[], Sequence[State | ReadFailure]]) -> tuple[Sequence[State | ReadFailure], str | None]:
+def _reading(
+    run: Run, target: Target, read: Callable[[Reader], Sequence[State | ReadFailure]]
+) -> tuple[Sequence[State | ReadFailure], str | None]:
     """Return what was read, or why nothing was: a failure must never look like an empty state."""
     try:
-        return read(), None
+        reader = _reader(run, target)
+        try:
+            return read(reader), None
+        finally:
+            run.tell_calls(target, reader)
     except IpsyncError as error:
         return (), str(error)
     except Exception as error:
@@ -157,12 +177,12 @@ def _reading(read: Callable[[], Sequence[State | ReadFailure]]) -> tuple[Sequenc
 
 
 def _reader(run: Run, target: Target) -> Reader:
-    with run.lock:
-        known = run.readers.get(target.scope)
+    with run.progress.lock:
+        known = run.progress.readers.get(target.scope)
     if known is None:
         known = run.clouds.reader(target)
-        with run.lock:
-            known = run.readers.setdefault(target.scope, known)
+        with run.progress.lock:
+            known = run.progress.readers.setdefault(target.scope, known)
     return known
 
 
@@ -170,11 +190,16 @@ def _reader(run: Run, target: Target) -> Reader:
 
 
 def _record_feed(run: Run, result: FeedResult) -> None:
-    if result.snapshot:
-        count = len(result.snapshot.networks)
-        run.record("feed", feed=result.name, url=result.url, digest=result.snapshot.digest, count=count)
-    else:
-        run.record("feed", feed=result.name, url=result.url, rejected=result.error)
+    snapshot = result.snapshot
+    run.emit(
+        FeedRead(
+            feed=result.name,
+            url=result.url,
+            digest=snapshot.digest if snapshot else None,
+            count=len(snapshot.networks) if snapshot else None,
+            rejected=None if snapshot else result.error,
+        )
+    )
 
 
 def _record_plan(run: Run, made: Plan) -> None:
@@ -188,4 +213,4 @@ def _record_plan(run: Run, made: Plan) -> None:
         "add": sum(len(e.add) for e in made.target_changes),
         "remove": sum(len(e.remove) for e in made.target_changes),
     }
-    run.record("plan", id=made.id, summary=counts, verdicts=verdicts)
+    run.emit(Planned(id=made.id, summary=counts, verdicts=verdicts))

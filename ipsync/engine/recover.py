@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ipsync.core.events import Recovered
 from ipsync.core.model import State
 from ipsync.core.operations import list_texts, owned_texts
 from ipsync.core.placement import base_name, belongs
@@ -25,12 +26,10 @@ def recover_open_intents(run: Run, observed: Observed) -> None:
         resource = str(intent["resource"])
         now = lines_now(resource, named, run.config.owner)
         if now is not None:
-            run.record(
-                "recovered", intent=intent["seq"], resource=resource, result=compared(now, intent), now=list(now)
-            )
+            seq, result = int(str(intent["seq"])), compared(now, intent)
+            run.emit(Recovered(intent=seq, resource=resource, result=result, now=now))
         elif intent.get("target") not in configured:
-            run.notices.append(_left_open(intent))
-    run.open_intents = ()
+            run.progress.notices.append(_left_open(intent))
 
 
 def _left_open(intent: Mapping[str, object]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,12 @@ from threading import Lock
 from typing import Protocol
 
 from ipsync.core.errors import AuditLogError
+from ipsync.core.events import CloudCalled, Event, Intent, Record, Recorded, Signal, Subscriber
 from ipsync.core.model import Config, Feed, Snapshot, Target
 from ipsync.core.places import Place
 from ipsync.targets.base import Reader, Writer
+
+log = logging.getLogger(__name__)
 
 THREADS = 8
 
@@ -21,22 +25,8 @@ THREADS = 8
 class Recorder(Protocol):
     """The audit log as the engine sees it: append a record, durably, and say which one it was."""
 
-    def record(self, event: str, **fields: object) -> Recorded:
+    def record(self, event: Record) -> Recorded:
         """Append one record and return its place; on disk when this returns."""
-        ...
-
-
-class Recorded(Protocol):
-    """A record's place in the chain."""
-
-    @property
-    def seq(self) -> int:
-        """Its number, from 1; 0 where nothing is recorded."""
-        ...
-
-    @property
-    def hash(self) -> str:
-        """Its hash, in hexadecimal."""
         ...
 
 
@@ -51,6 +41,19 @@ class Clouds:
 
 
 @dataclass(slots=True)
+class Progress:
+    """How far a run is: all of it that changes while it goes on."""
+
+    lock: Lock = field(default_factory=Lock)
+    readers: dict[tuple[object, ...], Reader] = field(default_factory=dict)
+    told: dict[tuple[object, ...], int] = field(default_factory=dict)
+    """How many calls of each reader the subscribers know of."""
+    notices: list[str] = field(default_factory=list)
+    """What people are to be told beside the plan."""
+    wrote: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One run's surroundings. `stopping` tells that a signal asked for an end after the write in flight."""
 
@@ -70,24 +73,53 @@ class Run:
     stopping: Callable[[], bool] = lambda: False
     announcing: Callable[[], object] = lambda: None
     """Called before each intent is recorded: from then on a write may be under way."""
-    readers: dict[tuple[object, ...], Reader] = field(default_factory=dict)
-    lock: Lock = field(default_factory=Lock)
-    wrote: bool = False
-    notices: list[str] = field(default_factory=list)
-    """What people are to be told beside the plan."""
+    subscribers: Sequence[Subscriber] = ()
+    """Who hears of everything after the audit log."""
+    progress: Progress = field(default_factory=Progress)
 
-    def record(self, event: str, **fields: object) -> Recorded:
-        """Append to the audit log from any thread. A AuditLogError says whether this run had begun to write."""
-        if event == "intent":
+    def emit(self, event: Record) -> Recorded:
+        """Record an event, from any thread, then tell it; nothing is told that isn't on disk.
+
+        Raises AuditLogError, which says whether this run had begun to write.
+        """
+        if isinstance(event, Intent):
             self.announcing()
-        with self.lock:
+        with self.progress.lock:
             try:
-                recorded = self.recorder.record(event, **fields)
+                recorded = self.recorder.record(event)
             except AuditLogError as error:
-                error.wrote = self.wrote
+                error.wrote = self.progress.wrote
                 raise
-            self.wrote = self.wrote or event == "intent"
-            return recorded
+            self.progress.wrote = self.progress.wrote or isinstance(event, Intent)
+            tell(self.subscribers, event, recorded)
+        return recorded
+
+    def signal(self, event: Signal) -> None:
+        """Tell what isn't recorded, from any thread."""
+        with self.progress.lock:
+            tell(self.subscribers, event)
+
+    def tell_calls(self, target: Target, reader: Reader) -> None:
+        """Tell which calls a reader has made since this was last asked."""
+        with self.progress.lock:
+            new = reader.calls[self.progress.told.get(target.scope, 0) :]
+            self.progress.told[target.scope] = self.progress.told.get(target.scope, 0) + len(new)
+            for operation, result in new:
+                tell(self.subscribers, CloudCalled(provider(target), operation, result))
+
+
+def provider(target: Target) -> str:
+    """Return whose cloud a target is in: the first word of its kind, `aws-…` or `acme/…`."""
+    return target.kind.partition("/")[0].partition("-")[0]
+
+
+def tell(subscribers: Iterable[Subscriber], event: Event, recorded: Recorded | None = None) -> None:
+    """Let each subscriber hear an event. What fails there is logged, and is never in the way of the run."""
+    for subscriber in subscribers:
+        try:
+            subscriber(event, recorded)
+        except Exception:
+            log.exception("an observer failed on %s; the run goes on", type(event).__name__)
 
 
 def pool() -> ThreadPoolExecutor:

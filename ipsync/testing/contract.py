@@ -16,6 +16,7 @@ import pytest
 from ipsync import engine
 from ipsync.core.addresses import parse, sort_key
 from ipsync.core.errors import FeedError
+from ipsync.core.events import Outcome, Recovered
 from ipsync.core.model import Config, Feed, Operation, Receipt, Snapshot, Target
 from ipsync.core.plan import digest
 from ipsync.core.report import Report, exit_code
@@ -168,7 +169,7 @@ class Contract(ABC):
         (target_change,) = report.plan.target_changes
         assert target_change.status.value == "error"
         assert self.remedy in (target_change.error or "")
-        assert [r["result"] for r in self.log.events("outcome")] == ["denied"]
+        assert [r["result"] for r in self.log.of(Outcome)] == ["denied"]
 
     def test_check_finds_the_missing_permission_and_changes_nothing(self) -> None:
         self.sync()
@@ -234,7 +235,7 @@ class Contract(ABC):
         assert self.log.pending()
         assert exit_code(self.sync(), detailed=False) == DONE
         assert self.held() == sorted([A, B, C, D])
-        assert len(self.log.events("recovered")) == 1
+        assert len(self.log.of(Recovered)) == 1
 
 
 class Killed(BaseException):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ipsync.core.events import Intent, Outcome, Record, Recovered, intent_of
+
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
@@ -15,20 +17,24 @@ class Recorded:
 
 @dataclass(slots=True)
 class MemoryLog:
-    """An audit log in memory (engine.run.Log)."""
+    """An audit log in memory (engine.run.Recorder)."""
 
     records: list[dict[str, object]] = field(default_factory=list)
 
-    def record(self, event: str, **fields: object) -> Recorded:
+    def record(self, event: Record) -> Recorded:
         """Add a record and return where it stands."""
-        self.records.append({"event": event, "seq": len(self.records) + 1, **fields})
+        self.records.append({"event": event.name, "seq": len(self.records) + 1, **event.fields()})
         return Recorded(len(self.records))
 
     def pending(self) -> list[dict[str, object]]:
         """Return the intents that nothing has settled, as the next run of a real log finds them."""
-        settled = {r["intent"] for event in ("outcome", "recovered") for r in self.events(event)}
-        return [r for r in self.events("intent") if r["seq"] not in settled]
+        settled = {intent_of(r) for r in self.records if Outcome.names(r) or Recovered.names(r)}
+        return [r for r in self.of(Intent) if r["seq"] not in settled]
 
-    def events(self, event: str) -> list[dict[str, object]]:
+    def of(self, event: type[Record]) -> list[dict[str, object]]:
         """Return the records of one event, the oldest first."""
-        return [r for r in self.records if r["event"] == event]
+        return [r for r in self.records if event.names(r)]
+
+    def events(self, name: str) -> list[dict[str, object]]:
+        """Return the records of the event of that name, the oldest first."""
+        return [r for r in self.records if r["event"] == name]

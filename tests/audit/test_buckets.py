@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from factory import put
 
 from ipsync.audit import AuditLog, export, show
 from ipsync.audit import buckets as sinks
@@ -130,11 +131,11 @@ def test_ocsf(tmp_path):
     with AuditLog.open(
         path, owner="acme", actor="me@host", run="r1", clock=lambda: datetime(2026, 1, 31, 9, tzinfo=UTC)
     ) as audit_log:
-        audit_log.record("feed", feed="qatech", rejected="no answer")
-        intent = audit_log.record("intent", resource="aws/1/r/sg-1", kind="remove", before=["x"], after=[])
-        audit_log.record("outcome", intent=intent.seq, result="denied", error="no", request_id="req-7")
-        audit_log.record("recovered", intent=intent.seq, result="applied", now=[])
-        audit_log.record("run-ended", mode="sync", targets=[])
+        put(audit_log, "feed", feed="qatech", rejected="no answer")
+        intent = put(audit_log, "intent", resource="aws/1/r/sg-1", kind="remove", before=["x"], after=[])
+        put(audit_log, "outcome", intent=intent.seq, result="denied", error="no", request_id="req-7")
+        put(audit_log, "recovered", intent=intent.seq, result="applied", now=[])
+        put(audit_log, "run-ended", mode="sync", targets=[])
     feed, asked, denied, settled, ended = export(show(path), version="9")
     assert (feed["class_uid"], feed["activity_id"], feed["type_uid"]) == (6003, 2, 600302)
     assert feed["status"] == "Failure"

@@ -22,6 +22,7 @@ from pathlib import Path
 
 import pytest
 import rfc8785
+from factory import put
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,12 +56,12 @@ def path(tmp_path):
 
 def filled(path: Path, **options) -> list[bytes]:
     with opened(path, **options) as audit_log:
-        audit_log.record("run-started", mode="sync")
-        intent = audit_log.record(
-            "intent", resource="r", kind="add", target="web", before=[], after=["8.8.8.8/32 443/tcp"]
+        put(audit_log, "run-started", mode="sync")
+        intent = put(
+            audit_log, "intent", resource="r", kind="add", target="web", before=[], after=["8.8.8.8/32 443/tcp"]
         )
-        audit_log.record("outcome", intent=intent.seq, resource="r", result="applied", request_id="req-1")
-        audit_log.record("run-ended", mode="sync", targets=[{"target": "web", "resource": "r", "status": "applied"}])
+        put(audit_log, "outcome", intent=intent.seq, resource="r", result="applied", request_id="req-1")
+        put(audit_log, "run-ended", mode="sync", targets=[{"target": "web", "resource": "r", "status": "applied"}])
     return path.read_bytes().splitlines(keepends=True)
 
 
@@ -119,7 +120,7 @@ def test_a_record_s_time_is_utc_wherever_the_machine_stands(path, monkeypatch):
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     with AuditLog.open(path, owner="a", actor="b", run="c", clock=AT.astimezone) as audit_log:
-        audit_log.record("run-started")
+        put(audit_log, "run-started")
     monkeypatch.undo()
     time.tzset()
     assert json.loads(path.read_bytes())["at"] == "2026-01-31T09:00:00Z"
@@ -286,29 +287,29 @@ def test_a_whole_last_record_that_was_changed_is_not_built_upon(path):
 def test_intents_without_an_outcome_are_pending_until_settled(path):
     filled(path)
     with opened(path, run="r2") as audit_log:
-        left = audit_log.record("intent", resource="r", kind="add", target="web", before=[], after=[])
+        left = put(audit_log, "intent", resource="r", kind="add", target="web", before=[], after=[])
     with opened(path, run="r3") as audit_log:
         assert list(audit_log.pending) == [left.seq]
-        audit_log.record("run-started", mode="sync")
-        audit_log.record("run-ended", mode="sync", targets=[])
+        put(audit_log, "run-started", mode="sync")
+        put(audit_log, "run-ended", mode="sync", targets=[])
     with opened(path, run="r4") as audit_log:
         assert list(audit_log.pending) == [left.seq], "a run that settled nothing must not hide it"
-        audit_log.record("recovered", intent=left.seq, resource="r", result="applied", now=[])
-        audit_log.record("run-ended", mode="sync", targets=[])
+        put(audit_log, "recovered", intent=left.seq, resource="r", result="applied", now=[])
+        put(audit_log, "run-ended", mode="sync", targets=[])
     with opened(path, run="r5") as audit_log:
         assert audit_log.pending == {}
 
 
 def test_an_outcome_that_nobody_could_find_out_stays_open_until_a_run_has_looked(path):
     with opened(path, run="r1") as audit_log:
-        lost, done = (audit_log.record("intent", resource=f"r{i}").seq for i in range(2))
-        audit_log.record("outcome", intent=lost, result="unknown")
-        audit_log.record("outcome", intent=done, result="applied")
+        lost, done = (put(audit_log, "intent", resource=f"r{i}").seq for i in range(2))
+        put(audit_log, "outcome", intent=lost, result="unknown")
+        put(audit_log, "outcome", intent=done, result="applied")
         assert list(audit_log.pending) == [lost]
-        audit_log.record("run-ended")
+        put(audit_log, "run-ended")
     with opened(path, run="r2") as audit_log:
         assert list(audit_log.pending) == [lost]
-        audit_log.record("recovered", intent=lost, result="unknown", reason="its target is no longer in the config")
+        put(audit_log, "recovered", intent=lost, result="unknown", reason="its target is no longer in the config")
         assert audit_log.pending == {}, "what can't ever be found out is said once"
     with opened(path, run="r3") as audit_log:
         assert audit_log.pending == {}
@@ -316,11 +317,11 @@ def test_an_outcome_that_nobody_could_find_out_stays_open_until_a_run_has_looked
 
 def test_an_open_log_knows_its_own_open_intents_and_lists_them_at_the_end(path):
     with opened(path) as audit_log:
-        first, second, third = (audit_log.record("intent", resource=f"r{i}") for i in range(3))
-        audit_log.record("outcome", intent=second.seq)
+        first, second, third = (put(audit_log, "intent", resource=f"r{i}") for i in range(3))
+        put(audit_log, "outcome", intent=second.seq)
         assert {seq: r["resource"] for seq, r in audit_log.pending.items()} == {first.seq: "r0", third.seq: "r2"}
-        audit_log.record("recovered", intent=first.seq)
-        audit_log.record("run-ended")
+        put(audit_log, "recovered", intent=first.seq)
+        put(audit_log, "run-ended")
     assert json.loads(path.read_bytes().splitlines()[-1])["open"] == [third.seq]
     with opened(path) as audit_log:
         assert {seq: r["resource"] for seq, r in audit_log.pending.items()} == {third.seq: "r2"}
@@ -340,19 +341,19 @@ def test_a_torn_end_of_any_length_is_cut_off(path, before, torn):
 
 def test_a_run_that_was_killed_leaves_open_what_had_no_outcome(path):
     with opened(path) as audit_log:
-        done = audit_log.record("intent").seq
-        left = audit_log.record("intent").seq
-        audit_log.record("outcome", intent=done)
+        done = put(audit_log, "intent").seq
+        left = put(audit_log, "intent").seq
+        put(audit_log, "outcome", intent=done)
     with opened(path) as audit_log:
         assert list(audit_log.pending) == [left]
 
 
 def test_the_end_of_the_last_run_has_the_word_about_what_is_open(path):
     with opened(path) as audit_log:
-        audit_log.record("intent")
+        put(audit_log, "intent")
         audit_log.pending.clear()
-        audit_log.record("run-ended")
-        audit_log.record("run-started")
+        put(audit_log, "run-ended")
+        put(audit_log, "run-started")
     with opened(path) as audit_log:
         assert audit_log.pending == {}
 
@@ -368,14 +369,14 @@ def test_a_damaged_record_in_the_middle_is_for_verify_to_find(path):
     path.write_bytes(b"".join([lines[0], b"damaged\n", lines[2]]))
     with opened(path) as audit_log:
         assert audit_log.pending == {}
-        audit_log.record("run-started")
+        put(audit_log, "run-started")
     assert "line 2: it is not JSON" in verify(path).problem
 
 
 def test_a_torn_end_settles_nothing(path):
     with opened(path) as audit_log:
-        assert audit_log.record("intent").seq == 1
-        audit_log.record("run-started")
+        assert put(audit_log, "intent").seq == 1
+        put(audit_log, "run-started")
     path.write_bytes(path.read_bytes()[:-9])
     for _ in range(2):
         with opened(path) as audit_log:
@@ -384,21 +385,21 @@ def test_a_torn_end_settles_nothing(path):
 
 def test_open_intents_are_found_in_their_order_behind_any_number_of_runs(path):
     with opened(path) as audit_log:
-        old = [audit_log.record("intent").seq for _ in range(3)]
-        audit_log.record("run-ended")
+        old = [put(audit_log, "intent").seq for _ in range(3)]
+        put(audit_log, "run-ended")
     with opened(path) as audit_log:
-        audit_log.record("outcome", intent=old[1])
-        audit_log.record("intent")
-        audit_log.record("run-ended")
-        last = audit_log.record("intent").seq
+        put(audit_log, "outcome", intent=old[1])
+        put(audit_log, "intent")
+        put(audit_log, "run-ended")
+        last = put(audit_log, "intent").seq
     with opened(path) as audit_log:
         assert list(audit_log.pending) == [old[0], old[2], 6, last]
 
 
 def test_pending_intents_survive_rotation(path):
     with opened(path) as audit_log:
-        left = audit_log.record("intent", resource="r", kind="add", target="web", before=[], after=[])
-        audit_log.record("run-ended", mode="sync", targets=[])
+        left = put(audit_log, "intent", resource="r", kind="add", target="web", before=[], after=[])
+        put(audit_log, "run-ended", mode="sync", targets=[])
     with opened(path, run="r2", max_bytes=1) as audit_log:
         assert list(audit_log.pending) == [left.seq]
 
@@ -409,8 +410,8 @@ def test_pending_intents_survive_rotation(path):
 def test_the_runs_before_are_those_that_could_write_across_files(path):
     for number, mode in enumerate(["sync", "plan", "apply", "sync"]):
         with opened(path, max_bytes=300 if number == 2 else 10**6) as audit_log:
-            audit_log.record("run-started", mode=mode, number=number)
-            audit_log.record("feed", feed="qatech")
+            put(audit_log, "run-started", mode=mode, number=number)
+            put(audit_log, "feed", feed="qatech")
     with opened(path) as audit_log:
         runs = audit_log.runs_before(2)
         assert [[r["event"] for r in run] for run in runs] == [["run-started", "feed"]] * 2
@@ -422,7 +423,7 @@ def test_the_runs_before_are_those_of_the_same_owner_and_config(path):
     """Another config on the same log ran in between, and what somebody undid each time was never called contested."""
     for number, (owner, config) in enumerate([("acme", "/a"), ("umbrella", "/a"), ("acme", "/b"), ("acme", "/a")]):
         with AuditLog.open(path, owner=owner, actor="b", run=f"r{number}", clock=lambda: AT) as audit_log:
-            audit_log.record("run-started", mode="sync", config=config)
+            put(audit_log, "run-started", mode="sync", config=config)
     with opened(path) as audit_log:
         assert [run[0]["run"] for run in audit_log.runs_before(9, config="/a")] == ["r3", "r0"]
 
@@ -488,7 +489,8 @@ def test_a_killed_holder_lets_go(path):
     code = (
         "import os, sys; from datetime import UTC, datetime; from ipsync.audit import AuditLog\n"
         "j = AuditLog.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC))\n"
-        "j.record('run-started'); os.kill(os.getpid(), 9)"
+        "from ipsync.core.events import RunStarted\n"
+        "j.record(RunStarted(mode='sync')); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, str(path)], check=False)
     with opened(path, lock_timeout=0.5):
@@ -499,13 +501,13 @@ def test_a_killed_holder_lets_go(path):
 def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(path):
     code = (
         "import resource, signal, sys; from datetime import UTC, datetime; from ipsync.audit import AuditLog\n"
-        "from ipsync.core.errors import AuditLogError\n"
+        "from ipsync.core.errors import AuditLogError; from ipsync.core.events import RunStarted\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "j = AuditLog.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC))\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "said = []\n"
         "for _ in range(9):\n"
-        "    try: j.record('intent', x='y' * 100)\n"
+        "    try: j.record(RunStarted(mode='y' * 100))\n"
         "    except AuditLogError as e: said.append(str(e))\n"
         "print(len(said), said[0])"
     )
@@ -529,7 +531,7 @@ def test_a_failed_fsync_is_not_tried_again(path, monkeypatch):
         monkeypatch.setattr(os, "fsync", fail)
         for _ in range(3):
             with pytest.raises(AuditLogError, match=f"{path}: can't be written: Input/output error"):
-                audit_log.record("intent")
+                put(audit_log, "intent")
         assert len(tries) == 1
 
 
@@ -541,7 +543,7 @@ def test_standard_output_that_is_full_is_named(monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(os, "write", fail)
             with pytest.raises(AuditLogError) as caught:
-                audit_log.record("intent")
+                put(audit_log, "intent")
         assert str(caught.value).startswith("standard output: can't be written: No space left on device")
 
 
@@ -549,7 +551,7 @@ def test_a_write_in_pieces_is_finished(path, monkeypatch):
     real = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: real(fd, data[:7]))
     with opened(path) as audit_log:
-        audit_log.record("run-started")
+        put(audit_log, "run-started")
     assert verify(path).records == 1
 
 
@@ -558,8 +560,8 @@ def test_every_record_is_synced_before_it_counts_and_a_new_file_s_folder_too(pat
     real = os.fsync
     monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(os.path.realpath(f"/proc/self/fd/{fd}")), real(fd)))
     with opened(path) as audit_log:
-        audit_log.record("a")
-        audit_log.record("b")
+        put(audit_log, "a")
+        put(audit_log, "b")
     assert synced == [str(path.parent), str(path), str(path)]
 
 
@@ -577,13 +579,13 @@ def test_a_plan_needs_no_log(tmp_path, path, caplog):
     assert caplog.messages == []
     with open_optional(tmp_path / "missing" / "a.jsonl", **options) as audit_log:
         assert isinstance(audit_log, NullAuditLog)
-        assert audit_log.record("plan").seq == 0
+        assert put(audit_log, "plan").seq == 0
     (said,) = caplog.messages
     assert said.startswith(
         f"this run is not recorded, and needn't be: {tmp_path / 'missing' / 'a.jsonl'}: can't be made"
     )
     with open_optional(path, hmac_key="secret", **options) as audit_log:
-        assert audit_log.record("plan").seq == 1
+        assert put(audit_log, "plan").seq == 1
     assert verify(path, hmac_key="secret").ok
     record = json.loads(path.read_bytes())
     assert (record["owner"], record["actor"], record["run"], record["at"]) == ("a", "b", "c", "2026-01-31T09:00:00Z")
@@ -595,23 +597,23 @@ PLAN = {"owner": "a", "actor": "b", "run": "p", "clock": lambda: AT}
 def test_a_plan_keeps_no_sync_waiting_and_waits_for_none(path):
     """A plan that waits for a feed held the log: a scheduled sync that started meanwhile failed after 10 seconds."""
     with open_optional(path, **PLAN) as plan:
-        assert plan.record("run-started", mode="plan").seq == 1
+        assert put(plan, "run-started", mode="plan").seq == 1
         with opened(path, lock_timeout=0) as sync:
-            assert sync.record("run-started", mode="sync").seq == 2
-            assert plan.record("plan").seq == 3
-            assert sync.record("run-ended").seq == 4
-        assert plan.record("run-ended").seq == 5
+            assert put(sync, "run-started", mode="sync").seq == 2
+            assert put(plan, "plan").seq == 3
+            assert put(sync, "run-ended").seq == 4
+        assert put(plan, "run-ended").seq == 5
     assert verify(path).records == 5
 
 
 def test_a_plan_amid_a_sync_hides_none_of_its_open_intents(path):
     with open_optional(path, **PLAN) as plan:
-        plan.record("run-started", mode="plan")
+        put(plan, "run-started", mode="plan")
         with opened(path) as sync:
-            sync.record("run-started", mode="sync")
-            done, lost = sync.record("intent").seq, sync.record("intent").seq
-            sync.record("outcome", intent=done, result="applied")
-        plan.record("run-ended")
+            put(sync, "run-started", mode="sync")
+            done, lost = put(sync, "intent").seq, put(sync, "intent").seq
+            put(sync, "outcome", intent=done, result="applied")
+        put(plan, "run-ended")
     assert json.loads(path.read_bytes().splitlines()[-1])["open"] == [lost]
     with opened(path) as audit_log:
         assert list(audit_log.pending) == [lost]
@@ -626,10 +628,11 @@ def test_two_runs_that_write_never_overlap(path):
 
 HAMMER = (
     "import sys; from datetime import UTC, datetime; from ipsync.audit import AuditLog\n"
+    "from ipsync.core.events import RunStarted\n"
     "for _ in range(10):\n"
     "    with AuditLog.open(sys.argv[1], owner='a', actor='b', run=sys.argv[2], clock=lambda: datetime.now(UTC),\n"
     "                      writes=False, max_bytes=4000) as audit_log:\n"
-    "        for _ in range(5): audit_log.record('feed')"
+    "        for _ in range(5): audit_log.record(RunStarted(mode='plan'))"
 )
 
 
@@ -638,16 +641,16 @@ def test_processes_that_append_and_rotate_at_once_make_one_chain(path):
     assert [run.wait() for run in runs] == [0] * 4
     found = verify(path)
     assert found.ok, found.problem
-    assert [sum(r["run"] == f"r{i}" and r["event"] == "feed" for r in show(path)) for i in range(4)] == [50] * 4
+    assert [sum(r["run"] == f"r{i}" and r["event"] == "run-started" for r in show(path)) for i in range(4)] == [50] * 4
     assert len(rotated(path)) > 3
 
 
 def test_a_plan_rotates_the_log_of_a_sync_that_goes_on(path):
     with opened(path) as sync:
-        left = sync.record("intent", resource="r").seq
+        left = put(sync, "intent", resource="r").seq
         with AuditLog.open(path, **PLAN, writes=False, max_bytes=1) as plan:
-            plan.record("plan")
-        sync.record("run-ended")
+            put(plan, "plan")
+        put(sync, "run-ended")
         assert list(sync.pending) == [left]
     assert [p.name for p in rotated(path)] == ["audit.jsonl.1-1"]
     assert [r["event"] for r in show(path)] == ["intent", "rotated", "plan", "run-ended"]
@@ -656,10 +659,10 @@ def test_a_plan_rotates_the_log_of_a_sync_that_goes_on(path):
 
 def test_a_torn_record_of_a_plan_that_was_killed_is_cut_off_by_the_sync(path):
     with opened(path) as sync:
-        sync.record("run-started")
+        put(sync, "run-started")
         with path.open("ab") as file:
             file.write(b'{"half')
-        sync.record("run-ended")
+        put(sync, "run-ended")
     assert [r["event"] for r in show(path)] == ["run-started", "recovered", "run-ended"]
     assert verify(path).ok
 
@@ -676,18 +679,18 @@ def test_a_torn_record_of_a_plan_that_was_killed_is_cut_off_by_the_sync(path):
 )
 def test_a_log_that_is_changed_under_a_run_ends_it(path, harm, said):
     with opened(path) as sync:
-        sync.record("run-started")
-        sync.record("feed")
+        put(sync, "run-started")
+        put(sync, "feed")
         harm(path)
         with pytest.raises(AuditLogError, match=f"^{path}: .*{said}"):
-            sync.record("intent")
+            put(sync, "intent")
 
 
 def test_a_file_that_stays_locked_is_named(path):
     with opened(path, lock_timeout=0) as sync, path.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(AuditLogError, match=f"^{path} is being written by another process for more than 0 s"):
-            sync.record("intent")
+            put(sync, "intent")
 
 
 def test_a_plan_whose_record_can_t_be_written_goes_on_without(path, caplog, monkeypatch):
@@ -695,11 +698,11 @@ def test_a_plan_whose_record_can_t_be_written_goes_on_without(path, caplog, monk
         raise OSError(28, "No space left on device")
 
     with open_optional(path, **PLAN) as plan:
-        assert plan.record("run-started", mode="plan").seq == 1
+        assert put(plan, "run-started", mode="plan").seq == 1
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", full)
-            assert plan.record("plan").seq == 0
-        assert plan.record("run-ended").seq == 0
+            assert put(plan, "plan").seq == 0
+        assert put(plan, "run-ended").seq == 0
         assert plan.runs_before(1) == []  # it was a plan
     (said,) = caplog.messages
     assert said.startswith(f"the rest of this run is not recorded, and needn't be: {path}: can't be written: No space")
@@ -707,19 +710,19 @@ def test_a_plan_whose_record_can_t_be_written_goes_on_without(path, caplog, monk
 
 def test_what_a_plan_appends_between_a_copy_and_its_record_is_in_the_next_copy(path):
     with opened(path) as sync:
-        sync.record("run-ended")
+        put(sync, "run-ended")
         copy = sync.uncopied()
         with open_optional(path, **PLAN) as plan:
-            plan.record("run-started", mode="plan")
-        sync.record("copied", object="s3://audit/1", through=last_number(copy))
+            put(plan, "run-started", mode="plan")
+        put(sync, "copied", object="s3://audit/1", through=last_number(copy))
     with opened(path) as sync:
         assert [json.loads(line)["event"] for line in sync.uncopied().splitlines()] == ["run-started", "copied"]
 
 
 def test_standard_output_gets_the_same_lines(capfd):
     with AuditLog.open("-", owner="a", actor="b", run="c", clock=lambda: AT) as audit_log:
-        audit_log.record("intent")
-        audit_log.record("run-ended")
+        put(audit_log, "intent")
+        put(audit_log, "run-ended")
         copy = audit_log.uncopied()
     out = capfd.readouterr().out
     assert [(json.loads(line)["seq"], json.loads(line).get("open")) for line in out.splitlines()] == [
@@ -733,10 +736,10 @@ def test_what_no_copy_holds_begins_with_the_last_copied(path):
     lines = filled(path, hmac_key="secret")
     with opened(path, run="r2", hmac_key="secret") as audit_log:
         assert audit_log.uncopied() == b"".join(lines)
-        audit_log.record("copied", object="s3://audit/1")
-        audit_log.record("run-started")
-        audit_log.record("copied", object="s3://audit/2")
-        audit_log.record("run-ended")
+        put(audit_log, "copied", object="s3://audit/1")
+        put(audit_log, "run-started")
+        put(audit_log, "copied", object="s3://audit/2")
+        put(audit_log, "run-ended")
         assert audit_log.uncopied() == b"".join(path.read_bytes().splitlines(keepends=True)[-2:])
 
 
@@ -800,7 +803,7 @@ def test_a_file_that_has_the_rotated_one_s_name_is_never_written_over(path, capl
     make(other)
     seen = other.lstat().st_ino
     with opened(path, max_bytes=1) as audit_log:
-        audit_log.record("run-started", mode="sync")
+        put(audit_log, "run-started", mode="sync")
     assert other.lstat().st_ino == seen
     assert f"{path} is not rotated, and grows: {other} is there already" in caplog.text
     other.rename(path.with_name("elsewhere"))
@@ -856,7 +859,7 @@ def test_a_crash_between_renaming_and_the_new_file_loses_nothing(path):
     filled(path)
     path.rename(path.with_name("audit.jsonl.1-4"))
     with opened(path, run="r2") as audit_log:
-        audit_log.record("run-started")
+        put(audit_log, "run-started")
     assert verify(path).records == 6
 
 
@@ -968,7 +971,7 @@ def test_a_file_system_that_locks_nothing_is_named_and_what_helps(path, monkeypa
     with pytest.raises(AuditLogError, match=f"^{path}.lock: can't be locked: {os.strerror(code)}{remedy}"):
         opened(path)
     with open_optional(path, **PLAN) as plan:
-        assert plan.record("plan").seq == 0
+        assert put(plan, "plan").seq == 0
     assert f"{path}: can't be locked: {os.strerror(code)}" in caplog.text
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
@@ -1021,9 +1024,10 @@ def as_service(path: Path) -> str:
     """Make one pass as the service's user, and return what it complained of."""
     code = (
         "import os, sys; from datetime import UTC, datetime; from ipsync.audit import AuditLog\n"
+        "from ipsync.core.events import RunStarted\n"
         f"os.setgroups([]); os.setgid({SERVICE}); os.setuid({SERVICE})\n"
         "with AuditLog.open(sys.argv[1], owner='a', actor='b', run='c', clock=lambda: datetime.now(UTC)) as j:\n"
-        "    j.record('run-started', mode='sync')"
+        "    j.record(RunStarted(mode='sync'))"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=False)
     return done.stderr
@@ -1048,7 +1052,7 @@ def test_what_root_makes_belongs_to_the_log_s_user(service_log, first, writes):
         assert as_service(service_log) == ""
     for _ in range(2):
         with AuditLog.open(service_log, **PLAN, max_bytes=1, writes=writes) as audit_log:
-            audit_log.record("run-started", mode="plan")
+            put(audit_log, "run-started", mode="plan")
     assert as_service(service_log) == ""
     assert {f.stat().st_uid for f in service_log.parent.iterdir()} == {SERVICE}
     assert len(rotated(service_log)) == (1 if first else 2)
@@ -1091,15 +1095,15 @@ PLACES = [{"owner": "acme", "config": "/c", "seen": "2026-01-31", "resources": [
 def test_what_a_run_knew_of_places_is_handed_on_by_runs_that_say_nothing_of_them(path):
     with opened(path) as audit_log:
         assert audit_log.places == []
-        audit_log.record("run-ended", mode="sync", places=PLACES)
+        put(audit_log, "run-ended", mode="sync", places=PLACES)
     with open_optional(path, **PLAN) as check:
         assert check.places == PLACES
-        check.record("run-ended", mode="check")
+        put(check, "run-ended", mode="check")
     with opened(path, max_bytes=1) as audit_log:
         assert audit_log.places == PLACES
         with open_optional(path, **PLAN) as plan:
-            plan.record("run-ended", mode="plan", places=[])
-        audit_log.record("run-ended", mode="apply", refused="it has moved")
+            put(plan, "run-ended", mode="plan", places=[])
+        put(audit_log, "run-ended", mode="apply", refused="it has moved")
     with opened(path) as audit_log:
         assert audit_log.places == []
     assert [r.get("places") for r in show(path) if r["event"] == "run-ended"] == [PLACES, PLACES, [], None]
@@ -1131,10 +1135,10 @@ def bytes_read() -> int:
 def long(path):
     """A log of 36,000 records and 10 MiB, all plans but for one sync at its beginning, which left something open."""
     with opened(path) as audit_log:
-        audit_log.record("run-started", mode="sync")
+        put(audit_log, "run-started", mode="sync")
         where = path.stat().st_size
-        audit_log.record("intent", resource="r", target="web")
-        head = audit_log.record("run-ended", mode="sync", targets=[])
+        put(audit_log, "intent", resource="r", target="web")
+        head = put(audit_log, "run-ended", mode="sync", targets=[])
     many_plans(path, 12_000, head=head, open=[2], open_at=[where])
     assert path.stat().st_size > 10 * 2**20
     return path
@@ -1144,11 +1148,11 @@ def test_opening_a_long_log_reads_its_end_alone_whatever_is_open(long):
     before = bytes_read()
     with opened(long, run="r2") as audit_log:
         assert list(audit_log.pending) == [2]
-        audit_log.record("run-ended")
+        put(audit_log, "run-ended")
     assert bytes_read() - before < 500_000
     with opened(long, run="r3", max_bytes=1) as audit_log:
         assert list(audit_log.pending) == [2], "it stands in a rotated file now"
-        audit_log.record("run-ended")
+        put(audit_log, "run-ended")
     before = bytes_read()
     with opened(long, run="r4") as audit_log:
         assert list(audit_log.pending) == [2]
@@ -1167,11 +1171,11 @@ def test_the_runs_before_are_looked_for_in_the_end_of_a_long_log(long):
 @pytest.mark.parametrize("places", [{}, {"open_at": [1]}, {"open_at": [10**9]}, {"open_at": []}])
 def test_an_open_intent_whose_place_is_not_told_rightly_is_searched_for(path, places, monkeypatch):
     with opened(path) as audit_log:
-        audit_log.record("run-started", mode="sync")
-        left = audit_log.record("intent", resource="r", target="web").seq
-        audit_log.record("run-ended", mode="sync", targets=[])
+        put(audit_log, "run-started", mode="sync")
+        left = put(audit_log, "intent", resource="r", target="web").seq
+        put(audit_log, "run-ended", mode="sync", targets=[])
         monkeypatch.setattr(history.Open, "fields", lambda _self: {"open": [left], **places})
-        audit_log.record("run-ended", mode="plan", targets=[])
+        put(audit_log, "run-ended", mode="plan", targets=[])
     with opened(path) as audit_log:
         assert list(audit_log.pending) == [left]
 
@@ -1197,7 +1201,7 @@ def test_an_open_intent_whose_place_is_not_told_rightly_is_searched_for(path, pl
 def test_filters(path, filters, seqs):
     filled(path)
     with opened(path, run="r2") as audit_log:
-        audit_log.record("run-started", mode="plan")
+        put(audit_log, "run-started", mode="plan")
     assert [r["seq"] for r in show(path, **filters)] == seqs
 
 
@@ -1205,7 +1209,7 @@ def test_a_clock_that_was_set_back_hides_no_record(path):
     hours = iter([12, 9, 10, 11])
     with AuditLog.open(path, owner="a", actor="b", run="c", clock=lambda: AT.replace(hour=next(hours))) as audit_log:
         for _ in range(4):
-            audit_log.record("run-started", mode="plan")
+            put(audit_log, "run-started", mode="plan")
     assert [r["seq"] for r in show(path, since="2026-01-31T10")] == [1, 3, 4]
     assert [r["seq"] for r in show(path, until="2026-01-31T10")] == [2, 3]
 
@@ -1218,13 +1222,13 @@ def test_a_wrong_address_is_a_usage_error(path):
 
 def test_records_read_well(path):
     with opened(path) as audit_log:
-        audit_log.record("feed", feed="qatech", rejected="no answer")
-        audit_log.record("feed", feed="qatech", count=2, digest="sha256:1")
-        audit_log.record("plan", id="sha256:2", summary={"add": 1, "remove": 0}, verdicts=[])
-        audit_log.record("approval", plan="sha256:3", current="sha256:2", holds=False)
-        audit_log.record("recovered", intent=1, result="applied")
-        audit_log.record("recovered", torn_bytes=7)
-        audit_log.record("rotated", file="x")
+        put(audit_log, "feed", feed="qatech", rejected="no answer")
+        put(audit_log, "feed", feed="qatech", count=2, digest="sha256:1")
+        put(audit_log, "plan", id="sha256:2", summary={"add": 1, "remove": 0}, verdicts=[])
+        put(audit_log, "approval", plan="sha256:3", current="sha256:2", holds=False)
+        put(audit_log, "recovered", intent=1, result="applied")
+        put(audit_log, "recovered", torn_bytes=7)
+        put(audit_log, "rotated", file="x")
     filled(path, run="r2")
     text = "\n".join(describe(r) for r in show(path))
     for part in (
@@ -1290,7 +1294,7 @@ def test_records_read_well(path):
 )
 def test_a_line_says_when_which_run_which_record_and_what(path, event, fields, line):
     with opened(path) as audit_log:
-        audit_log.record(event, **fields)
+        put(audit_log, event, **fields)
     (record,) = show(path)
     if event == "run-ended":
         assert record.pop("open") == []
@@ -1320,10 +1324,10 @@ def test_filters_look_into_targets_verdicts_and_what_changed(path, filters, seqs
     with opened(path) as audit_log:
         listed = ["1.1.1.1/32 443/tcp", "8.8.8.8/32 443/tcp leaving since 2026-01-31T09:00:00Z", "ports 443/tcp"]
         after = ["1.1.1.1/32 443/tcp", "8.8.8.8/32 443/tcp", "2600::/32", "ports 80/tcp"]
-        audit_log.record("intent", target="web", before=listed, after=after)
-        audit_log.record("plan", verdicts=[{"target": "edge", "guard": "empty"}])
-        audit_log.record("plan", targets=[{"target": "web"}])
-        audit_log.record("recovered", target="other", now=["8.8.8.8/32", "9.9.9.0/24"])
-        audit_log.record("intent", resource="half a record")
+        put(audit_log, "intent", target="web", before=listed, after=after)
+        put(audit_log, "plan", verdicts=[{"target": "edge", "guard": "empty"}])
+        put(audit_log, "plan", targets=[{"target": "web"}])
+        put(audit_log, "recovered", target="other", now=["8.8.8.8/32", "9.9.9.0/24"])
+        put(audit_log, "intent", resource="half a record")
     path.write_bytes(path.read_bytes().replace(b"\n", b"\ndamaged\n", 1) + b"torn")
     assert [r["seq"] for r in show(path, **filters)] == seqs

@@ -7,14 +7,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from factory import put
 from hypothesis import given
 from hypothesis import strategies as st
 
 import ipsync
 from ipsync.audit import AuditLog, describe, explained, show
-from ipsync.audit.show import EVENTS
 from ipsync.audit.times import span
 from ipsync.core.errors import AuditLogError, UsageError
+from ipsync.core.events import NAMES
 
 AT = datetime(2026, 1, 31, 9, tzinfo=UTC)
 LINE = "8.8.8.8/32 443/tcp for web,edge from qatech"
@@ -66,7 +67,7 @@ NONSENSE = [
 @pytest.mark.parametrize("text", NONSENSE)
 def test_nonsense_is_refused_with_what_is_right(path, option, text):
     with opened(path) as audit_log:
-        audit_log.record("run-started", mode="sync")
+        put(audit_log, "run-started", mode="sync")
     with pytest.raises(UsageError, match=r"(?s)--(since|until) .*not a time; write a date .2026-01-31.*24h, 7d"):
         show(path, **{option: text})
 
@@ -103,17 +104,17 @@ def test_an_instant_is_the_same_in_every_offset(minutes, seconds):
 )
 def test_records_are_chosen_by_instants(path, filters, seqs):
     with opened(path) as audit_log:
-        audit_log.record("run-started", mode="sync")
+        put(audit_log, "run-started", mode="sync")
     with opened(path, at=AT + timedelta(hours=1)) as audit_log:
-        audit_log.record("run-started", mode="sync")
+        put(audit_log, "run-started", mode="sync")
     assert [r["seq"] for r in show(path, **filters)] == seqs
 
 
 def test_how_long_ago_counts_from_now(path):
     with opened(path, at=datetime.now(UTC) - timedelta(hours=30)) as audit_log:
-        audit_log.record("run-started", mode="sync")
+        put(audit_log, "run-started", mode="sync")
     with opened(path, at=datetime.now(UTC)) as audit_log:
-        audit_log.record("run-started", mode="sync")
+        put(audit_log, "run-started", mode="sync")
     assert [r["seq"] for r in show(path, since="24h")] == [2]
     assert [r["seq"] for r in show(path, until="1d")] == [1]
     assert [r["seq"] for r in show(path, since="7d")] == [1, 2]
@@ -129,7 +130,7 @@ def test_an_unknown_event_is_refused_with_the_known_ones(path):
 
 def test_every_event_that_is_written_is_known():
     source = "".join(p.read_text() for p in Path(ipsync.__file__).parent.rglob("*.py"))
-    assert set(re.findall(r"record\(\s*\"([a-z-]+)\"", source)) <= set(EVENTS)
+    assert set(re.findall(r"record\(\s*\"([a-z-]+)\"", source)) <= set(NAMES)
 
 
 def test_a_log_that_is_not_there_or_can_not_be_read_is_told(path, tmp_path):
@@ -141,7 +142,7 @@ def test_a_log_that_is_not_there_or_can_not_be_read_is_told(path, tmp_path):
 
 def test_lines_that_are_no_records_are_counted(path, caplog):
     with opened(path) as audit_log:
-        audit_log.record("run-started", mode="sync")
+        put(audit_log, "run-started", mode="sync")
     path.write_bytes(path.read_bytes() + b"torn\n7\n")
     assert len(list(show(path))) == 1
     assert "2 lines can't be read as records; `ipsync audit verify` names the first" in caplog.text
@@ -152,16 +153,22 @@ def test_lines_that_are_no_records_are_counted(path, caplog):
 
 def story(path):
     with opened(path, run="r1", actor="ci@build") as audit_log:
-        audit_log.record("approval", plan="sha256:9", current="sha256:8", holds=False)
-        audit_log.record("intent", resource="r", kind="add", target="web", before=[], after=[LINE])
-        audit_log.record(
-            "outcome", intent=2, resource="r", result="denied", error="UnauthorizedOperation: no", request_id="q7"
+        put(audit_log, "approval", plan="sha256:9", current="sha256:8", holds=False)
+        put(audit_log, "intent", resource="r", kind="add", target="web", before=[], after=[LINE])
+        put(
+            audit_log,
+            "outcome",
+            intent=2,
+            resource="r",
+            result="denied",
+            error="UnauthorizedOperation: no",
+            request_id="q7",
         )
     with opened(path, run="r2", actor="ops@desk", at=AT + timedelta(hours=1)) as audit_log:
-        audit_log.record("approval", plan="sha256:8", current="sha256:8", holds=True)
-        audit_log.record("intent", resource="r", kind="add", target="web", before=[], after=[LINE])
+        put(audit_log, "approval", plan="sha256:8", current="sha256:8", holds=True)
+        put(audit_log, "intent", resource="r", kind="add", target="web", before=[], after=[LINE])
     with opened(path, run="r3", actor="ci@build", at=AT + timedelta(hours=2)) as audit_log:
-        audit_log.record("recovered", intent=5, resource="r", result="applied", now=[])
+        put(audit_log, "recovered", intent=5, resource="r", result="applied", now=[])
 
 
 @pytest.mark.parametrize(
@@ -189,16 +196,16 @@ def test_as_json_an_intent_holds_its_approvals_and_outcomes(path):
 
 def test_an_intent_without_an_outcome_does_not_look_done(path):
     with opened(path) as audit_log:
-        audit_log.record("intent", resource="r", kind="add", target="web", before=[], after=[LINE])
+        put(audit_log, "intent", resource="r", kind="add", target="web", before=[], after=[LINE])
     (line,) = (describe(r) for r in explained(path, target="web"))
     assert "NO OUTCOME is recorded" in line
 
 
 def test_a_second_outcome_corrects_the_first(path):
     with opened(path) as audit_log:
-        audit_log.record("intent", resource="r", kind="add", target="web", before=[], after=[LINE])
-        audit_log.record("outcome", intent=1, resource="r", result="applied")
-        audit_log.record("outcome", intent=1, resource="r", result="partial", error="somebody else")
+        put(audit_log, "intent", resource="r", kind="add", target="web", before=[], after=[LINE])
+        put(audit_log, "outcome", intent=1, resource="r", result="applied")
+        put(audit_log, "outcome", intent=1, resource="r", result="partial", error="somebody else")
     (line,) = (describe(r) for r in explained(path, address="8.8.8.0/24"))
     assert line.endswith("applied, then NOT DONE AS INTENDED: partial: somebody else")
 
@@ -207,7 +214,7 @@ def test_records_of_version_2_read_the_same(path):
     entry = {"cidr": "8.8.8.8/32", "ports": "443/tcp", "owner": "acme", "target": "web", "origin": "qatech"}
     leaving = {**entry, "leaving_since": "2026-01-31T09:00:00Z"}
     with opened(path) as audit_log:
-        audit_log.record("intent", resource="r", kind="note", target="web", before=[entry], after=[leaving])
+        put(audit_log, "intent", resource="r", kind="note", target="web", before=[entry], after=[leaving])
     (line,) = (describe(r) for r in explained(path, address="8.8.8.8"))
     assert "+ 8.8.8.8/32 443/tcp for web from qatech leaving since 2026-01-31T09:00:00Z, - 8.8.8.8/32" in line
 
@@ -220,9 +227,7 @@ def test_without_a_filter_the_records_are_as_they_stand(path):
 
 def test_text_from_outside_makes_no_second_line(path):
     with opened(path) as audit_log:
-        audit_log.record(
-            "feed", feed="qatech", rejected="\x1b[2Jno\n2026-01-31T09:00:00Z  r1  #2  approval of all\u202e"
-        )
+        put(audit_log, "feed", feed="qatech", rejected="\x1b[2Jno\n2026-01-31T09:00:00Z  r1  #2  approval of all\u202e")
     (line,) = (describe(r) for r in show(path))
     assert line.isprintable()
     assert r"\x1b[2Jno\n2026" in line

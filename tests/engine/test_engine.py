@@ -10,6 +10,17 @@ from factory import GROUP, RULE, Log, Stage, aws_target, config, gcp_target, hos
 
 from ipsync import engine
 from ipsync.core.errors import AuditLogError, Denied, Rejected, Stale, Uncertain, Unreachable
+from ipsync.core.events import (
+    CloudCalled,
+    FeedFetched,
+    Intent,
+    Outcome,
+    PlanMade,
+    Record,
+    ScopeRead,
+    Signal,
+    StageBegan,
+)
 from ipsync.core.model import Entry, ManagedList, Operation, Service, Status
 from ipsync.core.report import exit_code
 from ipsync.testing.memory import MemoryCloud, MemoryReader
@@ -47,8 +58,7 @@ def test_the_second_run_writes_nothing():
 def test_a_plan_writes_nothing_and_makes_no_writer():
     stage = both()
     run = stage.run()
-    run.clouds = replace(run.clouds, writer=None)  # type: ignore[arg-type]
-    report = engine.plan(run)
+    report = engine.plan(replace(run, clouds=replace(run.clouds, writer=None)))  # type: ignore[arg-type]
     assert statuses(report) == {"web": "change", "edge": "change"}
     assert stage.cloud.writes == 0
     assert exit_code(report, detailed=True) == 2
@@ -292,10 +302,10 @@ def test_every_write_has_its_intent_before_and_its_outcome_after():
 class Broken(Log):
     """A log whose disk is full when it matters."""
 
-    def record(self, event, **fields):
-        if event == "intent":
+    def record(self, event):
+        if isinstance(event, Intent):
             raise AuditLogError("disk full")
-        return Log.record(self, event, **fields)
+        return Log.record(self, event)
 
 
 def test_no_record_no_write():
@@ -307,10 +317,10 @@ def test_no_record_no_write():
 
 def test_a_log_that_fails_halfway_says_that_something_was_written():
     class Halfway(Log):
-        def record(self, event, **fields):
-            if event == "outcome":
+        def record(self, event):
+            if isinstance(event, Outcome):
                 raise AuditLogError("disk full")
-            return Log.record(self, event, **fields)
+            return Log.record(self, event)
 
     stage = both(log=Halfway())
     with pytest.raises(AuditLogError) as caught:
@@ -617,8 +627,7 @@ def test_a_missing_group_is_an_error_on_its_own_target():
 
 def test_a_signal_ends_the_run_before_the_next_write():
     stage = Stage(config(aws_target(), gcp_target()), lists={"qatech": [A]})
-    run = stage.run()
-    run.stopping = lambda: True
+    run = replace(stage.run(), stopping=lambda: True)
     report = engine.sync(run)
     assert stage.cloud.writes == 0
     assert {e.status for e in report.plan.target_changes} == {Status.ERROR}
@@ -629,11 +638,62 @@ def test_a_signal_ends_the_run_before_the_next_write():
 
 def test_a_write_is_announced_before_its_intent_and_reading_isn_t():
     stage = Stage(config(aws_target()), lists={"qatech": [A]})
-    run, seen = stage.run(), []
-    run.announcing = lambda: seen.append(len(stage.log.events("intent")))
-    engine.sync(run)
+    seen = []
+    engine.sync(replace(stage.run(), announcing=lambda: seen.append(len(stage.log.events("intent")))))
     assert seen == [0]
-    run = stage.run()
-    run.announcing = lambda: seen.append("again")
-    engine.sync(run)
+    engine.sync(replace(stage.run(), announcing=lambda: seen.append("again")))
     assert seen == [0]
+
+
+def test_the_audit_log_hears_first_and_an_observer_that_fails_is_not_in_the_way(caplog):
+    stage = Stage(config(aws_target(), gcp_target()), lists={"qatech": [A]})
+    heard = []
+
+    def broken(event, recorded):
+        raise RuntimeError("no route to the webhook")
+
+    def observer(event, recorded):
+        if isinstance(event, Record):
+            assert stage.log.records[recorded.seq - 1]["event"] == event.name
+        heard.append(event)
+
+    report = engine.sync(replace(stage.run(), subscribers=(broken, observer)))
+    assert statuses(report) == {"web": "applied", "edge": "applied"}
+    assert [e.name for e in heard if isinstance(e, Record)] == [r["event"] for r in stage.log.records]
+    assert "an observer failed on RunStarted; the run goes on" in caplog.text
+
+
+def test_what_is_no_record_is_told_too():
+    stage = Stage(config(aws_target(), gcp_target()), lists={"qatech": [A]})
+    heard = []
+    engine.sync(replace(stage.run(), subscribers=(lambda event, recorded: heard.append((event, recorded)),)))
+    told = [event for event, _ in heard if isinstance(event, Signal)]
+    assert [e.stage for e in told if isinstance(e, StageBegan)] == ["read", "plan", "open", "close", "verify"]
+    assert [(e.result.name, len(e.result.snapshot.networks)) for e in told if isinstance(e, FeedFetched)] == [
+        ("qatech", 1)
+    ]
+    assert {(e.scope[0], e.error) for e in told if isinstance(e, ScopeRead)} == {
+        ("aws-security-group", None),
+        ("gcp-firewall", None),
+    }
+    (made,) = [e for e in told if isinstance(e, PlanMade)]
+    assert {s.resource for s in made.observed.states} == {GROUP, RULE}
+    calls = {(e.provider, e.operation, e.result) for e in told if isinstance(e, CloudCalled)}
+    assert {("aws", "add", "ok"), ("gcp", "create", "ok")} <= calls
+    assert all((recorded is None) == isinstance(event, Signal) for event, recorded in heard)
+
+
+def test_each_call_of_a_reader_is_told_once_and_a_failed_write_as_what_it_is(monkeypatch):
+    stage = Stage(config(aws_target()), lists={"qatech": [A]})
+    real = MemoryReader.list_owned
+
+    def listing(self, *args, **kwargs):
+        self.calls += (("Describe", "ok"),)
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(MemoryReader, "list_owned", listing)
+    stage.cloud.before = raising(Denied("no"))
+    heard = []
+    engine.sync(replace(stage.run(), subscribers=(lambda event, _recorded: heard.append(event),)))
+    calls = [(e.operation, e.result) for e in heard if isinstance(e, CloudCalled)]
+    assert calls == [("Describe", "ok"), ("add", "error")]

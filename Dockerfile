@@ -20,6 +20,9 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /tmp/whe
  && /opt/build/bin/pip --python /opt/ipsync/bin/python install --no-compile --no-deps /tmp/wheel/*.whl \
  && /opt/ipsync/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/ipsync/lib \
  && /opt/ipsync/bin/ipsync --version
+# The small models of AWS's services, which a laptop's first run makes, are made here: root's, and for any user to read.
+RUN XDG_CACHE_HOME=/opt/ipsync/cache /opt/ipsync/bin/python -c 'from ipsync.targets.aws import service_models; service_models.keep()' \
+ && chmod -R a+rX /opt/ipsync/cache
 
 FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="ipsync" \
@@ -32,6 +35,7 @@ COPY --from=build /opt/ipsync /opt/ipsync
 ENV PATH=/opt/ipsync/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    XDG_CACHE_HOME=/opt/ipsync/cache \
     IPSYNC_CONFIG=/etc/ipsync/ipsync.yaml
 USER 65532:65532
 WORKDIR /var/lib/ipsync

@@ -90,6 +90,10 @@ def test_the_service_is_one_bounded_hardened_pass():
     assert (service["User"], service["ProtectSystem"], service["NoNewPrivileges"]) == ("ipsync", "strict", "yes")
     assert service["CapabilityBoundingSet"] == ""
     assert service["WorkingDirectory"] == f"/var/lib/{service['StateDirectory']}"
+    assert "XDG_CACHE_HOME=/var/cache" in service["Environment"].split()
+    assert (service["CacheDirectory"], service["CacheDirectoryMode"]) == ("ipsync", "0700"), (
+        "as targets/aws/cache.py wants"
+    )
 
 
 def test_the_timer_makes_up_a_missed_pass_and_spreads_the_starts():

@@ -118,6 +118,19 @@ def test_the_image_is_small_unprivileged_and_builds_from_the_locks():
     assert "apt-get" not in " ".join(build + final), "wheels only: no compiler is needed"
 
 
+def test_the_image_holds_the_small_models_where_its_runs_look_for_them(tmp_path):
+    build, final = dockerfile_stages()
+    (step,) = [line for line in build if "service_models" in line]
+    home = re.search(r"XDG_CACHE_HOME=(\S+)", step)[1]
+    assert f"XDG_CACHE_HOME={home}" in " ".join(final).split()
+    assert any(line.startswith("COPY --from=build /opt/ipsync ") for line in final)
+    assert home.startswith("/opt/ipsync/")
+    here = step.removeprefix("RUN ").replace("/opt/ipsync/bin/python", sys.executable).replace(home, str(tmp_path))
+    subprocess.run(["sh", "-c", f"umask 022; {here}"], check=True)
+    made = [tmp_path / "ipsync", *(tmp_path / "ipsync").iterdir()]
+    assert [oct(path.stat().st_mode & 0o777) for path in made] == ["0o755", "0o644"]
+
+
 def test_the_build_context_holds_what_the_image_copies():
     build, _ = dockerfile_stages()
     copied = {word.strip("./") for line in build if line.startswith("COPY ") for word in line.split()[1:-1]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import boto3
 import pytest
 from factory import ENTRIES, HTTPS, NOW, Log, aws_target, config, hosts, snapshot
 
@@ -205,11 +206,24 @@ def test_an_orphan_in_another_group_is_reported(aws):
     assert len(aws.rules(old)) == 2
 
 
+def group_as(aws, role):
+    """Make a group in the account of a role; a client of ours couldn't."""
+    given = aws.client("sts").assume_role(RoleArn=role, RoleSessionName="somebody")["Credentials"]
+    ec2 = boto3.client(
+        "ec2",
+        region_name="eu-north-1",
+        endpoint_url=aws.endpoint_url,
+        aws_access_key_id=given["AccessKeyId"],
+        aws_secret_access_key=given["SecretAccessKey"],
+        aws_session_token=given["SessionToken"],
+    )
+    return ec2.create_security_group(GroupName="there", Description="there")["GroupId"]
+
+
 def test_an_account_by_assumed_role(aws):
     role = "arn:aws:iam::222222222222:role/ipsync"
     account = AwsAccount(role_arn=role, external_id="xyz")
-    ec2 = aws_client.client("ec2", aws_target(where={"endpoint_url": aws.endpoint_url, "account": account}).where)
-    group = ec2.create_security_group(GroupName="there", Description="there")["GroupId"]
+    group = group_as(aws, role)
     made = config(target(aws, group, where={"account": account}))
     report = engine.sync(run(made, hosts(2)))
     (target_change,) = report.plan.target_changes
@@ -350,7 +364,7 @@ def test_a_reader_cannot_write(aws):
     for call in (
         lambda: reader._ec2.revoke_security_group_ingress(GroupId=group, SecurityGroupRuleIds=["sgr-1"]),
         lambda: reader._ec2.create_tags(Resources=[group], Tags=[]),
-        lambda: reader._ec2.delete_security_group(GroupId=group),
+        lambda: reader._ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[]),
     ):
         with pytest.raises(Denied, match="only reading is allowed; nothing was sent"):
             call()

@@ -27,6 +27,7 @@ from ipsync import __version__
 from ipsync.core.errors import Denied, Unreachable
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws import errors as aws_errors
+from ipsync.targets.aws import service_models
 from ipsync.targets.aws.codes import SPENT
 from ipsync.targets.aws.credentials import CONFIG_FILE, KEYS_FILE, Unusable, ask_for_code, explained, source_of
 from ipsync.targets.aws.where import AwsAccount, AwsGroups
@@ -166,10 +167,10 @@ def _plain_session(account: AwsAccount, region: str | None = None) -> botocore.s
     roles: Any = chain.get_provider("assume-role")
     roles._prompter = ask_for_code  # noqa: SLF001 - botocore's own asks where nobody can answer
     made.register_component("credential_provider", chain)
-    if _LOADER:
-        made.register_component("data_loader", _LOADER[0])
-    else:
-        _LOADER.append(made.get_component("data_loader"))
+    if not _LOADER:
+        small = service_models.loader(made.get_config_variable("data_path"))
+        _LOADER.append(small or made.get_component("data_loader"))
+    made.register_component("data_loader", _LOADER[0])
     return made
 
 

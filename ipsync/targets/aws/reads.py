@@ -9,20 +9,18 @@ from ipsync.core.errors import Denied, Unreachable
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import errors as aws_errors
+from ipsync.targets.aws.calls import READS
 from ipsync.targets.aws.policy import barrier, remedy
 from ipsync.targets.aws.rules import Filters, Rule
 from ipsync.targets.aws.where import AwsGroups
 
-READS = {
-    *("DescribeSecurityGroupRules", "DescribeSecurityGroups", "DescribeManagedPrefixLists"),
-    *("GetServiceQuota", "GetCallerIdentity", "AssumeRole"),
-}
+ALLOWED = frozenset().union(*READS.values())
 LISTS_PAGE = 100
 """The most prefix lists that EC2 gives in one page."""
 
 
 class Reads:
-    """Its clients refuse every call but the ones in READS, and DryRun ones."""
+    """Its clients refuse every call but those of calls.READS, and DryRun ones."""
 
     def __init__(self, where: AwsGroups, *, page: int) -> None:
         self.where, self._page = where, page
@@ -90,5 +88,5 @@ def with_remedy(error: Denied, what: str, *, owner: str, region: str) -> Denied:
 
 
 def _refuse_writes(*, params: Mapping[str, Any], model: Any, **_: object) -> None:
-    if model.name not in READS and params.get("DryRun") is not True:
+    if model.name not in ALLOWED and params.get("DryRun") is not True:
         raise Denied(f"a fault in ipsync: {model.name} was called where only reading is allowed; nothing was sent")

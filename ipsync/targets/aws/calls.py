@@ -1,0 +1,36 @@
+"""Every call that we make to AWS, in one place: what may be called where only reading is allowed, and what models keep.
+
+A client knows the operations of this table and no others (service_models.py): a new kind adds its calls here first.
+"""
+
+from __future__ import annotations
+
+READS = {
+    "ec2": {
+        "DescribeManagedPrefixLists",
+        "DescribeSecurityGroupRules",
+        "DescribeSecurityGroups",
+        "GetManagedPrefixListAssociations",
+        "GetManagedPrefixListEntries",
+    },
+    "service-quotas": {"GetServiceQuota"},
+    "sts": {"AssumeRole", "GetCallerIdentity"},
+}
+WRITES = {
+    "ec2": {
+        "AuthorizeSecurityGroupIngress",
+        "CreateTags",
+        "DeleteTags",
+        "ModifyManagedPrefixList",
+        "RevokeSecurityGroupIngress",
+    },
+}
+KEPT_WHOLE = {"sts"}
+"""Services that botocore's own credential chain calls, with operations that may change with its releases."""
+CHAIN_ENDPOINTS = {"oidc", "portal.sso", "signin"}
+"""The other services of that chain, as `endpoints.json` names them: SSO's two, and that of `aws login`."""
+
+
+def kept(service: str) -> frozenset[str]:
+    """Return the operations that a trimmed model of this service has."""
+    return frozenset(READS.get(service, set()) | WRITES.get(service, set()))

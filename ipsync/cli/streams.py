@@ -42,7 +42,7 @@ def say_all(pieces: Iterable[str], *, aside: bool = False) -> None:
 
 def complain(*lines: str) -> None:
     """Write a message for people to stderr, or as one line of the log where that is JSON."""
-    if isinstance(_formatter(), JsonLines):
+    if logs_as_json():
         logging.getLogger("ipsync").error("%s", "\n".join(lines))
     else:
         say("\n".join(map(printable, lines)), aside=True)
@@ -50,8 +50,12 @@ def complain(*lines: str) -> None:
 
 def coloured(stream: TextIO | None) -> bool:
     """Tell whether to colour what is written there."""
-    terminal = stream is not None and stream.isatty()
-    return terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return terminal(stream) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def terminal(stream: TextIO | None) -> bool:
+    """Tell whether somebody looks at what is written there."""
+    return stream is not None and stream.isatty()
 
 
 def prepare() -> None:
@@ -114,5 +118,6 @@ def start_logging(log_format: str, verbose: int) -> None:
     logging.getLogger("ipsync").setLevel(logging.DEBUG if verbose else logging.INFO)
 
 
-def _formatter() -> logging.Formatter | None:
-    return next((h.formatter for h in logging.getLogger().handlers), None)
+def logs_as_json() -> bool:
+    """Tell whether stderr is a log of JSON lines, so that nothing else may be written there."""
+    return isinstance(next((h.formatter for h in logging.getLogger().handlers), None), JsonLines)

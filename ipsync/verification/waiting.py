@@ -7,7 +7,7 @@ from collections.abc import Callable
 from threading import Event
 from typing import TypeVar
 
-from ipsync.verification.errors import Unavailable
+from ipsync.verification.errors import BrokenOff, Unavailable
 
 T = TypeVar("T")
 FIRST, LONGEST, GROWTH = 1.0, 10.0, 1.5
@@ -35,6 +35,8 @@ def wait(
             tell(last)
             if ended(last):
                 break
+        except BrokenOff:
+            break
         except Unavailable as error:
             after = error.after
             tell(error)

@@ -42,7 +42,10 @@ def test_help_ends_with_the_page_to_read_next():
     assert last.split() == cli.epilog.split()
 
 
-@pytest.mark.parametrize("words", [["--help"], ["--version"], ["plan", "--help"], ["audit", "--help"], []])
+@pytest.mark.parametrize(
+    "words",
+    [["--help"], ["--version"], ["plan", "--help"], ["audit", "--help"], ["qatech", "run", "start", "--help"], []],
+)
 def test_help_loads_nothing_heavy(words):
     code = (
         "import json, sys\nfrom ipsync.cli import main\nsys.argv = ['ipsync', *sys.argv[1:]]\n"

@@ -5,14 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ipsync-stamp
 PROVE_STAMP := $(VENV)/.ipsync-prove-stamp
 WORKERS ?= 2
-CODE := ipsync tests $(wildcard bench proof)
+CODE := ipsync tests docs/make_cli.py $(wildcard bench proof)
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-fast lint format bench prove lock clean
+.PHONY: help venv demo test test-fast lint format bench prove docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -61,6 +61,9 @@ $(PROVE_STAMP): requirements-prove.lock $(STAMP)
 	@echo "Installing what the proofs take into $(VENV) …"
 	@$(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements-prove.lock
 	@touch $@
+
+docs: $(STAMP) ## write docs/cli.md from the commands' help
+	$(BIN)/python docs/make_cli.py
 
 lock: $(STAMP) ## pin all four locks again; UPGRADE=--upgrade takes new versions
 	$(UV_COMPILE) pyproject.toml --extra dev -o requirements-dev.lock

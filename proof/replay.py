@@ -29,7 +29,7 @@ from proof.table import Row
 FIXTURE = ROOT / "tests" / "proof_data"
 GRACE = timedelta(hours=72)
 HUMAN = timedelta(hours=24)
-"""How long a human takes to look at a plan that wants an approval."""
+"""How long a human takes to look at a plan that needs approval."""
 QUOTA = 10_000
 FEWER = 0.90
 EASED = Limits(min_prefix_v4=8, max_addresses=10_000, max_coverage_v4=2**28)

@@ -34,7 +34,7 @@ approve = click.option(
 _LOGS = (
     click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True,
                  help="The form of the logs, which go to stderr."),
-    click.option("-v", "--verbose", count=True, help="Log more, and list each resource by itself."),
+    click.option("-v", "--verbose", count=True, help="Tell more: in the logs, and each resource by itself."),
 )  # fmt: skip
 _CONFIG = click.option("-c", "--config", "config_path", type=FILE, envvar="IPSYNC_CONFIG", show_envvar=True,
                        default=Path("ipsync.yaml"), show_default=True, help="The config file.")  # fmt: skip

@@ -25,6 +25,6 @@ _MEANINGS = {
     ExitCode.FAILED: "Failed: bad usage or config, feed unusable, cloud unreachable. "
     "The targets concerned were not touched.",
     ExitCode.PENDING: "Only with `--detailed-exitcode`: changes are pending.",
-    ExitCode.REFUSED: "A guard refused or needs an approval. What it guards was not touched.",
+    ExitCode.REFUSED: "A guard refused or needs approval. What it guards was not touched.",
     ExitCode.PARTIAL: "Partial: some targets are as wished, others failed or are unknown.",
 }

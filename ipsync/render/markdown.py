@@ -123,9 +123,9 @@ def _changes(target_change: TargetChange) -> Iterator[str]:
     yield from (f"- {_entry(e)} {why.get(e, '')}".rstrip() for e in target_change.remove)
     for item in target_change.leaving:
         yield (
-            f"! {_entry(item.entry)} leaves after {item.until:%Y-%m-%d %H:%M} UTC"
+            f"! {_entry(item.entry)} is removed after {item.until:%Y-%m-%d %H:%M} UTC"
             if item.until
-            else (f"! {_entry(item.entry)} is no longer listed; grace: never")
+            else (f"! {_entry(item.entry)} is no longer listed, and is never removed (grace: never)")
         )
     yield from (f"! {_entry(e)} is listed again and stays" for e in target_change.returns)
     yield from (f"# {_entry(e)} is already allowed by a rule that isn't ours" for e in target_change.satisfied)

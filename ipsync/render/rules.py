@@ -40,7 +40,7 @@ def waits(held: Held) -> str:
     """Return a sentence on a change that a guard holds back; what stands beside it goes on."""
     entries = ", ".join(f"{canonical(e.network)} {e.service or ''}".rstrip() for e in held.entries)
     action = {"add": "adding", "remove": "removing"}[held.action]
-    word = "waits for an approval" if held.verdict is Verdict.NEEDS_APPROVAL else "is refused"
+    word = "needs approval" if held.verdict is Verdict.NEEDS_APPROVAL else "is refused"
     return f"{action} {entries} {word}"
 
 

@@ -124,15 +124,15 @@ def _padded(entry: Entry) -> str:
 
 
 def _leaving(item: Leaving, target_change: TargetChange, ink: _Ink) -> str:
-    when = f"after {item.until:%Y-%m-%d %H:%M} UTC" if item.until else "never (grace: never)"
+    when = f"removed after {item.until:%Y-%m-%d %H:%M} UTC" if item.until else "never removed (grace: never)"
     starts = "no longer listed: " if item.entry in set(target_change.starts_leaving) else "leaving: "
-    return ink("~", f"    ~ {_padded(item.entry)}{starts}goes {when}")
+    return ink("~", f"    ~ {_padded(item.entry)}{starts}{when}")
 
 
 def _violation(violation: Violation, ink: _Ink) -> str:
     words = {
         Verdict.ALLOW: "warns",
-        Verdict.NEEDS_APPROVAL: "wants an approval",
+        Verdict.NEEDS_APPROVAL: "needs approval",
         Verdict.REFUSE: "refuses",
     }
     return ink("!", f"    ! guard {violation.guard} {words[violation.verdict]}: {violation.detail}")

@@ -73,13 +73,13 @@ class Guards(Strict):
         None, alias="max-addresses", description="The most entries that a feed may list, up to 20000. Default: 1000."
     )
     max_removals: Threshold = section(
-        "More removals want an approval: the larger of both, {count: 1, percent: 30}.", alias="max-removals"
+        "More removals need approval: the larger of both, {count: 1, percent: 30}.", alias="max-removals"
     )
     max_additions: Threshold = section(
-        "More additions want an approval: the larger of both, {count: 20, percent: 50}.", alias="max-additions"
+        "More additions need approval: the larger of both, {count: 20, percent: 50}.", alias="max-additions"
     )
     max_growth: Growth = section(
-        "A target that covers so many more addresses wants an approval: the larger of both, "
+        "A target that covers so many more addresses needs approval: the larger of both, "
         "{ipv4: 4096, ipv6: 16x/48, percent: 100}.",
         alias="max-growth",
     )

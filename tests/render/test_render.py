@@ -97,7 +97,7 @@ def test_an_approval_is_explained_where_one_helps():
     report = stage.plan()
     text = render(report, output="text", colour=False)
     assert f"ipsync sync --approve {report.plan.id}" in text
-    assert "guard max-removals wants an approval: removes 2 of 4 addresses, more than 1" in text
+    assert "guard max-removals needs approval: removes 2 of 4 addresses, more than 1" in text
 
 
 def test_what_a_sync_did_not_do_is_not_counted_as_done():
@@ -159,7 +159,7 @@ def test_each_change_that_waits_has_its_own_command_and_an_address_says_its_feed
     for shown in (text, page):
         assert f"{again} --approve {held.id}" in shown
         assert f"{again} --approve {report.plan.id}" in shown
-        assert "removing 1.1.1.1/32 443/tcp, 9.9.9.9/32 443/tcp waits for an approval" in shown
+        assert "removing 1.1.1.1/32 443/tcp, 9.9.9.9/32 443/tcp needs approval" in shown
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "+ 1.0.0.1/32 443/tcp from qatech" in lines
     assert "+ 8.0.0.2/32 443/tcp from cdn" in lines

@@ -151,7 +151,12 @@ def too_many_go(move: Impact, gone: frozenset[Network], limits: Sequence[Limits]
     """Return why these are too many entries to lose at once; for what the operator takes out, that is all."""
     held = move.before - move.lately
     most = min(allowed(limit.max_removals, len(held)) for limit in limits)
-    return f"{len(gone)} of {len(held)} addresses, more than {most}" if len(gone) > most else None
+    if len(gone) <= most:
+        return None
+    if not move.lately:
+        return f"{len(gone)} of {len(held)} addresses, more than {most}"
+    young = f"{len(move.lately)} that were added shortly before don't count"
+    return f"{len(gone)} addresses where {len(held)} were held ({young}), more than {most}"
 
 
 def _too_much_leaves(move: Impact, gone: frozenset[Network], limits: Sequence[Limits], family: int) -> str | None:

@@ -144,7 +144,14 @@ def test_a_limit_itself_is_within_the_limit(gone, words):
     assert too_many_leave(move, move.lost, [LIMITS]) == too_many_go(move, move.lost, [LIMITS]) == words
 
 
-@pytest.mark.parametrize(("lately", "words"), [(0, None), (4, "2 of 6 addresses, more than 1"), (3, None)])
+@pytest.mark.parametrize(
+    ("lately", "words"),
+    [
+        (0, None),
+        (4, "2 addresses where 6 were held (4 that were added shortly before don't count), more than 1"),
+        (3, None),
+    ],
+)
 def test_what_came_lately_is_no_measure_of_how_many_may_leave(lately, words):
     move = losing(10, 2, lately=lately)
     assert too_many_leave(move, move.lost, [Limits(max_removals=Threshold(1, 29))]) == words

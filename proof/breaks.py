@@ -70,7 +70,7 @@ BREAKS = (
     # ── guards ──
     Break("a target may be emptied", "core/judgement.py", "return bool(self.change.remove) and not (self.change.keep or self.change.remark or self.change.add)", "return False", "if freed.remove and not (freed.keep or freed.remark or freed.add):", "if False:"),
     Break("any number may be removed", "core/guards.py", "return next((reason for reason in found if reason), None)", "return None"),
-    Break("any number may be taken out", "core/guards.py", 'more than {most}" if len(gone) > most else None', 'more than {most}" if False else None'),
+    Break("any number may be taken out", "core/guards.py", "    if len(gone) <= most:\n", "    if True:\n"),
     Break("wide networks may be lost", "core/guards.py", "    if not lost:\n        return None\n", "    return None\n"),
     Break("what isn't due yet doesn't count", "core/judgement.py", "if m.entry not in change.word] + leaving", "if m.entry not in change.word]"),
     Break("what came yesterday counts as held", "core/judgement.py", "return frozenset(m.entry.network for m in held) - old", "return frozenset()"),

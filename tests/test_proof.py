@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from proof import breaks, calls, kills, processes, replay, surroundings
+from proof import ROOT, breaks, calls, kills, processes, replay, surroundings
 from proof.table import Row, broken, text
 
 
@@ -25,6 +25,13 @@ def test_whatever_a_cloud_call_meets_is_made_good():
 @pytest.mark.slow
 def test_disks_clocks_signals_and_neighbours_do_no_harm():
     assert broken(surroundings.rows(quick=True)) == []
+
+
+@pytest.mark.parametrize("broken", breaks.BREAKS, ids=lambda broken: broken.what)
+def test_each_break_finds_the_line_that_it_breaks(broken):
+    text = (ROOT / "ipsync" / broken.path).read_text()
+    assert broken.old in text
+    assert broken.other in text
 
 
 @pytest.mark.slow

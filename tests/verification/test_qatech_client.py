@@ -44,7 +44,7 @@ def _impatient(monkeypatch):
 @pytest.fixture(scope="module")
 def _vendor():
     with vendors.Vendor() as made:
-        made.faults.seconds = 1.0
+        made.faults.seconds = 60.0
         yield made
 
 
@@ -168,7 +168,11 @@ def test_a_token_of_another_project_finds_nothing_of_this_one(client, vendor, ru
 def test_every_fault_of_every_endpoint(client, vendor, run, operation, fault):
     vendor.calls.clear()
     vendor.faults.plan(operation, fault)
-    quick = Client(url=vendor.url, token=vendor.token, timeout=0.3) if fault == "hang" else client
+    quick = (
+        Client(url=vendor.url, token=vendor.token, timeout=0.3 if operation in READS else 1)
+        if fault == "hang"
+        else client
+    )
     began = time.monotonic()
     if operation in READS and fault in PASSING:
         ASK[operation](quick, run)
@@ -181,7 +185,7 @@ def test_every_fault_of_every_endpoint(client, vendor, run, operation, fault):
         assert isinstance(error, Unavailable) is (fault == "throttle" or (operation in READS and fault == "hang"))
     asked = sum(call.operation == operation for call in vendor.calls.made)
     assert asked == (2 if operation in READS and fault in PASSING else 1)
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("operation", sorted(READS))
@@ -200,7 +204,7 @@ def test_a_pause_that_is_longer_than_the_time_left_is_not_waited_for(client, ven
     error = failure(lambda: client.run(run), Unavailable)
     assert error.after == 3600
     assert "ask again in 3600 s" in str(error)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 20
     assert len(vendor.calls.made) == 1
 
 
@@ -403,7 +407,7 @@ def test_a_server_that_drips_is_left_at_the_deadline(wire):
     wire.raw = type(wire.raw)(wire.raw.data, size=1, delay=0.2)
     began = time.monotonic()
     assert "no whole answer within 0.4 s" in str(failure(lambda: at(wire, timeout=0.4).run("abc"), Unavailable))
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20
 
 
 # ── the token, the end ───────────────────────────────────────────────────────
@@ -433,15 +437,15 @@ def test_an_exchange_ends_at_once_when_it_is_stopped(vendor, run, operation):
     threading.Timer(0.2, stop.set).start()
     began = time.monotonic()
     failure(lambda: ASK[operation](client, run), BrokenOff if operation in READS else AnswerLost)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_a_stop_ends_the_pause_between_two_questions(vendor, run):
     vendor.faults.plan("run.get", "throttle")
-    vendor.retry_after = 20
+    vendor.retry_after = 25
     stop = threading.Event()
     client = Client(url=vendor.url, token=vendor.token, timeout=30, stop=stop)
     threading.Timer(0.2, stop.set).start()
     began = time.monotonic()
     failure(lambda: client.run(run), BrokenOff)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20

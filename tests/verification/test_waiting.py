@@ -96,7 +96,7 @@ def test_a_vendor_that_never_ends_is_left_at_the_deadline(vendor, verifier):
     began = time.monotonic()
     result = waited(verifier, verifier.start().run_id, timeout=0.3)
     assert not result.ended
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_a_stop_ends_the_wait_at_once(vendor, verifier, monkeypatch):
@@ -106,7 +106,18 @@ def test_a_stop_ends_the_wait_at_once(vendor, verifier, monkeypatch):
     stop, began = threading.Event(), time.monotonic()
     threading.Timer(0.2, stop.set).start()
     assert not waited(verifier, verifier.start().run_id, timeout=60, stop=stop).ended
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
+
+
+def test_a_stop_ends_a_question_that_is_on_its_way(vendor):
+    stop = threading.Event()
+    client = Client(url=vendor.url, token=vendor.token, stop=stop)
+    run = client.start(bodies.RunRequest()).short_id
+    vendor.faults.plan("run.get", "hang", after=1)
+    threading.Timer(0.5, stop.set).start()
+    began = time.monotonic()
+    assert waited(QatechVerifier(client, bodies.RunRequest()), run, timeout=60, stop=stop).state == "running"
+    assert time.monotonic() - began < 20
 
 
 def test_the_first_answer_that_it_ended_counts(vendor, verifier):
@@ -154,7 +165,7 @@ def test_a_server_that_says_when_is_asked_then(monkeypatch):
 
     began = time.monotonic()
     assert waiting.wait(ask, ended=lambda r: r.ended, timeout=120, stop=threading.Event()) == Result("passed")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
 
 
 # ── verdicts ─────────────────────────────────────────────────────────────────

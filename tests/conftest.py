@@ -34,7 +34,8 @@ def aws(_aws, monkeypatch):
     for name, value in _aws.environment().items():
         monkeypatch.setenv(name, value)
     _aws.reset()
-    return _aws
+    yield _aws
+    assert _aws.lists.careless == [], "a prefix list was written as EC2 lets it and nobody may"
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,8 @@ import logging
 import threading
 import urllib.request
 from collections import deque
+from collections.abc import Mapping
+from ipaddress import ip_network
 from types import TracebackType
 from typing import Any, Self
 
@@ -15,6 +17,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from ipsync.sandbox.aws.params import Refused
+from ipsync.sandbox.aws.prefix_lists import PrefixLists
 from ipsync.sandbox.aws.replies import Reply
 from ipsync.sandbox.aws.settings import Settings
 from ipsync.sandbox.aws.strict import Strict
@@ -121,6 +124,11 @@ class AwsCloud:
         """Give an action a token bucket."""
         self._settings.throttles[action] = TokenBucket(burst, refill)
 
+    @property
+    def lists(self) -> PrefixLists:
+        """Return the prefix lists: what is in them, and how their changes go."""
+        return self._strict.lists
+
     def lag(self, describes: int) -> None:
         """Let this many describes after each write show the past."""
         self._settings.lag = describes
@@ -165,6 +173,40 @@ class AwsCloud:
         if tags:
             ec2.create_tags(Resources=[group], Tags=[{"Key": k, "Value": v} for k, v in tags.items()])
         return group
+
+    def make_list(
+        self,
+        family: int = 4,
+        *,
+        size: int = 50,
+        entries: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        region: str = "eu-north-1",
+    ) -> str:
+        """Make a prefix list, with descriptions by CIDR, and return its id."""
+        made = [{"Cidr": cidr, "Description": text} for cidr, text in (entries or {}).items()]
+        more = {"Entries": made} if made else {}
+        answer = self.client("ec2", region=region).create_managed_prefix_list(
+            PrefixListName="qatech", AddressFamily=f"IPv{family}", MaxEntries=size, **more
+        )
+        found = str(answer["PrefixList"]["PrefixListId"])
+        if tags:
+            self.client("ec2", region=region).create_tags(
+                Resources=[found], Tags=[{"Key": k, "Value": v} for k, v in tags.items()]
+            )
+        return found
+
+    def entries(self, prefix_list: str) -> dict[str, str]:
+        """Return a prefix list's descriptions by canonical CIDR, as they stand now."""
+        found = self.lists.lists[prefix_list]
+        return {str(ip_network(cidr)): text for cidr, text in found.versions[found.version].items()}
+
+    def tags(self, resource: str, *, region: str = "eu-north-1") -> dict[str, str]:
+        """Return a resource's tags."""
+        found = self.client("ec2", region=region).describe_tags(
+            Filters=[{"Name": "resource-id", "Values": [resource]}], MaxResults=1000
+        )
+        return {t["Key"]: t["Value"] for t in found["Tags"]}
 
     def rules(self, group: str, *, region: str = "eu-north-1") -> list[dict[str, Any]]:
         """Return a group's inbound rules as EC2 describes them."""

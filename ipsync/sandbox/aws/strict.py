@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from ipsync.sandbox.aws import params as aws_params
+from ipsync.sandbox.aws import prefix_lists as aws_lists
 from ipsync.sandbox.aws import replies as aws_replies
 from ipsync.sandbox.aws.params import Params, Refused
 from ipsync.sandbox.aws.settings import Settings
@@ -42,11 +43,13 @@ class Strict:
         self._lock = threading.RLock()
         self._past: dict[tuple[str, ...], bytes] = {}
         self._stale = 0
+        self.lists = aws_lists.PrefixLists()
 
     def forget(self) -> None:
         """Start anew: nothing is stale."""
         self._past.clear()
         self._stale = 0
+        self.lists.clear()
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         """Answer one request."""
@@ -133,6 +136,10 @@ class Strict:
             raise Refused("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
         if action in PAGED:
             return 200, self._described(environ, action, params)
+        if action.endswith("Tags") and params.get("ResourceId.1", "").startswith("pl-"):
+            aws_lists.check_tags(params)
+        if "ManagedPrefixList" in action:
+            return self._of_a_list(environ, action, params)
         before: set[str] = set()
         if action == "AuthorizeSecurityGroupIngress":
             params = self._authorized(environ, params)
@@ -148,6 +155,14 @@ class Strict:
             data = self._made(environ, params["GroupId"], before)
         return status, data
 
+    def _of_a_list(self, environ: dict[str, Any], action: str, params: Params) -> Answer:
+        if action in aws_lists.ANSWERED:
+            return 200, self.lists.answer(action, params, lag=self._settings.lag)
+        if action == "CreateManagedPrefixList":
+            status, data = self._forward(environ, aws_lists.check_creation(params))
+            return status, self.lists.made(params, data)
+        return self._forward(environ, params)
+
     # ── reading ──────────────────────────────────────────────────────────
 
     def _described(self, environ: dict[str, Any], action: str, params: Params) -> bytes:
@@ -159,6 +174,8 @@ class Strict:
         root = aws_replies.parse(self._past_or_present(environ, asked))
         if action == "DescribeSecurityGroupRules":
             self._add_group_owners(environ, root)
+        if action == "DescribeManagedPrefixLists":
+            self.lists.describe(root)
         listed = root.find(name)
         if listed is not None:
             items = [i for i in listed if aws_params.passes(i, filters)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import settings
 
@@ -36,6 +39,13 @@ def aws(_aws, monkeypatch):
     _aws.reset()
     yield _aws
     assert _aws.lists.careless == [], "a prefix list was written as EC2 lets it and nobody may"
+
+
+@pytest.fixture
+def fast_aws(monkeypatch):
+    """Let nobody sleep between two tries or two looks: on a cloud of our own nothing is gained by it."""
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _s: None, time=time.time))
+    monkeypatch.setattr("ipsync.targets.aws.prefix_list_io.pause", lambda _s: None)
 
 
 @pytest.fixture(scope="session")

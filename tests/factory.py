@@ -13,7 +13,7 @@ from ipsync.core.events import Record, Recorded
 from ipsync.core.model import Config, Feed, Limits, Network, Service, Snapshot, State, Target
 from ipsync.core.plan import digest
 from ipsync.targets.aws import rules as aws_rules
-from ipsync.targets.aws.where import AwsGroups
+from ipsync.targets.aws.where import AwsGroups, AwsLists
 from ipsync.targets.gcp import rules as gcp_rules
 from ipsync.targets.gcp.where import GcpRule
 from ipsync.testing.memory import MemoryCloud
@@ -48,6 +48,12 @@ def aws_target(name: str = "web", **changes: object) -> Target:
     where = {"region": "eu-north-1", "groups": ("sg-1",)} | dict(changes.pop("where", {}))  # type: ignore[call-overload]
     base = {"feeds": ("qatech",), "services": (HTTPS,), "limits": (("qatech", Limits()),)} | changes
     return Target(name, "aws-security-group", where=AwsGroups(**where), **base)  # type: ignore[arg-type]
+
+
+def list_target(name: str = "edge", **changes: object) -> Target:
+    where = {"region": "eu-north-1", "prefix_list": "pl-1"} | dict(changes.pop("where", {}))  # type: ignore[call-overload]
+    base = {"feeds": ("qatech",), "services": (), "limits": (("qatech", Limits()),)} | changes
+    return Target(name, "aws-prefix-list", where=AwsLists(**where), **base)  # type: ignore[arg-type]
 
 
 def gcp_target(name: str = "edge", **changes: object) -> Target:

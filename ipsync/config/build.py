@@ -51,30 +51,31 @@ def _feed(name: str, feed: shape.Feed) -> model.Feed:
     )
 
 
-def _target(file: shape.File, target: models.Target) -> model.Target:
+def _target(file: shape.File, target: models.AnyTarget) -> model.Target:
     feeds = (target.feed,) if isinstance(target.feed, str) else tuple(target.feed)
+    values = _values(target)
     return model.Target(
         name=target.name,
         kind=target.kind,
         feeds=feeds,
-        services=tuple(target.ports),
+        services=tuple(values.get("ports", ())),
         where=registry.known(target.kind).where(target, {"aws": file.aws.endpoint_url, "gcp": file.gcp.endpoint}),
         static=tuple(target.static),
         limits=tuple(_limits(file, target, feeds)),
-        remove_first=_values(target).get("remove_first", False),
+        remove_first=values.get("remove_first", False),
     )
 
 
 # ── keys that had another name ───────────────────────────────────────────────
 
 
-def _values(target: models.Target) -> dict[str, Any]:
+def _values(target: models.AnyTarget) -> dict[str, Any]:
     """Return a target's values by key; what is set by a key's old name stands under the new one."""
     values = dict(target)  # an attribute with an old name warns when it is read
     return values | {new: values[old] for old, new in old_names(type(target)).items() if old in target.model_fields_set}
 
 
-def _notices(targets: Iterable[models.Target]) -> Iterator[str]:
+def _notices(targets: Iterable[models.AnyTarget]) -> Iterator[str]:
     """Say of each old name that is used what it is now."""
     used: dict[tuple[str, str], list[str]] = {}
     for target in targets:
@@ -88,7 +89,7 @@ def _notices(targets: Iterable[models.Target]) -> Iterator[str]:
 # ── the guards' limits ───────────────────────────────────────────────────────
 
 
-def _limits(file: shape.File, target: models.Target, feeds: Sequence[str]) -> Iterator[tuple[str, model.Limits]]:
+def _limits(file: shape.File, target: models.AnyTarget, feeds: Sequence[str]) -> Iterator[tuple[str, model.Limits]]:
     """Yield the limits for each feed as this target uses it: the target's word, else the feed's, else the file's.
 
     And for static addresses where there are any; where there are none, no limits of theirs may hold a feed back.

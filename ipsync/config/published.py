@@ -32,7 +32,8 @@ def schema() -> Node:
     for kind in kinds:
         made["$defs"][kind.schema.__name__]["allOf"] = [*EVERY_KIND, *_one_name_only(kind)]
         for name, rules in kind.schema_rules.items():
-            made["$defs"][name].setdefault("allOf", []).extend(rules)
+            known = made["$defs"][name].setdefault("allOf", [])
+            known += [rule for rule in rules if rule not in known]  # kinds share models, and say the same of them
         narrower |= kind.schema_narrower
     for name, (key, node) in narrower.items():
         made["$defs"][name]["properties"][key] |= node

@@ -106,7 +106,7 @@ def _together(targets: Sequence[tuple[int, Mapping[str, Any]]], file: shape.File
             kind.check_all(items, document)
 
 
-def _sound(targets: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, models.Target]]:
+def _sound(targets: Sequence[tuple[int, Mapping[str, Any]]]) -> Iterator[tuple[int, models.AnyTarget]]:
     """Yield the targets that are right by themselves; of the others, everything was said already."""
     for index, target in targets:
         kind = registry.kind(target["kind"]) if isinstance(target.get("kind"), str) else None

@@ -64,7 +64,7 @@ def _foreign_names(state: State, change: Diff, owner: str) -> list[str]:
 
 
 def unfit(targets: Sequence[Target], lists: Mapping[str, Sequence[Network]]) -> list[Violation]:
-    """Say of each target which family none of its services exists in: its addresses are let in nowhere."""
+    """Say of each target which family it has no place for, or no service that exists in it: those addresses are let in nowhere."""
     return [v for t in targets for v in _unfit(t, lists)]
 
 
@@ -73,7 +73,10 @@ def _unfit(target: Target, lists: Mapping[str, Sequence[Network]]) -> list[Viola
     found = []
     for version in (4, 6):
         lost = [n for n in wanted if n.version == version]
-        if lost and target.services and not any(suits(s.protocol, version) for s in target.services):
+        if lost and version not in target.families:
+            text = f"{target.name}: {guards.some(lost)} not let in: the target names no list for IPv{version}"
+            found.append(Violation("family", Verdict.ALLOW, text))
+        elif lost and target.services and not any(suits(s.protocol, version) for s in target.services):
             ports = ", ".join(str(s) for s in target.services)
             text = f"{target.name}: {guards.some(lost)} not let in: none of its ports ({ports}) exists in IPv{version}"
             found.append(Violation("family", Verdict.ALLOW, text))

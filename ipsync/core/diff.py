@@ -20,8 +20,8 @@ from datetime import datetime, timedelta
 
 from ipsync.core.addresses import sort_key
 from ipsync.core.marks import STATIC, mark_of
-from ipsync.core.model import Entry, Leaving, Network, Service, State, Target, suits
-from ipsync.core.traits import Mark
+from ipsync.core.model import BOTH, Entry, Leaving, Network, Service, State, Target, suits
+from ipsync.core.traits import Mark, Traits
 
 CLOCK_SKEW = timedelta(hours=48)
 """A leaving mark further than this in the future comes from a wrong clock, and is set anew.
@@ -84,14 +84,23 @@ class Diff:
         )
 
 
-def wants(targets: Sequence[Target], lists: Mapping[str, Sequence[Network]], *, ports: bool) -> Wants:
-    """Return what the targets want of one resource: (feeds' networks and static ones) × services of their family."""
+def wants(
+    targets: Sequence[Target],
+    lists: Mapping[str, Sequence[Network]],
+    *,
+    ports: bool,
+    families: frozenset[int] = BOTH,
+) -> Wants:
+    """Return what the targets want of one resource: (feeds' networks and static ones) × services of their family.
+
+    `families` are the IP versions that the resource can hold.
+    """
     found: dict[Entry, dict[str, frozenset[str]]] = {}
     for target in targets:
         origins: dict[Network, frozenset[str]] = {}
         sources = [(feed, lists[feed]) for feed in target.feeds] + [(STATIC, target.static)]
         for origin, networks in sources:
-            for network in networks:
+            for network in (n for n in networks if n.version in families):
                 origins[network] = origins.get(network, frozenset()) | {origin}
         for network, names in origins.items():
             for service in _services(target, network, ports=ports):
@@ -280,7 +289,7 @@ def _fate(item: Marked, state: State, policy: Policy) -> _Fate:
 def _may_be_wanted(item: Marked, state: State, policy: Policy) -> bool:
     """Tell whether a target that can't be asked now might want this entry."""
     return any(
-        state.traits.whole_lists or item.entry.service in t.services or t.name in item.mark.targets
+        state.traits.whole_lists or _has_ports(t, item.entry, state.traits) or t.name in item.mark.targets
         for t in policy.targets
         if t.name in policy.frozen
     )
@@ -295,7 +304,7 @@ def _renamed(item: Marked, state: State, policy: Policy) -> bool:
     if state.traits.whole_lists:
         return bool(policy.healthy)
     known = policy.names & set(item.mark.targets)
-    fits = any(item.entry.service in t.services for t in policy.healthy)
+    fits = any(_has_ports(t, item.entry, state.traits) for t in policy.healthy)
     return bool(item.mark.since and item.mark.targets and fits and not known)
 
 
@@ -304,12 +313,17 @@ def _operators_word(item: Marked, state: State, named: Sequence[Target], configu
 
     A feed that the config doesn't have at all any more may have been renamed: that is no word.
     """
-    if not state.traits.whole_lists and item.entry.service not in {s for t in named for s in t.services}:
+    if not state.traits.whole_lists and not any(_has_ports(t, item.entry, state.traits) for t in named):
         return True
     origins = set(item.mark.origin.split(","))  # of a static address: STATIC, which no feed may be named
     if STATIC in origins:
         return True
     return bool(origins) and origins <= configured - {f for t in named for f in t.feeds}
+
+
+def _has_ports(target: Target, entry: Entry, traits: Traits) -> bool:
+    """Tell whether a target has an entry's ports; where entries have none of their own, each target has them."""
+    return not traits.ports or entry.service in target.services
 
 
 def _graced(item: Marked, policy: Policy) -> _Fate:

@@ -278,11 +278,11 @@ def hangs_on_assumption(capacity: Iterable[Capacity], added: Sequence[Network]) 
 
 def _capacity_detail(room: Capacity, more: int, fewer: int) -> str:
     fits = room.used + more - fewer <= room.limit and fewer
-    way = "set remove_first: true to remove before adding, or raise" if fits else "raise"
+    way = room.way or "raise the quota, or free rules"
+    way = f"set remove_first: true to remove before adding, or {way}" if fits else way
     limit = f"{room.limit} (assumed: {room.assumed})" if room.assumed else f"{room.limit}"
     return (
-        f"{room.used} of {limit} IPv{room.family} rules are in use and {more} more are needed; "
-        f"{way} the quota, or free rules"
+        f"{room.used} of {limit} {room.what or f'IPv{room.family} rules'} are in use and {more} more are needed; {way}"
     )
 
 

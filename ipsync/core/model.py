@@ -25,6 +25,10 @@ def suits(protocol: str, version: int) -> bool:
     return ONE_FAMILY.get(protocol, version) == version
 
 
+BOTH = frozenset({4, 6})
+"""The IP versions."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Service:
     """A protocol and a range of ports. `all` is every protocol and port (AWS: -1)."""
@@ -128,6 +132,11 @@ class Target:
         """What is read with one list call: an account's region, or a project. Hashable."""
         return (self.kind, *self.where.scope)
 
+    @property
+    def families(self) -> frozenset[int]:
+        """The IP versions that it has a place for: both, unless its kind says otherwise (`families` of its `where`)."""
+        return frozenset(getattr(self.where, "families", BOTH))
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -194,8 +203,9 @@ class ManagedList:
 class Capacity:
     """How many rules of one family (4, 6) a resource holds, foreign ones included, and how many fit.
 
-    Family 0 counts whole lists, which several resources share: `what` says which. Where the limit could not be read,
-    `assumed` says why, and what would read it.
+    Family 0 counts whole lists, which several resources share. `what` says what is counted, where it isn't a family's
+    rules, and `way` how more would fit, where that isn't a higher quota. Where the limit could not be read, `assumed`
+    says why, and what would read it.
     """
 
     family: int
@@ -203,6 +213,7 @@ class Capacity:
     limit: int
     what: str = ""
     assumed: str = field(default="", compare=False)
+    way: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +225,7 @@ class State:
     complete  foreign entries and capacity are known; a survey that finds nothing to do needs neither
     parts     list targets only: the physical lists; `wanted_settings` is what the config asks of each
     taken     list targets only: names of further lists that somebody else's hold, so that no list of ours may be made
+    families  the IP versions that it can hold: some clouds keep them apart, in resources of their own
     obstacle  why this resource can't be managed at all, whatever lists it has, else None; of one list see Part
     """
 
@@ -230,6 +242,7 @@ class State:
     taken: tuple[str, ...] = ()
     conflict: str | None = None
     batch: int = 1000
+    families: frozenset[int] = BOTH
 
 
 @dataclass(frozen=True, slots=True)

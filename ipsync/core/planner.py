@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from ipsync.core import guards
 from ipsync.core.blockers import Hindrance, blockers, conflicts, unfit
-from ipsync.core.diff import Diff, Marked, Policy, diff, wants
+from ipsync.core.diff import Diff, Marked, Policy, Wants, diff, wants
 from ipsync.core.in_sync import InSync
 from ipsync.core.judgement import Judgement, judge
 from ipsync.core.marks import mark_of, owned_marks
@@ -82,7 +82,7 @@ class _Planner:
     made: dict[str, int] = field(default_factory=dict)
     """How many lists the resources so far make in each project: they share one quota."""
 
-    known: dict[tuple[tuple[str, ...], Traits], InSync | None] = field(default_factory=dict)
+    known: dict[tuple[tuple[str, ...], Traits, frozenset[int]], InSync | None] = field(default_factory=dict)
     """What the same targets want of a resource: made once, not for each."""
 
     def planned(self, state: State) -> _Resource:
@@ -96,7 +96,7 @@ class _Planner:
 
     def _in_sync(self, state: State) -> _Resource | None:
         """Plan a resource that holds just what is wanted; None where that isn't seen at a glance."""
-        key = (state.targets, state.traits)
+        key = (state.targets, state.traits, state.families)
         if key not in self.known:
             self.known[key] = self._wanted_of(state)
         wanted = self.known[key]
@@ -113,7 +113,7 @@ class _Planner:
         asked = targets and not self.vague and not any(t.name in self.frozen for t in targets)
         if not state.traits.entries or not asked or unfit(targets, self._lists(targets)):
             return None
-        wanted = wants(targets, self._lists(targets), ports=state.traits.ports)
+        wanted = self._wants(state, targets)
         oldest = self.observed.now - (self.config.grace or timedelta(0))
         return InSync(wanted, state.traits.entries, owner=self.config.owner, oldest=oldest)
 
@@ -187,7 +187,10 @@ class _Planner:
             feeds=frozenset(f.name for f in self.config.feeds),
             names=frozenset(t.name for t in self.config.targets),
         )
-        return diff(state, wants(healthy, self._lists(healthy), ports=state.traits.ports), policy)
+        return diff(state, self._wants(state, healthy), policy)
+
+    def _wants(self, state: State, targets: Sequence[Target]) -> Wants:
+        return wants(targets, self._lists(targets), ports=state.traits.ports, families=state.families)
 
     def _lists(self, targets: Sequence[Target]) -> dict[str, Sequence[Network]]:
         names = {f for t in targets for f in t.feeds}

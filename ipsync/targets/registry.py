@@ -19,6 +19,7 @@ GROUP = "ipsync.targets"
 BUILT_IN = {
     "aws-security-group": "ipsync.targets.aws.security_group",
     "gcp-firewall": "ipsync.targets.gcp.firewall",
+    "aws-prefix-list": "ipsync.targets.aws.prefix_list",
 }
 
 

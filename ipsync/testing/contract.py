@@ -18,7 +18,7 @@ from ipsync.core.addresses import parse, sort_key
 from ipsync.core.errors import FeedError
 from ipsync.core.events import Outcome, Recovered
 from ipsync.core.model import Config, Feed, Operation, Receipt, Snapshot, Target
-from ipsync.core.plan import digest
+from ipsync.core.plan import TargetChange, digest
 from ipsync.core.report import Report, exit_code
 from ipsync.targets import registry
 from ipsync.targets.base import Writer
@@ -89,6 +89,11 @@ class Contract(ABC):
         """Make one run that may write."""
         return engine.sync(self.run(**changes))
 
+    def concerned(self, report: Report) -> TargetChange:
+        """Return the resource on which something happens: a kind may keep the families in resources of their own."""
+        (found,) = [e for e in report.plan.target_changes if e.leaving or e.status.value != "in-sync"]
+        return found
+
     def _fetch(self, feed: Feed) -> Snapshot:
         if not self.feed_answers:
             raise FeedError(f"feed {feed.name}: no answer")
@@ -113,7 +118,7 @@ class Contract(ABC):
         self.listed = [A, B, C]
         self.sync()
         assert self.held() == sorted([A, B, C, D])
-        (target_change,) = engine.plan(self.run()).plan.target_changes
+        target_change = self.concerned(engine.plan(self.run()))
         assert target_change.leaving[0].until == NOW + timedelta(hours=72)
         self.now += timedelta(hours=73)
         self.sync()
@@ -125,9 +130,9 @@ class Contract(ABC):
         self.sync()
         self.listed = [A, B, C, D]
         self.sync()
-        (target_change,) = engine.plan(self.run()).plan.target_changes
-        assert target_change.leaving == ()
-        assert target_change.status.value == "in-sync"
+        for target_change in engine.plan(self.run()).plan.target_changes:
+            assert target_change.leaving == ()
+            assert target_change.status.value == "in-sync"
 
     def test_adds_and_removes_at_once(self) -> None:
         self.grace = timedelta(0)
@@ -152,7 +157,7 @@ class Contract(ABC):
         self.sync()
         self.break_reading()
         report = self.sync()
-        assert [e.status.value for e in report.plan.target_changes] == ["error"]
+        assert {e.status.value for e in report.plan.target_changes} == {"error"}
 
     def test_a_lost_reply_is_settled_by_reading(self) -> None:
         for fault in FAULTS:
@@ -165,8 +170,7 @@ class Contract(ABC):
 
     def test_denied_says_what_to_grant(self) -> None:
         self.deny_writing()
-        report = self.sync()
-        (target_change,) = report.plan.target_changes
+        target_change = self.concerned(self.sync())
         assert target_change.status.value == "error"
         assert self.remedy in (target_change.error or "")
         assert [r["result"] for r in self.log.of(Outcome)] == ["denied"]

@@ -179,6 +179,9 @@ Region = _text(r"[a-z]{2,5}(?:-[a-z]+)+-[0-9]{1,2}", "an AWS region; write it li
 Group = _text(
     r"sg-[0-9a-f]{8,17}", "a security group's id; write it like sg-0123456789abcdef0 (sg- and 8 to 17 of 0-9 and a-f)"
 )
+PrefixList = _text(
+    r"pl-[0-9a-f]{8,17}", "a prefix list's id; write it like pl-0123456789abcdef0 (pl- and 8 to 17 of 0-9 and a-f)"
+)
 Vpc = _text(r"vpc-[0-9a-f]{8,17}", "a VPC's id; write it like vpc-0123456789abcdef0")
 Role = _text(
     r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+",

@@ -89,14 +89,19 @@ class Guards(Strict):
     )
 
 
-class Target(Strict):
+class AnyTarget(Strict):
     """What every kind of target has."""
 
     kind: str
     name: f.Name = Field(description="Its name in reports, and in the marks on what is made; unique.")
     feed: f.Name | Annotated[list[f.Name], f.Unique] = Field([], description="A feed's name, or a list of names.")
-    ports: Ports = Field(description="Like 443/tcp, 8000-8100/tcp, 53/udp and icmp; or [all], alone.")
     static: Annotated[list[f.StaticCidr], f.Unique] = Field(
         [], description="Addresses always wanted besides the feed's; any network but /0."
     )
     guards: Guards = section("Limits for this target; they win over the feed's and the top's.")
+
+
+class Target(AnyTarget):
+    """What a kind has whose entries say to which ports they let in."""
+
+    ports: Ports = Field(description="Like 443/tcp, 8000-8100/tcp, 53/udp and icmp; or [all], alone.")

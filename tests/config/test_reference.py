@@ -24,6 +24,7 @@ PARTS = {
     "account": ("targets[].account.", "Account"),
     "match": ("targets[].match.", "Match"),
     "gcp-firewall": ("targets[].", "GcpFirewall"),
+    "aws-prefix-list": ("targets[].", "AwsPrefixList"),
     "removal": ("removal.", "Removal"),
     "audit": ("audit.", "Audit"),
     "schedule": ("schedule.", "Schedule"),
@@ -32,14 +33,17 @@ PARTS = {
 }
 """The tables in the page's order: the keys' prefix, and the schema's name for what holds them."""
 
+KINDS = ("AwsSecurityGroup", "GcpFirewall", "AwsPrefixList")
+
 
 def models() -> dict[str, dict]:
     schema = config.schema()
     found = {"File": schema, **schema["$defs"]}
-    shared = found["AwsSecurityGroup"]["properties"].keys() & found["GcpFirewall"]["properties"].keys() - {"kind"}
-    aws, gcp = found["AwsSecurityGroup"], found["GcpFirewall"]
-    found["Target"] = {**aws, "properties": {k: v for k, v in aws["properties"].items() if k in shared}}
-    for name, model in (("AwsSecurityGroup", aws), ("GcpFirewall", gcp)):
+    kinds = {name: found[name] for name in KINDS}
+    shared = set.intersection(*(set(kind["properties"]) for kind in kinds.values())) - {"kind"}
+    one = kinds["AwsSecurityGroup"]
+    found["Target"] = {**one, "properties": {k: v for k, v in one["properties"].items() if k in shared}}
+    for name, model in kinds.items():
         found[name] = {**model, "properties": {k: v for k, v in model["properties"].items() if k not in shared}}
     return found
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import boto3
+from moto.ec2.models import ec2_backends
 from moto.ec2.models.security_groups import SecurityGroupBackend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -138,6 +139,14 @@ class AwsCloud:
         request = urllib.request.Request(f"{self.endpoint_url}/moto-api/reset", method="POST")  # noqa: S310 - loopback
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30):
             pass
+        self.calm()
+
+    def calm(self) -> None:
+        """Begin anew but for what is there: no prefix lists, no faults, no calls. Moto's own reset takes 0.4 s."""
+        for backend in (b for regions in ec2_backends.values() for b in regions.values()):
+            for name in self.lists.lists:
+                backend.managed_prefix_lists.pop(name, None)
+                backend.tags.pop(name, None)
         settings = self._settings
         settings.faults.clear()
         settings.denied.clear()
@@ -195,6 +204,14 @@ class AwsCloud:
                 Resources=[found], Tags=[{"Key": k, "Value": v} for k, v in tags.items()]
             )
         return found
+
+    def put_entry(self, prefix_list: str, cidr: str, text: str, *, region: str = "eu-north-1") -> None:
+        """Put an entry into a prefix list as people do, and wait until it is there."""
+        ec2, found = self.client("ec2", region=region), self.lists.lists[prefix_list]
+        entries = [{"Cidr": cidr, "Description": text}]
+        ec2.modify_managed_prefix_list(PrefixListId=prefix_list, CurrentVersion=found.version, AddEntries=entries)
+        while found.state.endswith("-in-progress"):
+            ec2.describe_managed_prefix_lists(PrefixListIds=[prefix_list], MaxResults=100)
 
     def entries(self, prefix_list: str) -> dict[str, str]:
         """Return a prefix list's descriptions by canonical CIDR, as they stand now."""

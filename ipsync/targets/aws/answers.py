@@ -20,6 +20,9 @@ LISTS = {
     "DescribeSecurityGroupRules": "securityGroupRuleSet",
     "DescribeSecurityGroups": "securityGroupInfo",
     "DescribeManagedPrefixLists": "prefixListSet",
+    "GetManagedPrefixListEntries": "entrySet",
+    "GetManagedPrefixListAssociations": "prefixListAssociationSet",
+    "ModifyManagedPrefixList": "prefixList",
     "AuthorizeSecurityGroupIngress": "securityGroupRuleSet",
 }
 RETURNS = {"AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress", "CreateTags", "DeleteTags"}
@@ -27,6 +30,8 @@ FIELDS = {
     "SecurityGroupRules": ("SecurityGroupRuleId", "GroupId", "IsEgress", "IpProtocol"),
     "SecurityGroups": ("GroupId",),
     "PrefixLists": ("PrefixListId",),
+    "Entries": ("Cidr",),
+    "PrefixListAssociations": ("ResourceId",),
 }
 """What each item of a list has, however else it looks."""
 NAMESPACE = re.compile(r"\{[^}]*amazonaws\.com/doc/[^}]*\}|")

@@ -30,7 +30,7 @@ from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws import service_models
 from ipsync.targets.aws.codes import SPENT
 from ipsync.targets.aws.credentials import CONFIG_FILE, KEYS_FILE, Unusable, ask_for_code, explained, source_of
-from ipsync.targets.aws.where import AwsAccount, AwsGroups
+from ipsync.targets.aws.where import AwsAccount, AwsRegion
 
 CONFIG = Config(
     connect_timeout=5,
@@ -48,7 +48,7 @@ _WORLD: list[tuple[object, ...]] = []
 """What the chain read when these sessions were made."""
 
 
-def client(service: str, where: AwsGroups) -> Any:
+def client(service: str, where: AwsRegion) -> Any:
     """Return a client for the account and region.
 
     Raises Denied where there are no credentials to try, or Unreachable where what gives them is out of reach.
@@ -67,7 +67,7 @@ def client(service: str, where: AwsGroups) -> Any:
     return made
 
 
-def _started(where: AwsGroups) -> botocore.session.Session:
+def _started(where: AwsRegion) -> botocore.session.Session:
     """Return the account's session, with its credentials looked up; a failure of the chain is a sentence."""
     try:
         session = _session(where)
@@ -124,7 +124,7 @@ def _stamp(path: str) -> tuple[int, ...]:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def unknown_region(where: AwsGroups) -> str:
+def unknown_region(where: AwsRegion) -> str:
     """Return what to add to an error where no region has that name, as far as botocore knows; else nothing.
 
     Only a hint: AWS opens regions that an older botocore hasn't heard of.
@@ -140,7 +140,7 @@ def unknown_region(where: AwsGroups) -> str:
     return f"; {where.region} is no region that we know of" + (f", did you mean {near[0]}?" if near else "")
 
 
-def _session(where: AwsGroups) -> botocore.session.Session:
+def _session(where: AwsRegion) -> botocore.session.Session:
     if [now := _world()] != _WORLD:
         _SESSIONS.clear()
         _WORLD[:] = [now]
@@ -174,7 +174,7 @@ def _plain_session(account: AwsAccount, region: str | None = None) -> botocore.s
     return made
 
 
-def _assume(made: Any, source: Any, where: AwsGroups, region: str, role_arn: str) -> None:
+def _assume(made: Any, source: Any, where: AwsRegion, region: str, role_arn: str) -> None:
     """Let a session become the account's role at its first call.
 
     STS is asked in the machine's own region, or in the target's where it has none: there is no default (botocore asks

@@ -10,7 +10,10 @@ DENIALS = {
 }
 STALES = {
     *("InvalidPermission.Duplicate", "InvalidPermission.NotFound", "InvalidSecurityGroupRuleId.NotFound"),
+    *("PrefixListVersionMismatch", "InvalidPrefixListModification"),
 }
+BUSY = {"IncorrectState", "ConcurrentMutationLimitExceeded"}
+"""Another change of the same resource is under way: nothing was done, and a moment later it may be."""
 SPENT = {
     **dict.fromkeys(
         ("ExpiredToken", "ExpiredTokenException"),

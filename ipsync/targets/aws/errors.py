@@ -17,7 +17,7 @@ from botocore.exceptions import (
 from ipsync.core.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
 from ipsync.targets.aws import proxy as aws_proxy
 from ipsync.targets.aws.answers import OtherShape
-from ipsync.targets.aws.codes import ADVICE, DENIALS, STALES, THROTTLES
+from ipsync.targets.aws.codes import ADVICE, BUSY, DENIALS, STALES, THROTTLES
 from ipsync.targets.aws.credentials import Unusable
 
 NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError)
@@ -88,6 +88,8 @@ def _answered(error: ClientError, subject: str, *, writes: bool) -> CloudError:
     details = {"code": code, "request_id": str(meta.get("RequestId", ""))}
     if code in THROTTLES:
         return Unreachable(f"{subject}: AWS throttles this call ({code}); the next run tries again", **details)
+    if code in BUSY:
+        return Unreachable(f"{text}; another change is under way, the next run tries again", **details)
     if status >= 500:  # noqa: PLR2004 - HTTP's server errors
         kind = Uncertain if writes else Unreachable
         return kind(f"{subject}: AWS answered {status} {code}", **details)
@@ -99,7 +101,7 @@ def _refused(text: str, details: dict[str, str], subject: str) -> CloudError:
     if code in DENIALS:
         return Denied("; ".join(filter(None, (text, ADVICE.get(code)))), **details)
     if code in STALES:
-        return Stale(f"{subject}: {code}: someone changed the group since it was read", **details)
+        return Stale(f"{subject}: {code}: someone changed it since it was read", **details)
     if code.endswith(".NotFound") or code in {"NoSuchEntity", "InvalidGroupId.Malformed"}:
         return Missing(text, **details)
     return Rejected(text, **details)

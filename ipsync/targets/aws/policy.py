@@ -65,8 +65,10 @@ def partition_of(region: str) -> str:
 
 
 def statement(what: str, *, owner: str, region: str = "") -> str:
-    """Return the statements (as JSON, a line each) that allow read, authorize, revoke, tag or untag."""
+    """Return the statements (as JSON, a line each) that allow read, authorize, revoke, tag or untag; of lists, LISTS."""
     start = f"arn:{partition_of(region)}:ec2:*:*:"
+    if what in LISTS:
+        return "\n".join(json.dumps(item) for item in _of_lists(what, f"{start}prefix-list/*", owner))
     rules, groups = f"{start}security-group-rule/*", f"{start}security-group/*"
     asked = {"StringEquals": {"aws:RequestTag/ipsync:owner": owner}}
     held = {"StringEquals": {"aws:ResourceTag/ipsync:owner": owner}}
@@ -87,6 +89,24 @@ def statement(what: str, *, owner: str, region: str = "") -> str:
         "untag": [_allow(["ec2:DeleteTags"], rules, held)],
     }
     return "\n".join(json.dumps(item) for item in needed[what])
+
+
+LISTS = ("read-lists", "modify-list", "tag-list", "untag-list")
+"""What is to be allowed on prefix lists. Only a list that its keeper tagged for this owner can be written."""
+
+
+def _of_lists(what: str, lists: str, owner: str) -> list[dict[str, object]]:
+    held = {"StringEquals": {"aws:ResourceTag/ipsync:owner": owner}}
+    marks = {**held, "ForAllValues:StringLike": {"aws:TagKeys": f"ipsync:{owner}:*"}}
+    return {
+        "read-lists": [
+            _allow(["ec2:DescribeManagedPrefixLists"], "*"),
+            _allow(["ec2:GetManagedPrefixListEntries", "ec2:GetManagedPrefixListAssociations"], lists),
+        ],
+        "modify-list": [_allow(["ec2:ModifyManagedPrefixList"], lists, held)],
+        "tag-list": [_allow(["ec2:CreateTags"], lists, marks)],
+        "untag-list": [_allow(["ec2:DeleteTags"], lists, {**marks, "Null": {"aws:TagKeys": "false"}})],
+    }[what]
 
 
 def _allow(actions: list[str], resource: str, condition: Mapping[str, object] | None = None) -> dict[str, object]:

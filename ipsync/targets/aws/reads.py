@@ -12,18 +12,20 @@ from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws.calls import READS
 from ipsync.targets.aws.policy import barrier, remedy
 from ipsync.targets.aws.rules import Filters, Rule
-from ipsync.targets.aws.where import AwsGroups
+from ipsync.targets.aws.where import AwsRegion
 
 ALLOWED = frozenset().union(*READS.values())
 LISTS_PAGE = 100
-"""The most prefix lists that EC2 gives in one page."""
+"""The most prefix lists, or entries of one, that EC2 gives in one page."""
+ASSOCIATIONS_PAGE = 255
 
 
 class Reads:
     """Its clients refuse every call but those of calls.READS, and DryRun ones."""
 
-    def __init__(self, where: AwsGroups, *, page: int) -> None:
-        self.where, self._page = where, page
+    def __init__(self, where: AwsRegion, *, page: int = LISTS_PAGE, needs: str = "read") -> None:
+        """`needs` names the statement (policy.py) that a refusal asks for."""
+        self.where, self._page, self._needs = where, page, needs
         self.calls: list[tuple[str, str]] = []
         self.quota: int | None = None  # once asked for; 0: it could not be read
         self.ec2 = self.client("ec2")
@@ -41,32 +43,48 @@ class Reads:
 
     def rules(self, filters: Filters) -> Iterator[Rule]:
         """Yield the rules that these filters let through, page by page."""
-        return self._pages(self.ec2.describe_security_group_rules, "SecurityGroupRules", filters, self._page)
+        return self._pages(
+            self.ec2.describe_security_group_rules, "SecurityGroupRules", size=self._page, Filters=filters
+        )
 
     def groups(self, filter_sets: Iterable[Filters]) -> Iterator[Rule]:
         """Yield the groups that each of these sets of filters lets through."""
         for filters in filter_sets:
-            yield from self._pages(self.ec2.describe_security_groups, "SecurityGroups", filters, self._page)
+            yield from self._pages(
+                self.ec2.describe_security_groups, "SecurityGroups", size=self._page, Filters=filters
+            )
 
     def prefix_lists(self, filters: Filters) -> Iterator[Rule]:
         """Yield the prefix lists that these filters let through."""
-        return self._pages(self.ec2.describe_managed_prefix_lists, "PrefixLists", filters, LISTS_PAGE)
+        return self._pages(self.ec2.describe_managed_prefix_lists, "PrefixLists", size=LISTS_PAGE, Filters=filters)
+
+    def list_entries(self, prefix_list: str, version: int) -> Iterator[Rule]:
+        """Yield a prefix list's entries as one version has them: no change can come between two pages."""
+        ask = self.ec2.get_managed_prefix_list_entries
+        return self._pages(ask, "Entries", size=LISTS_PAGE, PrefixListId=prefix_list, TargetVersion=version)
+
+    def list_associations(self, prefix_list: str) -> Iterator[Rule]:
+        """Yield what refers to a prefix list."""
+        ask = self.ec2.get_managed_prefix_list_associations
+        return self._pages(ask, "PrefixListAssociations", size=ASSOCIATIONS_PAGE, PrefixListId=prefix_list)
 
     def read(self, operation: Callable[[], dict[str, Any]], subject: str) -> dict[str, Any]:
         """Make one call that reads; a refusal says which statement is missing."""
         try:
             return aws_errors.call(operation, subject=subject, writes=False)
         except Denied as error:
-            raise with_remedy(error, "read", owner="", region=self.where.region) from None
+            raise with_remedy(error, self._needs, owner="", region=self.where.region) from None
         except Unreachable as error:
             hint = aws_client.unknown_region(self.where)
             raise Unreachable(f"{error}{hint}", code=error.code, request_id=error.request_id) from None
 
-    def _pages(self, operation: Callable[..., dict[str, Any]], key: str, filters: Filters, size: int) -> Iterator[Rule]:
+    def _pages(
+        self, operation: Callable[..., dict[str, Any]], key: str, *, size: int, **asked: object
+    ) -> Iterator[Rule]:
         token: dict[str, str] = {}
 
         def page() -> dict[str, Any]:
-            answer = operation(Filters=filters, MaxResults=size, **token)
+            answer = operation(MaxResults=size, **asked, **token)
             aws_answers.check_page(answer, key, token.get("NextToken"))
             return answer
 

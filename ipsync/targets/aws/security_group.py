@@ -11,24 +11,15 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ipsync.core.model import Target
+from ipsync.targets.aws.account import ACCOUNT_RULES, Account, check_account
 from ipsync.targets.aws.rules import NAME, TRAITS
-from ipsync.targets.aws.where import AwsAccount, AwsGroups
+from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.base import Endpoints, Kind, Path, Problems, Reader, Writer, must, some, when
 from ipsync.values import fields as f
 from ipsync.values import models
 from ipsync.values.models import Strict, section
 from ipsync.values.ports import form
 from ipsync.values.shown_values import pattern
-
-
-class Account(Strict):
-    """How to reach an AWS account; without it, the ambient credentials are used."""
-
-    role_arn: f.Role | None = Field(None, description="A role to assume.")
-    external_id: f.ExternalId | None = Field(
-        None, description="The external id that the role's trust policy asks for; never shown."
-    )
-    profile: f.Profile | None = Field(None, description="A profile of the shared AWS config.")
 
 
 class Match(Strict):
@@ -54,13 +45,12 @@ class AwsSecurityGroup(models.Target):
 
 def where(target: AwsSecurityGroup, endpoints: Endpoints) -> AwsGroups:
     """Return where the target's groups are."""
-    account = target.account
     return AwsGroups(
         region=target.region,
         groups=tuple(target.groups),
         match_tags=tuple(sorted(target.match.tags.items())) if target.match else (),
         match_vpc=target.match.vpc if target.match else None,
-        account=AwsAccount(account.role_arn, account.external_id, account.profile),
+        account=target.account.reached(),
         endpoint_url=endpoints["aws"],
     )
 
@@ -69,9 +59,7 @@ def check(path: Path, target: Mapping[str, Any], problems: Problems) -> None:
     """Say what doesn't fit together in one target."""
     if bool(target.get("groups")) == (target.get("match") is not None):
         problems.add(path, "needs either groups (ids) or match (tags), not both and not neither")
-    account = target.get("account")
-    if isinstance(account, dict) and account.get("external_id") is not None and account.get("role_arn") is None:
-        problems.add((*path, "account"), "an external_id goes with a role_arn; add it")
+    check_account(path, target, problems)
     ports = target.get("ports")
     for i, port in enumerate(ports if isinstance(ports, list) else []):
         if isinstance(port, str) and "sctp" in port.lower():
@@ -105,7 +93,7 @@ KIND = Kind(
         "AwsSecurityGroup": [
             when("groups", some(), {"properties": {"match": {"type": "null"}}}, otherwise=must("match", "object"))
         ],
-        "Account": [when("external_id", {"type": "string"}, must("role_arn", "string"))],
+        **ACCOUNT_RULES,
     },
     schema_narrower={
         "AwsSecurityGroup": ("ports", {"items": _PORT, "uniqueItems": True}),  # AWS ignores sctp's port

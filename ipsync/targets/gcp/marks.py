@@ -19,7 +19,7 @@ from ipsync.core.addresses import canonical, sort_key
 from ipsync.core.errors import UsageError
 from ipsync.core.marks import STATIC, format_time, parse_time
 from ipsync.core.traits import Mark, Network, Note
-from ipsync.targets.gcp.packing import Packed, Stamp, pack, room, unpack
+from ipsync.targets.packing import Packed, Stamp, pack, room, unpack
 
 DESCRIPTION = "description"
 PACKED = "marks"

@@ -1,4 +1,4 @@
-"""The marks of many ranges in few characters, for a rule's description of 2,048.
+"""The marks of many ranges in few characters: for a rule's description of 2,048, for a list's tags of 256.
 
 `marks=3A.STATIC.2026-01-31T09:00:00Z.LEAVING`: how many characters stand for a range (3) and the salt of their hashes
 (A); the ranges that the config lists; when the first of the others began to leave; and each of those with the

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsync.core.addresses import parse
-from ipsync.targets.gcp import packing
-from ipsync.targets.gcp.packing import ALPHABET, FRAME, RANGE_COST, Packed, Stamp, pack, room, unpack
+from ipsync.targets import packing
+from ipsync.targets.packing import ALPHABET, FRAME, RANGE_COST, Packed, Stamp, pack, room, unpack
 
 POOL = [*hosts(40), *networks(*(f"2600::{i:x}" for i in range(1, 41)))]
 moments = st.none() | st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)).map(  # noqa: DTZ001

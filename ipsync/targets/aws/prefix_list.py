@@ -22,7 +22,7 @@ from ipsync.values import models
 from ipsync.values.models import section
 
 NAME = "aws-prefix-list"
-TRAITS = Traits(entries=ListEntryMarks(), ports=False)
+TRAITS = Traits(entries=ListEntryMarks(), ports=False, noun="prefix list", holder="account")
 
 
 class AwsPrefixList(models.AnyTarget):

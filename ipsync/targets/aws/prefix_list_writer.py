@@ -98,9 +98,7 @@ class Writer:
         if not left:
             raise Rejected(f"this would take the last entry out of {seen.id}; a list is never emptied")
         removed = [{"Cidr": row.cidr} for row in rows]
-        request = self._modify(item, replace(seen, rows=left), owner, RemoveEntries=removed)
-        self._tidy(seen.id, owner)
-        return request
+        return self._modify(item, replace(seen, rows=left), owner, RemoveEntries=removed)
 
     def _tidy(self, name: str, owner: str) -> None:
         """Take away marks of what is gone. Where that fails they say nothing of anybody, and the next write tries again."""
@@ -118,6 +116,7 @@ class Writer:
         answer = self._when_free(lambda: self._call("modify-list", send, subject=subject, owner=owner))
         now = self._done(item, answer["PrefixList"], subject)
         self._own[coming.id] = now, replace(coming, version=lists.version_of(now))
+        self._tidy(coming.id, owner)
         return _request_id(answer)
 
     def _when_free(self, send: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -67,6 +67,8 @@ targets:
 audit:
   path: {folder}/audit.jsonl
 
+listen: 127.0.0.1:0         # any free port; `ipsync run` says which
+
 aws: {{endpoint_url: "{aws}"}}
 gcp: {{endpoint: "{gcp}"}}
 """

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from ipsync import engine
 from ipsync.core.addresses import parse, sort_key
 from ipsync.core.errors import FeedError
-from ipsync.core.events import Record, Recorded
+from ipsync.core.events import PassEnded, Record, Recorded, Subscriber
 from ipsync.core.model import Config, Feed, Limits, Network, Service, Snapshot, State, Target
 from ipsync.core.plan import digest
 from ipsync.targets.aws import rules as aws_rules
@@ -106,6 +106,15 @@ class Stage:
     def sync(self, *only: str, approve: str | Iterable[str] | None = None):
         given = {approve} if isinstance(approve, str) else approve or ()
         return engine.sync(self.run(*only), approve=frozenset(given))
+
+    def watched(
+        self, *observers: Subscriber, only: Iterable[str] = (), approve: Iterable[str] = (), seconds: float = 1.5
+    ):
+        """Sync as the app does: the observers hear all of it, and how it ended."""
+        made = replace(self.run(*only), subscribers=observers)
+        report = engine.sync(made, approve=frozenset(approve))
+        engine.tell(observers, PassEnded("sync", seconds, report))
+        return report
 
     def held(self, resource: str = GROUP) -> list[str]:
         return sorted(f"{e.network}" for e in self.cloud.groups[resource].values())

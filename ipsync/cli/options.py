@@ -30,6 +30,7 @@ detailed = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 w
 approve = click.option(
     "--approve", metavar="ID", multiple=True, help="Approve the plan, or the waiting change, of this id (repeatable)."
 )
+metrics_file = click.option("--metrics-file", type=FILE, help="Write each pass's metrics there, for node_exporter.")
 
 _LOGS = (
     click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True,

@@ -64,14 +64,16 @@ def _write(path: Path, data: bytes) -> None:
 @options.detailed
 @click.option("--dry-run", is_flag=True, help="The same as `ipsync plan`.")
 @options.approve
+@options.metrics_file
 @options.common
-def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tuple[str, ...], *,
-         detailed_exitcode: bool, dry_run: bool) -> int:  # fmt: skip
+def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tuple[str, ...],
+         metrics_file: Path | None, *, detailed_exitcode: bool, dry_run: bool) -> int:  # fmt: skip
     """Make one pass: plan, then apply what the guards allow."""
     from threading import Event
 
     from ipsync import app, daemon
     from ipsync.cli import reporting
+    from ipsync.observers import watch
 
     config = options.load(config_path)
     again = command("sync", targets=targets)
@@ -81,7 +83,15 @@ def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tupl
 
     stop, wrote = Event(), Event()
     daemon.stop_on_signals(stop, wrote=wrote)
-    report = app.sync_once(config, only=targets, approve=frozenset(approve), stopping=stop.is_set, writing=wrote.set)
+    observers = watch.filed(config, metrics_file)
+    report = app.sync_once(
+        config,
+        only=targets,
+        approve=frozenset(approve),
+        stopping=stop.is_set,
+        writing=wrote.set,
+        observers=observers,
+    )
     return reporting.show(report, output, again, detailed=detailed_exitcode, aside=aside)
 
 

@@ -30,6 +30,7 @@ def build(file: shape.File, *, digest: str) -> model.Config:
         audit_objects=file.audit.objects,
         every=file.schedule.every,
         jitter=file.schedule.jitter,
+        listen=file.listen,
         digest=digest,
         notices=tuple(_notices(file.targets)),
     )

@@ -130,6 +130,11 @@ class File(Strict):
     targets: list[Any]
     audit: Audit = section("Where the audit log goes, and its key.")
     schedule: Schedule = section("When `ipsync run` makes its passes; the other commands make one.")
+    listen: f.Listen | None = Field(
+        ("127.0.0.1", 9464),
+        description="Where `ipsync run` serves metrics, health and its status page: HOST:PORT; null for nowhere.",
+        json_schema_extra=written("127.0.0.1:9464"),
+    )
     aws: Aws = section("For emulators of AWS.")
     gcp: Gcp = section("For emulators of Google Cloud.")
 

@@ -258,6 +258,13 @@ class PlanMade(Signal):
 
 
 @dataclass(frozen=True, slots=True)
+class Contested(Signal):
+    """What somebody undoes between the runs: what to tell people, by resource; empty where nobody does."""
+
+    told: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class PassEnded(Signal):
     """A pass is over: with its report, or with the error that ended it. Always the last event of a pass."""
 

@@ -152,6 +152,7 @@ class Config:
     audit_objects: str | None = None  # s3://bucket/prefix or gs://bucket/prefix
     every: float = 900.0  # seconds
     jitter: float = 60.0  # seconds
+    listen: tuple[str, int] | None = ("127.0.0.1", 9464)  # where `ipsync run` serves metrics and its status page
     digest: str = ""
     source: str = field(default="", compare=False)  # the file's absolute path
     notices: tuple[str, ...] = ()  # what each report says of it

@@ -15,7 +15,7 @@ from dataclasses import replace
 from ipsync.core import places
 from ipsync.core.contested import contested
 from ipsync.core.errors import PlanFileError
-from ipsync.core.events import Approval, Recorded, RunEnded, RunStarted
+from ipsync.core.events import Approval, Contested, Recorded, RunEnded, RunStarted
 from ipsync.core.model import Held, Verdict
 from ipsync.core.plan import Observed, Plan
 from ipsync.core.planfile import SavedPlan, moved
@@ -37,9 +37,8 @@ def plan(run: Run) -> Report:
     _started(run, "plan")
     now = run.clock()
     made, observed = observe(run, now)
-    return _ended(
-        run, observed, Report(run.id, "plan", now, made, notices=tuple(contested(made, run.earlier).values()))
-    )
+    undone = _contested(run, made)
+    return _ended(run, observed, Report(run.id, "plan", now, made, notices=tuple(undone.values())))
 
 
 def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
@@ -50,7 +49,7 @@ def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
     _started(run, "sync")
     now = run.clock()
     made, observed = observe(run, now)
-    undone = contested(made, run.earlier)
+    undone = _contested(run, made)
     approved = _approved(run, made, approve)
     results = carry_out(run, made, approved=approved)
     done = with_results(made, results, approved=approved)
@@ -82,6 +81,13 @@ def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Re
     done = with_results(made, results, approved=approved)
     notices = _approval_notices(approve, made)
     return _ended(run, observed, Report(run.id, "apply", saved.created_at, done, notices=notices))
+
+
+def _contested(run: Run, made: Plan) -> dict[str, str]:
+    """Tell what somebody undoes between the runs, by resource."""
+    undone = contested(made, run.earlier)
+    run.signal(Contested(undone))
+    return undone
 
 
 def _approved(run: Run, made: Plan, given: Approvals) -> frozenset[str]:

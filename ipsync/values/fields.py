@@ -5,6 +5,7 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Callable, Sequence
+from ipaddress import IPv6Address
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from ipsync.values.shown_values import Shown, pattern, text_schema
 
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 RESERVED = {"static"}
+HIGHEST_PORT = 65535
 OUR_HEADERS = {"accept-encoding", "connection", "content-length", "host", "transfer-encoding"}
 """Headers that the fetch's safety rests on."""
 
@@ -67,6 +69,20 @@ def url(value: str) -> str:
     if not fine or not re.fullmatch(r"[!-~]+", value):
         raise ValueError("is not an https:// address (of plain ASCII, without spaces)")
     return value
+
+
+def listen(value: object) -> tuple[str, int]:
+    """Read where to listen: an address of this machine, or localhost, and a port; port 0 takes any that is free."""
+    match = re.fullmatch(_LISTEN, value, re.ASCII) if isinstance(value, str) else None
+    if not match or int(match[3]) > HIGHEST_PORT:
+        raise Shown(value, "is not an address and a port; write it like 127.0.0.1:9464, or null to serve nothing")
+    host = match[2] or match[1]
+    if ":" in host:
+        try:
+            host = str(IPv6Address(host))
+        except ValueError:
+            raise Shown(value, "holds no IPv6 address; write it like [::1]:9464") from None
+    return host, int(match[3])
 
 
 def plain_http(value: object) -> bool:
@@ -149,7 +165,10 @@ _V6 = r"[0-9A-Fa-f.]*:[0-9A-Fa-f:.]*"
 _CIDR = f"{_V4}(?:/(?:3[0-2]|[12]?[0-9]))?|{_V6}(?:/(?:12[0-8]|1[01][0-9]|[1-9]?[0-9]))?"
 _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^][/?#:@\s]+)"
 _PORT = r"(?::(?:0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?)?"
+_PORT_OR_0 = r"0*(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 _HTTP, _HTTPS = "[hH][tT][tT][pP]://", "[hH][tT][tT][pP][sS]://"
+_LISTEN = rf"(localhost|{_V4}|\[({_V6})\]):([0-9]{{1,5}})"
+_LISTEN_SCHEMA = rf"(?:localhost|{_V4}|\[{_V6}\]):{_PORT_OR_0}"
 _REST = "(?:[/?#][!-~]*)?"
 _HERE = r"(?:[lL][oO][cC][aA][lL][hH][oO][sS][tT]|127\.0\.0\.1|\[::1\])"
 PLAIN_HTTP = f"^{_HTTP}"
@@ -169,6 +188,9 @@ FeedName = Annotated[str, AfterValidator(name)]
 Name = Annotated[str, AfterValidator(name), Field(json_schema_extra={"pattern": pattern(_NAME), **_RESERVED})]
 Url = _described(url, f"(?:{_HTTP}|{_HTTPS}){_HOST}{_PORT}{_REST}")
 Endpoint = _described(endpoint, f"(?:{_HTTPS}{_HOST}|{_HTTP}{_HERE}){_PORT}{_REST}")
+Listen = Annotated[
+    tuple[str, int], BeforeValidator(listen), text_schema(_LISTEN_SCHEMA, "127.0.0.1:9464", "0.0.0.0:9464")
+]
 FilePath = _described(file_path, "[^~].*")
 CaFile = _described(ca_file, "[^~].*")
 Select = _described(select, "[^ ].*| .*[^ ].*")

@@ -706,6 +706,34 @@ def test_sigterm_while_only_a_feed_hangs_leaves_nothing_unknown(stage, tmp_path)
     assert writes(stage) == 0
 
 
+def test_cron_finds_the_metrics_of_all_its_passes_in_one_file(ipsync, stage, tmp_path):
+    path = tmp_path / "ipsync.prom"
+    assert ipsync("sync", "--metrics-file", str(path))[0] == 0
+    assert ipsync("sync", "--metrics-file", str(path))[0] == 0
+    text = path.read_text()
+    assert 'ipsync_sync_total{result="done"} 2.0\n' in text
+    assert 'ipsync_cloud_calls_total{operation="add",provider="aws",result="ok"}' in text
+    assert 'operation="DescribeSecurityGroupRules",provider="aws",result="ok"' in text
+    assert 'operation="firewalls.list",provider="gcp",result="ok"' in text
+    assert sorted(p.name for p in tmp_path.iterdir() if "prom" in p.name) == ["ipsync.prom"], "nothing lies beside it"
+
+
+@pytest.mark.parametrize("path", ["gone/ipsync.prom", "ipsync.yaml/x.prom", "."])
+def test_a_metrics_file_that_can_not_be_written_changes_no_exit_code(ipsync, stage, tmp_path, path):
+    code, _, err = ipsync("sync", "--metrics-file", str(tmp_path / path))
+    assert code == 0
+    assert f"--metrics-file {tmp_path / path} can't be written: " in err
+    assert "Traceback" not in err
+    assert "allow-qatech" in stage.gcp.firewalls(demo.PROJECT)
+
+
+def test_a_pass_that_fails_writes_the_metrics_too(ipsync, stage, tmp_path):
+    path = tmp_path / "ipsync.prom"
+    (tmp_path / "audit.jsonl").mkdir()
+    assert ipsync("sync", "--metrics-file", str(path))[0] == 1
+    assert 'ipsync_sync_total{result="failed"} 1.0\n' in path.read_text()
+
+
 def _ended(folder: Path) -> bool:
     log = folder / "audit.jsonl"
     return log.exists() and b'"run-ended"' in log.read_bytes()

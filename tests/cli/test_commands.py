@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from ipsync.cli import COMMANDS, cli
 
 HEAVY = {"boto3", "botocore", "google", "pydantic", "yaml", "requests", "jmespath", "moto", "flask", "schedule"}
+HEAVY |= {"prometheus_client", "jinja2", "waitress"}
 
 
 def groups(command=cli, name="ipsync"):

@@ -69,6 +69,7 @@ def test_the_smallest_config_and_its_defaults(tmp_path):
     assert made.owner == "acme-prod"
     assert made.grace == timedelta(hours=72)
     assert (made.every, made.jitter, made.audit_path) == (900, 60, "./audit.jsonl")
+    assert made.listen == ("127.0.0.1", 9464)
     (feed,) = made.feeds
     assert (feed.url, feed.select) == ("https://api.qa.tech/v1/outbound-ips", "ipAddresses")
     assert (feed.timeout, feed.max_bytes) == (30, 5 * 1024 * 1024)
@@ -446,6 +447,11 @@ def test_the_same_rule_name_in_another_project_is_another_rule(tmp_path):
         ("schedule: {every: 60s, jitter: 60s}\n", "12: schedule: jitter must be shorter than every"),
         ("schedule: {every: 30s}\n", "12: schedule: jitter must be shorter than every; .* 60s where nothing else is"),
         ("schedule: {every: 900}\n", "schedule.every: 900 is not a duration; .* so add the unit"),
+        ("listen: 9464\n", "12: listen: 9464 is not an address and a port; write it like 127.0.0.1:9464, or null to"),
+        ("listen: ':9464'\n", "listen: ':9464' is not an address and a port"),
+        ("listen: example.com:9464\n", "listen: 'example.com:9464' is not an address and a port"),
+        ("listen: 127.0.0.1:65536\n", "listen: '127.0.0.1:65536' is not an address and a port"),
+        ('listen: "[1:2]:9464"\n', "holds no IPv6 address; write it like"),
         ("removal: {grace: 72}\n", "removal.grace: 72 is not a duration; .* so add the unit"),
         ("removal: {grace: 1:30}\n", "12: removal.grace: YAML reads 1:30 as a number in a special form"),
         ("removal: {grace: 010}\n", "12: removal.grace: YAML reads 010 as a number in a special form"),
@@ -816,6 +822,20 @@ def test_the_schema_describes_every_key():
     bare = [key for model in models for key, node in model["properties"].items() if not node.get("description")]
     assert bare == []
     assert len(models) == 17
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("null", None),
+        ("0.0.0.0:9464", ("0.0.0.0", 9464)),
+        ("localhost:0", ("localhost", 0)),
+        ('"[::1]:9464"', ("::1", 9464)),
+        ('"[0:0::1]:65535"', ("::1", 65535)),
+    ],
+)
+def test_where_to_listen(tmp_path, written, read):
+    assert loaded(tmp_path, f"{HEAD}{AWS}listen: {written}\n").listen == read
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/aws.md", "docs/gcp.md", "docs/config.md"])

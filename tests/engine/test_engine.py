@@ -12,6 +12,7 @@ from ipsync import engine
 from ipsync.core.errors import AuditLogError, Denied, Rejected, Stale, Uncertain, Unreachable
 from ipsync.core.events import (
     CloudCalled,
+    Contested,
     FeedFetched,
     Intent,
     Outcome,
@@ -681,6 +682,19 @@ def test_what_is_no_record_is_told_too():
     calls = {(e.provider, e.operation, e.result) for e in told if isinstance(e, CloudCalled)}
     assert {("aws", "add", "ok"), ("gcp", "create", "ok")} <= calls
     assert all((recorded is None) == isinstance(event, Signal) for event, recorded in heard)
+
+
+def test_what_somebody_undoes_is_told_by_resource_and_that_nobody_does():
+    stage = Stage(config(aws_target()), lists={"qatech": [A]})
+    heard, runs = [], []
+    for _ in range(5):
+        before = len(stage.log.records)
+        made = replace(stage.run(), subscribers=(lambda event, _: heard.append(event),), earlier=list(reversed(runs)))
+        engine.sync(made)
+        runs.append(stage.log.records[before:])
+        stage.cloud.groups[GROUP].clear()
+    told = [e.told for e in heard if isinstance(e, Contested)]
+    assert [set(each) for each in told] == [set(), set(), set(), {GROUP}, {GROUP}]
 
 
 def test_each_call_of_a_reader_is_told_once_and_a_failed_write_as_what_it_is(monkeypatch):

@@ -1,0 +1,112 @@
+"""What each target is known to let in: from what was read before the writes, and from what the writes did.
+
+A target that can't be read keeps what was known of it: its doors stand as they stood, and a count of 0 would say that
+they were closed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from ipsync.core.diff import entry_key
+from ipsync.core.events import Event, PassEnded, PlanMade, Recorded
+from ipsync.core.marks import owned_marks
+from ipsync.core.model import Config, Entry, State, Status
+from ipsync.core.plan import TargetChange
+from ipsync.core.report import Report
+from ipsync.core.traits import Mark
+
+UNSURE = {Status.PARTIAL, Status.UNKNOWN}
+Key = tuple[str, str]
+"""A target's name and a resource's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """An entry that is let in. `until` is when it goes at the earliest; None with `leaving`: never."""
+
+    entry: Entry
+    origin: str
+    leaving: bool = False
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one target has on one resource; `sure` tells that the last writes' outcome is known."""
+
+    allowed: tuple[Allowed, ...]
+    ports: str
+    read_at: datetime
+    sure: bool = True
+
+
+@dataclass(slots=True)
+class Ledger:
+    """Hears plans and the ends of passes. Who reads it at the end of a pass must hear that end after it."""
+
+    config: Config
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    holdings: dict[Key, Holding] = field(default_factory=dict)
+    _states: dict[str, State] = field(default_factory=dict)
+
+    def __call__(self, event: Event, _recorded: Recorded | None) -> None:
+        """Take note of an event."""
+        if isinstance(event, PlanMade):
+            self._states |= {state.resource: state for state in event.observed.states}
+        elif isinstance(event, PassEnded):
+            if event.report:
+                self._settle(event.report)
+            self._states.clear()
+
+    def _settle(self, report: Report) -> None:
+        changes = report.plan.target_changes
+        lost = {c.target for c in changes if c.resource not in self._states}  # a scope of it, or a resource
+        known = {t.name for t in self.config.targets} - ({c.target for c in changes} - lost)
+        kept = {key: held for key, held in self.holdings.items() if key[0] in known}
+        self.holdings = kept | dict(self._held(changes))
+
+    def _held(self, changes: tuple[TargetChange, ...]) -> Iterator[tuple[Key, Holding]]:
+        marks: dict[str, dict[Entry, Mark]] = {}
+        for change in changes:
+            if state := self._states.get(change.resource):
+                if change.resource not in marks:
+                    marks[change.resource] = owned_marks(state, owner=self.config.owner)
+                found = _allowed(change, state, marks[change.resource], self.config.grace)
+                ports = dict(state.wanted_settings).get("ports", "")
+                yield (
+                    (change.target, change.resource),
+                    Holding(found, ports, self.clock(), change.status not in UNSURE),
+                )
+
+
+def _allowed(
+    change: TargetChange, state: State, marks: dict[Entry, Mark], grace: timedelta | None
+) -> tuple[Allowed, ...]:
+    """Return what is let in after the writes, sorted; where their outcome isn't known, what may be let in."""
+    found = {e: _marked(e, mark, grace) for e, mark in marks.items() if change.target in _owners(mark, state)}
+    why = dict(change.sources)
+    if change.status in {Status.APPLIED, *UNSURE}:
+        found |= {e: Allowed(e, why.get(e, "")) for e in change.add}
+        found |= {e: Allowed(e, found[e].origin) for e in change.returns if e in found}
+        found |= {x.entry: _leaves(found[x.entry], x.until) for x in change.leaving if x.entry in found}
+    if change.status is Status.APPLIED:
+        for entry in change.remove:
+            found.pop(entry, None)
+    return tuple(found[e] for e in sorted(found, key=entry_key))
+
+
+def _owners(mark: Mark, state: State) -> tuple[str, ...]:
+    """Return in whose name an entry is there: what nobody is known for is the first target's."""
+    return tuple(t for t in mark.targets if t in state.targets) or state.targets[:1]
+
+
+def _marked(entry: Entry, mark: Mark, grace: timedelta | None) -> Allowed:
+    until = mark.since + grace if mark.since and grace is not None else None
+    return Allowed(entry, mark.origin, leaving=mark.since is not None, until=until)
+
+
+def _leaves(known: Allowed, until: datetime | None) -> Allowed:
+    return Allowed(known.entry, known.origin, leaving=True, until=until)

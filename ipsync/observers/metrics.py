@@ -1,0 +1,208 @@
+"""Metrics for Prometheus (contract, section 8), from the events of a pass, in a registry of their own.
+
+Other observers may add theirs to `Metrics.registry`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+
+from ipsync import __version__
+from ipsync.core.errors import AuditLogError
+from ipsync.core.events import CloudCalled, Contested, Copied, Event, FeedFetched, PassEnded, Recorded
+from ipsync.core.exit_codes import ExitCode
+from ipsync.core.model import Config, Status, Verdict
+from ipsync.core.plan import TargetChange
+from ipsync.core.report import AS_WISHED, Report, exit_code
+from ipsync.observers.ledger import Ledger
+
+RESULTS: dict[ExitCode, str] = {code: code.name.lower() for code in ExitCode if code is not ExitCode.PENDING}
+STATES = ("allowed", "leaving", "satisfied_by_others", "waiting", "refused")
+ACTIONS = ("add", "remove")
+SECONDS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
+"""A pass takes one second with a few groups, and minutes over a thousand scopes."""
+
+
+class Metrics:
+    """Hears everything and holds the numbers. The ledger must hear the end of a pass before it."""
+
+    def __init__(self, config: Config, ledger: Ledger, *, clock: Callable[[], float] = time.time) -> None:
+        self.registry = CollectorRegistry()
+        self._config, self._ledger, self._clock = config, ledger, clock
+        self._contested: Mapping[str, str] = {}
+        self._copied_now = False
+        new = self.registry
+        self._sync = Counter("ipsync_sync", "Passes that may write, by how they ended.", ["result"], registry=new)
+        self._duration = Histogram(
+            "ipsync_sync_duration_seconds", "How long such a pass took.", buckets=SECONDS, registry=new
+        )
+        self._success = Gauge(
+            "ipsync_last_success_timestamp_seconds",
+            "When a target was last seen as it is wished everywhere; 0: never since this began to count.",
+            ["target"],
+            registry=new,
+        )
+        self._addresses = Gauge(
+            "ipsync_feed_addresses", "Entries that a feed listed when it was last good.", ["feed"], registry=new
+        )
+        self._fetched = Gauge(
+            "ipsync_feed_last_success_timestamp_seconds",
+            "When a feed was last good; 0: never since this began to count.",
+            ["feed"],
+            registry=new,
+        )
+        self._entries = Gauge(
+            "ipsync_entries", "Entries of a target on all its resources, by state.", ["target", "state"], registry=new
+        )
+        self._pending = Gauge(
+            "ipsync_pending_changes", "Changes that the last pass left undone.", ["target", "action"], registry=new
+        )
+        self._violations = Counter(
+            "ipsync_guard_violations", "What guards said, once a pass and place.", ["guard", "verdict"], registry=new
+        )
+        self._calls = Counter(
+            "ipsync_cloud_calls", "Calls of clouds.", ["provider", "operation", "result"], registry=new
+        )
+        self._undone = Gauge(
+            "ipsync_contested_resources", "Resources on which somebody undoes a change.", ["target"], registry=new
+        )
+        self._copied: Gauge | None = None
+        Gauge("ipsync_build_info", "The version that runs; always 1.", ["version"], registry=new).labels(
+            __version__
+        ).set(1)
+        self.follow(config)
+
+    def follow(self, config: Config) -> None:
+        """Go on with this config: series of what it no longer names are dropped, those of new names begin."""
+        targets, feeds = {t.name for t in config.targets}, {f.name for f in config.feeds}
+        for gauge, names in self._by_name(targets, feeds):
+            for labels in [s.labels for m in gauge.collect() for s in m.samples]:
+                if _subject(labels) not in names:
+                    gauge.remove_by_labels(labels)
+        for result in RESULTS.values():
+            self._sync.labels(result)
+        for name in targets:
+            self._success.labels(name)
+        for name in feeds:
+            self._fetched.labels(name)
+        if config.audit_objects and self._copied is None:
+            text = "Whether the last pass is in the bucket of audit.objects."
+            self._copied = Gauge("ipsync_audit_copied", text, registry=self.registry)
+        self._config = config
+
+    def _by_name(self, targets: set[str], feeds: set[str]) -> Sequence[tuple[Gauge, set[str]]]:
+        of_targets = [(g, targets) for g in (self._success, self._entries, self._pending, self._undone)]
+        return [*of_targets, *((g, feeds) for g in (self._addresses, self._fetched))]
+
+    # ── events ───────────────────────────────────────────────────────────────
+
+    def __call__(self, event: Event, _recorded: Recorded | None) -> None:
+        """Count an event."""
+        if isinstance(event, CloudCalled):
+            self._calls.labels(event.provider, event.operation, event.result).inc()
+        elif isinstance(event, FeedFetched):
+            self._feed(event)
+        elif isinstance(event, Contested):
+            self._contested = event.told
+        elif isinstance(event, Copied):
+            self._copied_now = True
+        elif isinstance(event, PassEnded) and event.mode != "plan":
+            self._ended(event)
+
+    def _feed(self, event: FeedFetched) -> None:
+        snapshot = event.result.snapshot
+        if snapshot:
+            self._addresses.labels(event.result.name).set(len(snapshot.networks))
+            self._fetched.labels(event.result.name).set(snapshot.fetched_at.timestamp())
+
+    def _ended(self, event: PassEnded) -> None:
+        self._sync.labels(RESULTS[ended_with(event)]).inc()
+        self._duration.observe(event.seconds)
+        if self._copied is not None:
+            self._copied.set(self._copied_now)
+        self._copied_now = False
+        if event.report:
+            self._reported(event.report)
+
+    def _reported(self, report: Report) -> None:
+        by_target: dict[str, list[TargetChange]] = {}
+        for change in report.plan.target_changes:
+            by_target.setdefault(change.target, []).append(change)
+            for violation in change.violations:
+                self._violations.labels(violation.guard, violation.verdict.value).inc()
+        for name, changes in by_target.items():
+            self._target(name, changes)
+        self._entries.labels("", "orphaned").set(len(report.plan.orphaned))
+
+    def _target(self, name: str, changes: Sequence[TargetChange]) -> None:
+        if all(c.status in AS_WISHED and not c.waiting for c in changes):
+            self._success.labels(name).set(self._clock())
+        allowed = [a for key, held in self._ledger.holdings.items() if key[0] == name for a in held.allowed]
+        held = Tally(h.verdict for c in changes for h in c.waiting for _ in h.entries)
+        numbers = (
+            *(len(allowed), sum(a.leaving for a in allowed), sum(len(c.satisfied) for c in changes)),
+            *(held[Verdict.NEEDS_APPROVAL], held[Verdict.REFUSE]),
+        )
+        for state, number in zip(STATES, numbers, strict=True):
+            self._entries.labels(name, state).set(number)
+        for action in ACTIONS:
+            self._pending.labels(name, action).set(sum(_undone(c, action) for c in changes))
+        self._undone.labels(name).set(sum(c.resource in self._contested for c in changes))
+
+    # ── what others read ─────────────────────────────────────────────────────
+
+    def collect(self) -> Iterable[Metric]:
+        """Return what there is, without the times at which each counter was made, which nobody asked for."""
+        for family in self.registry.collect():
+            family.samples = [s for s in family.samples if not s.name.endswith("_created")]
+            yield family
+
+    def text(self) -> bytes:
+        """Return all of it in Prometheus' text format."""
+        return generate_latest(self)
+
+    def carry_on(self, text: str) -> None:
+        """Go on counting from what an earlier process wrote. Raises ValueError where that can't be read.
+
+        Counters, and of the rest what the config still names; the histogram begins anew.
+        """
+        from prometheus_client.parser import text_string_to_metric_families  # noqa: PLC0415 - cron alone needs it
+
+        counters = {
+            "ipsync_sync": self._sync,
+            "ipsync_guard_violations": self._violations,
+            "ipsync_cloud_calls": self._calls,
+        }
+        gauges = {m.name: (g, names) for g, names in self._known() for m in g.collect()}
+        for family in list(text_string_to_metric_families(text)):
+            for sample in family.samples:
+                if counter := counters.get(family.name):
+                    counter.labels(**sample.labels).inc(sample.value)
+                elif (found := gauges.get(family.name)) and _subject(sample.labels) in found[1]:
+                    found[0].labels(**sample.labels).set(sample.value)
+
+    def _known(self) -> Sequence[tuple[Gauge, set[str]]]:
+        return self._by_name({t.name for t in self._config.targets}, {f.name for f in self._config.feeds})
+
+
+def ended_with(event: PassEnded) -> ExitCode:
+    """Return the exit code that a pass stands for."""
+    if event.report:
+        return exit_code(event.report, detailed=False)
+    wrote = isinstance(event.error, AuditLogError) and event.error.wrote
+    return ExitCode.PARTIAL if wrote else ExitCode.FAILED
+
+
+def _subject(labels: Mapping[str, str]) -> str:
+    return labels.get("target", labels.get("feed", ""))
+
+
+def _undone(change: TargetChange, action: str) -> int:
+    """Count what the pass meant to do at one place and didn't, surely."""
+    meant = {"add": change.add, "remove": change.remove}[action]
+    waiting = {e for h in change.waiting if h.action == action for e in h.entries}
+    return len(waiting) if change.status is Status.APPLIED else len(waiting | set(meant))

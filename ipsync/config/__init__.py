@@ -94,15 +94,16 @@ def _checked(document: Document) -> File | None:
 
 
 def _kinds(value: dict[str, Any]) -> tuple[str, ...]:
-    """Return our kinds, and those of other packages that the file names."""
+    """Return the kinds that the file names; where one isn't known, ours too, so that the error can name them."""
     targets = value.get("targets")
-    named = (
-        {t["kind"] for t in targets if isinstance(t, dict) and isinstance(t.get("kind"), str)}
-        if isinstance(targets, list)
-        else set()
+    listed = targets if isinstance(targets, list) else []
+    named = sorted({str(t.get("kind")) for t in listed if isinstance(t, dict)})
+    known = [name for name in named if registry.kind(name)]
+    return (
+        tuple(known)
+        if known and known == named
+        else (*registry.BUILT_IN, *(k for k in known if k not in registry.BUILT_IN))
     )
-    others = sorted(name for name in named - registry.BUILT_IN.keys() if registry.kind(name))
-    return (*registry.BUILT_IN, *others)
 
 
 def _said(problem: Problem) -> str:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from ipsync.core.printable import plain
 from ipsync.core.report import Report
 from ipsync.render.json import json_pieces, render_line
-from ipsync.render.markdown import render_markdown
 from ipsync.render.text import render_text
 
 __all__ = ["FORMATS", "pieces", "render", "render_line"]
@@ -30,9 +29,15 @@ def pieces(report: Report, *, output: str, colour: bool, again: str = "", verbos
     formats: dict[str, Callable[[Report], Iterable[str]]] = {
         "text": lambda r: [render_text(_shown(r), colour=colour, again=command, verbose=verbose)],
         "json": json_pieces,
-        "markdown": lambda r: [render_markdown(_shown(r), again=command, verbose=verbose)],
+        "markdown": lambda r: [_markdown(_shown(r), again=command, verbose=verbose)],
     }
     yield from formats[output](report)
+
+
+def _markdown(report: Report, *, again: str, verbose: bool) -> str:
+    from ipsync.render.markdown import render_markdown  # noqa: PLC0415 - few runs end in a pull request
+
+    return render_markdown(report, again=again, verbose=verbose)
 
 
 def _shown(report: Report) -> Report:

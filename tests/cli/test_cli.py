@@ -765,6 +765,20 @@ def test_a_run_for_one_cloud_imports_nothing_of_the_other(stage):
         assert done.stdout.splitlines()[-1] == modules
 
 
+def test_a_run_loads_nothing_that_only_others_need(stage):
+    text = stage.config_path.read_text()
+    stage.config_path.write_text(re.sub(r"\n  - name: staging-gcp.*?(?=\n\w|\Z)", "", text, flags=re.DOTALL))
+    code = (
+        "import sys\nfrom ipsync.cli import main\nsys.argv = ['ipsync', 'plan']\n"
+        "try:\n    main()\nfinally:\n    print(*sorted(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
+    assert {"ipsync.targets.aws.group_reader", "botocore.client"} <= loaded, "or this test sees nothing"
+    assert not loaded & {"ipsync.render.markdown", "boto3", "moto"}
+    assert not [name for name in loaded if name.startswith("ipsync.targets.gcp.")]
+
+
 def test_the_sandbox_says_how_to_use_it(tmp_path):
     box = started("sandbox", "--dir", str(tmp_path / "box"))
     try:

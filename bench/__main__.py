@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ipsync.app import now
 from ipsync.audit import AuditLog
+from ipsync.core.contents import Contents, OwnedEntry
 from ipsync.core.events import Intent
 from ipsync.sandbox.aws.cloud import AwsCloud
 from ipsync.sandbox.feed import FeedServer
@@ -206,8 +207,10 @@ def _write_log(path: Path, records: int) -> None:
     try:
         with AuditLog.open(path, owner="bench", actor="bench", run="bench", clock=now) as audit_log:
             for i in range(records):
-                after = [f"8.8.8.{i % 250}/32"]
-                audit_log.record(Intent(resource="aws/1/r/sg-1", kind="add", target="web", before=[], after=after))
+                after = Contents((OwnedEntry(f"8.8.8.{i % 250}/32"),))
+                audit_log.record(
+                    Intent(resource="aws/1/r/sg-1", kind="add", target="web", before=Contents(), after=after)
+                )
     finally:
         os.fsync = original
 

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from factory import HTTPS, NOW, Stage, aws_target, config, gcp_target, networks
 
 from ipsync import engine
 from ipsync.audit import AuditLog, verify
+from ipsync.core.contents import contents
 from ipsync.core.model import Entry, Operation
 from ipsync.testing.memory import MemoryCloud
 from proof.referee import Referee, Write
@@ -168,8 +169,12 @@ def _announced(log: Path, operation: Operation) -> dict[str, object] | None:
             open_[record["seq"]] = record
         elif record["event"] in {"outcome", "recovered"}:
             open_.pop(record.get("intent"), None)
-    said = [operation.resource, operation.kind, list(operation.before), list(operation.after)]
-    return next((r for r in open_.values() if [r["resource"], r["kind"], r["before"], r["after"]] == said), None)
+    said = operation.resource, operation.kind, operation.before, operation.after
+    return next((r for r in open_.values() if _said(r) == said), None)
+
+
+def _said(record: dict[str, Any]) -> tuple[object, ...]:
+    return record["resource"], record["kind"], contents(record, "before"), contents(record, "after")
 
 
 # ── where a run can stand when it is killed ──────────────────────────────────

@@ -17,7 +17,9 @@ from pathlib import Path
 
 from ipsync.audit import AuditLog, Verification, verify
 from ipsync.audit.files import rotated
-from ipsync.audit.record import GENESIS, canonical, seal
+from ipsync.audit.record import GENESIS, seal
+from ipsync.core.canonical import canonical
+from ipsync.core.contents import Contents, OwnedEntry
 from ipsync.core.events import FeedRead, Intent, Outcome, Planned, RunEnded, RunStarted
 from proof.table import Row
 
@@ -75,8 +77,9 @@ def _run(audit_log: AuditLog, records: int) -> None:
     audit_log.record(Planned(id=f"sha256:{GENESIS}", summary={"add": 1, "remove": 0}, verdicts=[]))
     resource = "aws/1/eu-north-1/sg-1"
     for nth in range((records - 4) // 2):
-        after = [f"8.8.8.{n}/32 443/tcp" for n in range(nth + 1)]
-        announced = Intent(resource=resource, kind="add", target="web", before=after[:-1], after=after)
+        after = tuple(OwnedEntry(f"8.8.8.{n}/32", "443/tcp", "acme", ("web",), "qatech") for n in range(nth + 1))
+        before, then = Contents(after[:-1]), Contents(after)
+        announced = Intent(resource=resource, kind="add", target="web", before=before, after=then)
         intent = audit_log.record(announced).seq
         audit_log.record(
             Outcome(intent=intent, resource=resource, result="applied", request_id=f"req-{nth}", error="été")

@@ -12,10 +12,12 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 from ipsync import demo
+from ipsync.core.contents import Contents, contents
 from ipsync.sandbox.faults import Calls, Faults
 from proof import victim
 from proof.table import Row
@@ -248,17 +250,21 @@ def _with_a_log_of_its_own(trial: Trial, nth: int) -> Path:
     return path
 
 
-Change = tuple[str, tuple[str, ...], tuple[str, ...]]
+Change = tuple[str, Contents, Contents]
 
 
 def _applied(log: Path) -> list[Change]:
     records = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
     done = {r["intent"] for r in records if r["event"] == "outcome" and r["result"] == "applied"}
     intents = [r for r in records if r["event"] == "intent" and r["seq"] in done]
-    return [(r["resource"], tuple(r["before"]), tuple(r["after"])) for r in intents]
+    return [(r["resource"], contents(r, "before"), contents(r, "after")) for r in intents]
 
 
 def _opens_or_closes(change: Change) -> bool:
     """Tell a door's change from a mark's: EC2 takes the same tag twice, and has no way to ask whether it is there."""
     _, before, after = change
-    return {t.partition(" leaving")[0] for t in before} != {t.partition(" leaving")[0] for t in after}
+    return _but_for_leaving(before) != _but_for_leaving(after)
+
+
+def _but_for_leaving(held: Contents) -> set[object]:
+    return {*held.settings, *(replace(entry, leaving_since=None) for entry in held.entries)}

@@ -16,6 +16,7 @@ from ipsync import app as worker
 from ipsync import config as configs
 from ipsync import demo
 from ipsync.audit import AuditLog, verify
+from ipsync.core.contents import Contents, contents
 from ipsync.core.report import exit_code
 from proof.watch_sandbox import SandboxWatch
 
@@ -145,13 +146,13 @@ class Trial:
         named = set()
         for record in (r for r in records if r["event"] == "intent"):
             where = self.group if self.group in record["resource"] else self.project
-            changed = {_cidr(t) for t in record["before"]} ^ {_cidr(t) for t in record["after"]}
+            changed = _cidrs(contents(record, "before")) ^ _cidrs(contents(record, "after"))
             named |= {f"{where} {cidr}" for cidr in changed}
         return named
 
 
-def _cidr(text: str) -> str:
-    return text.split(" ", 1)[0]
+def _cidrs(held: Contents) -> set[str]:
+    return {entry.cidr for entry in held.entries}
 
 
 # ── runs in processes of their own ───────────────────────────────────────────

@@ -24,9 +24,10 @@ from ipsync.audit.files import all_files, cut_torn_end, has_name, lines_backward
 from ipsync.audit.keys import Key, doesnt_hold, opened_with
 from ipsync.audit.lock import Lock, released, taken
 from ipsync.audit.opening import open_log
-from ipsync.audit.record import GENESIS, Record, canonical, fault, seal
+from ipsync.audit.record import GENESIS, VERSION, Record, fault, seal
 from ipsync.audit.trouble import trouble
 from ipsync.core import events
+from ipsync.core.canonical import canonical
 from ipsync.core.errors import AuditLogError
 from ipsync.core.events import Rotated, RunEnded, TornEnd
 
@@ -238,7 +239,7 @@ class AuditLog:
     def _write(self, event: events.Record) -> Checkpoint:
         known = self._open.fields() if event.name == RunEnded.name else {}
         body = {
-            "v": 1,
+            "v": VERSION,
             "seq": self._head.seq + 1,
             "at": self._author.clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "run": self._author.run,

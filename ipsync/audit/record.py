@@ -8,18 +8,16 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from ipsync.core.canonical import canonical, sha256
 from ipsync.core.errors import AuditLogError
 
 Record = dict[str, Any]
+VERSION = 2
+"""Of the records that are written now (core/contents.py reads both)."""
 GENESIS = "0" * 64
 """`prev` of the first record."""
 LARGEST_INT = 2**53 - 1
 """Integers beyond this aren't the same in every JSON reader (RFC 8785, RFC 7493)."""
-
-
-def canonical(value: object) -> bytes:
-    """Return RFC 8785's form. With ASCII keys, texts and safe integers only, sorted compact JSON is that form."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def seal(body: Mapping[str, Any], *, key: str | None) -> Record:
@@ -31,7 +29,7 @@ def seal(body: Mapping[str, Any], *, key: str | None) -> Record:
 def digest(data: bytes, *, key: str | None) -> str:
     """Return the hash of a record's canonical JSON without its hash."""
     if key is None:
-        return hashlib.sha256(data).hexdigest()
+        return sha256(data)
     return hmac.new(key.encode(), data, hashlib.sha256).hexdigest()
 
 

@@ -13,8 +13,9 @@ from typing import Any
 from ipsync.audit.files import all_files
 from ipsync.audit.record import Record
 from ipsync.audit.times import FIRST, LAST, instant, span
-from ipsync.audit.words import added, marked, taken, texts
+from ipsync.audit.words import added, taken
 from ipsync.core import events
+from ipsync.core.contents import OwnedEntry, contents
 from ipsync.core.errors import AuditLogError, UsageError
 from ipsync.core.events import Approval, Intent, Outcome, Recovered
 
@@ -143,12 +144,16 @@ def _network(text: str) -> Any:
 def _names(record: Mapping[str, Any], target: str) -> bool:
     listed = record.get("targets") or record.get("verdicts") or ()
     named = record.get("target") == target or any(item.get("target") == target for item in listed)
-    return named or any(target in marked(line) for line in (*added(record), *taken(record)))
+    return named or any(target in entry.targets for entry in _changed(record))
 
 
 def _holds(record: Mapping[str, Any], wanted: Any) -> bool:
-    lines = (*added(record), *taken(record)) if Intent.names(record) else texts(record, "now")
-    return any(_inside(line.split(" ")[0], wanted) for line in lines)
+    entries = _changed(record) if Intent.names(record) else contents(record, "now").entries
+    return any(_inside(entry.cidr, wanted) for entry in entries)
+
+
+def _changed(record: Mapping[str, Any]) -> tuple[OwnedEntry, ...]:
+    return (*added(record).entries, *taken(record).entries)
 
 
 def _inside(text: str, wanted: Any) -> bool:

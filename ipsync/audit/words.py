@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ipsync.core.contents import Contents, contents
 from ipsync.core.events import (
     Approval,
     FeedRead,
@@ -28,36 +29,14 @@ def describe(record: Mapping[str, Any]) -> str:
 # ── what a write changes ─────────────────────────────────────────────────────
 
 
-def added(record: Mapping[str, Any]) -> list[str]:
-    """Return the lines that an intent puts there."""
-    before = set(texts(record, "before"))
-    return [line for line in texts(record, "after") if line not in before]
+def added(record: Mapping[str, Any]) -> Contents:
+    """Return what an intent puts there."""
+    return contents(record, "after").without(contents(record, "before"))
 
 
-def taken(record: Mapping[str, Any]) -> list[str]:
-    """Return the lines that an intent takes away."""
-    after = set(texts(record, "after"))
-    return [line for line in texts(record, "before") if line not in after]
-
-
-def texts(record: Mapping[str, Any], key: str) -> list[str]:
-    """Return the lines of `before`, `after` or `now`; records of version 2 hold objects there."""
-    return [line if isinstance(line, str) else _text(line) for line in record.get(key) or ()]
-
-
-def _text(line: Mapping[str, Any]) -> str:
-    entry = " ".join(str(line[key]) for key in ("cidr", "ports") if line.get(key))
-    if not entry:
-        return " ".join(f"{key} {value}" for key, value in line.items())
-    targets = line.get("target")
-    owners = ",".join(targets) if isinstance(targets, list) else str(targets or "?")
-    since = f" leaving since {line['leaving_since']}" if line.get("leaving_since") else ""
-    return f"{entry} for {owners} from {line.get('origin') or '?'}{since}"
-
-
-def marked(line: str) -> list[str]:
-    """Return the targets that an entry's line names, as core/operations.py writes it."""
-    return line.partition(" for ")[2].partition(" from ")[0].split(",")
+def taken(record: Mapping[str, Any]) -> Contents:
+    """Return what an intent takes away."""
+    return contents(record, "before").without(contents(record, "after"))
 
 
 # ── words ────────────────────────────────────────────────────────────────────
@@ -84,7 +63,7 @@ def _result(outcome: Mapping[str, Any], intent: Mapping[str, Any]) -> str:
 
 
 def _intent(record: Mapping[str, Any]) -> str:
-    changes = [f"+ {t}" for t in added(record)] + [f"- {t}" for t in taken(record)]
+    changes = [*(f"+ {t}" for t in added(record).texts()), *(f"- {t}" for t in taken(record).texts())]
     return f"intent: {record.get('kind')} on {record.get('resource')} for {record.get('target')}: {', '.join(changes)}"
 
 

@@ -7,8 +7,6 @@ published.py the JSON Schema.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +20,7 @@ from ipsync.config import yaml_document as documents
 from ipsync.config.build import build
 from ipsync.config.schema import File, file_model
 from ipsync.config.yaml_document import Document, Problem
+from ipsync.core.canonical import canonical, digest, sha256
 from ipsync.core.errors import UsageError
 from ipsync.core.model import Config
 from ipsync.targets import registry
@@ -115,7 +114,7 @@ def _said(problem: Problem) -> str:
 
 
 def _digest(document: Document) -> str:
-    return f"sha256:{_hash(_canonical(_hidden(document, document.value, ())))}"
+    return digest(_hidden(document, document.value, ()))
 
 
 def _hidden(document: Document, value: Any, path: documents.Path) -> Any:
@@ -124,12 +123,4 @@ def _hidden(document: Document, value: Any, path: documents.Path) -> Any:
         return {key: _hidden(document, inner, (*path, key)) for key, inner in value.items()}
     if isinstance(value, list):
         return [_hidden(document, inner, (*path, i)) for i, inner in enumerate(value)]
-    return {"sha256": _hash(_canonical(value))} if documents.meant_secret(path) else value
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+    return {"sha256": sha256(canonical(value))} if documents.meant_secret(path) else value

@@ -5,11 +5,11 @@ Nothing rests on it but a notice: where there is no log, or it was moved away, n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ipsync.core.contents import Contents, contents
 from ipsync.core.events import Intent, Outcome, intent_of
-from ipsync.core.operations import MARKED
 from ipsync.core.plan import Plan, ResourceChange
 
 RUNS_BEFORE = 3
@@ -41,16 +41,12 @@ def _again(resource_change: ResourceChange, made: Sequence[set[tuple[str, str]]]
 def _made(run: Run) -> set[tuple[str, str]]:
     done = {intent_of(r) for r in run if Outcome.names(r) and r.get("result") == "applied"}
     intents = [r for r in run if Intent.names(r) and r["seq"] in done]
-    return {(i["resource"], line) for i in intents for line in _put(i["before"], i["after"])}
+    return {(i["resource"], line) for i in intents for line in _put(contents(i, "before"), contents(i, "after"))}
 
 
-def _put(before: Iterable[str], after: Iterable[str]) -> set[str]:
-    """Return the lines that a write puts there, be it an entry or a rule's settings; a new mark alone is none."""
-    return {_unmarked(line) for line in after} - {_unmarked(line) for line in before}
-
-
-def _unmarked(line: str) -> str:
-    return line.partition(MARKED)[0]
+def _put(before: Contents, after: Contents) -> frozenset[str]:
+    """Return what a write puts there, be it an entry or a rule's settings; a new mark alone is nothing."""
+    return after.let_in() - before.let_in()
 
 
 def _text(targets: str, resource: str, lines: Sequence[str]) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from ipsync.core.contents import Contents
+
 if TYPE_CHECKING:  # the nouns that signals carry; a command that only reads the log doesn't load them
     from ipsync.core.plan import FeedResult, Observed, Plan
     from ipsync.core.report import Report
@@ -57,8 +59,12 @@ class Record(Event):
     def fields(self) -> dict[str, object]:
         """Return what the record holds besides what all records do."""
         names: Sequence[str] = self.__slots__
-        held = ((name, getattr(self, name)) for name in names)
-        return {name: _plain(value) for name, value in held if value is not None}
+        held = [(name, getattr(self, name)) for name in names]
+        plain: dict[str, object] = {n: list(v) if isinstance(v, tuple) else v for n, v in held if v is not None}
+        for name, value in held:
+            if isinstance(value, Contents):
+                plain |= value.written(name)
+        return plain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +118,8 @@ class Intent(Record):
     resource: str
     kind: str
     target: str
-    before: Sequence[str]
-    after: Sequence[str]
+    before: Contents
+    after: Contents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +133,7 @@ class Outcome(Record):
     error: str | None = None
     code: str | None = None
     request_id: str | None = None
-    now: Sequence[str] | None = None
+    now: Contents | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +144,7 @@ class Recovered(Record):
     intent: int
     resource: str
     result: str
-    now: Sequence[str]
+    now: Contents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,10 +204,6 @@ NAMES = (*dict.fromkeys(record.name for record in RECORDS), *RESERVED)
 def intent_of(record: Mapping[str, Any]) -> int:
     """Return the number of the intent that a record speaks of; 0 where it speaks of none."""
     return int(record.get(INTENT, 0))
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
 
 
 # ── signals ──────────────────────────────────────────────────────────────────

@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from ipsync.core.canonical import digest
 from ipsync.core.diff import Wants
 from ipsync.core.model import Entry, Note, State
 from ipsync.core.operations import entry_text
-from ipsync.core.plan import digest
 from ipsync.core.traits import EntryMarks
 
 Asking = frozenset[tuple[str, str]]

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Literal, Protocol
 
 from ipsync.core import traits
+from ipsync.core.contents import Contents
 
 Network = traits.Network
 Note = traits.Note
@@ -278,13 +279,13 @@ class Operation:
     entries   the entries concerned; for `note` with the note to set, for `unnote` with the pairs to take away
     part      the part as it shall be (`delete`: as it is)
     was       the part as it is
-    before, after   everything of ours on the resource (or part), as sorted text: recovery compares these
+    before, after   everything of ours on the resource (or part): recovery compares these
     """
 
     kind: Literal["add", "tag", "untag", "remove", "create", "replace", "delete"]
     resource: str
-    before: tuple[str, ...]
-    after: tuple[str, ...]
+    before: Contents
+    after: Contents
     entries: tuple[Entry, ...] = ()
     managed: ManagedList | None = None
     was: ManagedList | None = None

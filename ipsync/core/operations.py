@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import islice
 
 from ipsync.core.addresses import canonical, sort_key
+from ipsync.core.contents import Contents, OwnedEntry
 from ipsync.core.diff import Diff, Marked, entry_key
 from ipsync.core.marks import format_time, mark_of, owned_marks
 from ipsync.core.model import Entry, ManagedList, Note, Operation, State
@@ -34,21 +35,26 @@ def operations(
 
 
 def owned_texts(state: State, *, owner: str) -> tuple[str, ...]:
-    """Return everything of this owner's on a resource, as the sorted texts that intents hold."""
+    """Return everything of this owner's on a resource as texts, in order: what a plan's id is made from."""
     if not state.traits.whole_lists:
         return _texts(owned_marks(state, owner=owner))
     ours = [p for p in state.managed_lists if is_owned(state, p, owner=owner)]
-    texts = [(f"rule {p.name}", *list_texts(p, owner=owner, traits=state.traits)) for p in ours]
+    texts = [(f"rule {p.name}", *list_contents(p, owner=owner, traits=state.traits).texts()) for p in ours]
     return tuple(text for each in texts for text in each)
 
 
-def list_texts(managed: ManagedList | None, *, owner: str, traits: Traits) -> tuple[str, ...]:
-    """Return one physical list as sorted texts: its settings, and its ranges with their marks."""
+def owned_contents(state: State, *, owner: str) -> Contents:
+    """Return everything of this owner's on a resource of single entries, as intents hold it."""
+    return Contents(_entries(owned_marks(state, owner=owner)))
+
+
+def list_contents(managed: ManagedList | None, *, owner: str, traits: Traits) -> Contents:
+    """Return one physical list, as intents hold it: its settings, and its ranges with their marks."""
     if managed is None:
-        return ()
+        return Contents()
     entries = [Entry(n, None, managed.note) for n in managed.networks]
     marks = {e: mark for e in entries if (mark := mark_of(e, owner=owner, traits=traits))}
-    return (*(f"{key} {value}" for key, value in managed.settings if value), *_texts(marks))
+    return Contents(_entries(marks), tuple((key, value) for key, value in managed.settings if value))
 
 
 def opens(operation: Operation) -> frozenset[Entry]:
@@ -74,8 +80,23 @@ def entry_text(entry: Entry) -> str:
     return f"{canonical(entry.network)} {entry.service}" if entry.service else canonical(entry.network)
 
 
-def _texts(marks: Mapping[Entry, Mark]) -> tuple[str, ...]:
+def _entries(marks: Mapping[Entry, Mark]) -> tuple[OwnedEntry, ...]:
     """Write entries with their whole marks: else nobody could tell whether a write that only marks was carried out."""
+    return tuple(_entry(e, marks[e]) for e in sorted(marks, key=entry_key))
+
+
+def _entry(entry: Entry, mark: Mark) -> OwnedEntry:
+    return OwnedEntry(
+        canonical(entry.network),
+        str(entry.service) if entry.service else None,
+        mark.owner,
+        mark.targets,
+        mark.origin,
+        format_time(mark.since) if mark.since else None,
+    )
+
+
+def _texts(marks: Mapping[Entry, Mark]) -> tuple[str, ...]:
     ordered = sorted(marks, key=entry_key)
     return tuple(entry_text(e) + _mark_text(marks[e]) for e in ordered)
 
@@ -96,8 +117,8 @@ def _entry_operations(state: State, change: Diff, *, owner: str, removals_first:
             yield Operation(
                 kind=kind,  # type: ignore[arg-type]
                 resource=state.resource,
-                before=_texts(held),
-                after=_texts(after),
+                before=Contents(_entries(held)),
+                after=Contents(_entries(after)),
                 entries=tuple(m.entry for m in batch),
             )
             held = after
@@ -196,8 +217,8 @@ def _list_step(state: State, item: Replacement, *, owner: str) -> Operation:
     return Operation(
         kind="create" if not item.was else "replace" if item.want else "delete",
         resource=state.resource.rpartition("/")[0] + "/" + managed.name,
-        before=list_texts(item.was, owner=owner, traits=state.traits),
-        after=list_texts(item.want, owner=owner, traits=state.traits),
+        before=list_contents(item.was, owner=owner, traits=state.traits),
+        after=list_contents(item.want, owner=owner, traits=state.traits),
         managed=managed,
         was=item.was,
     )

@@ -6,8 +6,6 @@ whenever they run; an approval names that id, or the id of one change that waits
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -144,9 +142,3 @@ class Observed:
     failures: Sequence[ReadFailure]
     now: datetime
     unread: frozenset[str] = frozenset()
-
-
-def digest(value: object) -> str:
-    """Return the digest of a JSON value in canonical form (RFC 8785 for texts, integers and lists)."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -17,10 +17,11 @@ from typing import Any
 
 from ipsync import __version__
 from ipsync.core.addresses import parse
+from ipsync.core.canonical import canonical, digest
 from ipsync.core.errors import PlanFileError
 from ipsync.core.marks import format_time, parse_time
 from ipsync.core.model import Config, Snapshot
-from ipsync.core.plan import FeedResult, Plan, digest
+from ipsync.core.plan import FeedResult, Plan
 
 LIFETIME = timedelta(hours=1)
 """How long a plan file is valid, unless somebody asks for longer: people look at it, and then it is applied."""
@@ -62,7 +63,7 @@ def dump(
         "selected": sorted(selected),
         "observed": _observed(plan),
     }
-    return _canonical({**body, "digest": _seal(body, config.audit_hmac_key)})
+    return _line({**body, "digest": _seal(body, config.audit_hmac_key)})
 
 
 def load(data: bytes, config: Config, *, now: datetime) -> SavedPlan:
@@ -106,7 +107,7 @@ def _body(data: bytes, key: str | None) -> dict[str, Any]:
     """Return what the file says, if its digest holds and its bytes are the only ones that say it; else ValueError."""
     body = dict(json.loads(data.decode()))
     claimed = body.pop("digest")
-    if not hmac.compare_digest(_seal(body, key), str(claimed)) or _canonical({**body, "digest": claimed}) != data:
+    if not hmac.compare_digest(_seal(body, key), str(claimed)) or _line({**body, "digest": claimed}) != data:
         raise ValueError
     return body
 
@@ -114,11 +115,11 @@ def _body(data: bytes, key: str | None) -> dict[str, Any]:
 def _seal(body: Mapping[str, object], key: str | None) -> str:
     if key is None:
         return digest(body)
-    return "hmac-sha256:" + hmac.new(key.encode(), _canonical(body), hashlib.sha256).hexdigest()
+    return "hmac-sha256:" + hmac.new(key.encode(), _line(body), hashlib.sha256).hexdigest()
 
 
-def _canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+def _line(value: object) -> bytes:
+    return canonical(value) + b"\n"
 
 
 def _feed(feed: Mapping[str, Any], created: datetime) -> FeedResult:

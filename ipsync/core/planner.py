@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from ipsync.core import guards
 from ipsync.core.blockers import Hindrance, blockers, conflicts, unfit
+from ipsync.core.canonical import digest
 from ipsync.core.diff import Diff, Marked, Policy, Wants, diff, wants
 from ipsync.core.in_sync import InSync
 from ipsync.core.judgement import Judgement, judge
@@ -30,7 +31,7 @@ from ipsync.core.model import (
 )
 from ipsync.core.operations import MARKED, entry_text, owned_texts
 from ipsync.core.placement import marked_for, overflow_of, settings_of
-from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, ResourceChange, TargetChange, digest
+from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, ResourceChange, TargetChange
 from ipsync.core.shown import NO_LISTS, Mine, accounted, list_changes, shown_target_change
 from ipsync.core.traits import Traits
 

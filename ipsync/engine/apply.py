@@ -9,6 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ipsync.core.contents import Contents
 from ipsync.core.errors import AuditLogError, CloudError, Denied, IpsyncError, Stale, Uncertain
 from ipsync.core.events import CloudCalled, Intent, Outcome, Recorded, StageBegan
 from ipsync.core.model import Operation, ReadFailure, Receipt, State, Status, Target
@@ -16,7 +17,7 @@ from ipsync.core.operations import closes, opens
 from ipsync.core.plan import Plan, ResourceChange
 from ipsync.engine.outcomes import Result
 from ipsync.engine.read import read_full
-from ipsync.engine.recover import compared, lines_now
+from ipsync.engine.recover import held_now
 from ipsync.engine.run import Run, pool, provider
 from ipsync.targets.base import Writer
 
@@ -193,7 +194,7 @@ def _outcome(
     result: str,
     *,
     error: CloudError,
-    now: Sequence[str] | None = None,
+    now: Contents | None = None,
 ) -> None:
     run.emit(
         Outcome(
@@ -218,17 +219,17 @@ def _read_back(
     operation: Operation,
     *,
     delays: Sequence[float] = READ_BACK_DELAYS,
-) -> tuple[str, tuple[str, ...] | None]:
+) -> tuple[str, Contents | None]:
     """Find out what a write really did, and what is there now: applied, failed, partial, or still unknown."""
     result, now = "unknown", None
     for delay in delays:
         run.clouds.pause(delay)
         states = [s for s in read_full(run, target, [resource_change.state]) if isinstance(s, State)]
-        read = lines_now(operation.resource, states, run.config.owner) if states else None
+        read = held_now(operation.resource, states, run.config.owner) if states else None
         if read is None:
             continue
         now = read
-        result = compared(now, {"before": list(operation.before), "after": list(operation.after)})
+        result = "applied" if now == operation.after else "failed" if now == operation.before else "partial"
         if result == "applied":
             break
     return result, now
@@ -254,7 +255,7 @@ def _verify(run: Run, target: Target, tasks: Sequence[_Task]) -> None:
 def _differing(state: State, task: _Task, owner: str) -> list[int]:
     """Return which steps left something else than they were to; of those of one list or group, the last speaks."""
     last = {operation.resource: number for number, operation in enumerate(task.operations)}
-    return [n for resource, n in last.items() if lines_now(resource, [state], owner) != task.operations[n].after]
+    return [n for resource, n in last.items() if held_now(resource, [state], owner) != task.operations[n].after]
 
 
 def _after_reading(run: Run, task: _Task, seen: State | ReadFailure | None) -> Result:
@@ -266,6 +267,6 @@ def _after_reading(run: Run, task: _Task, seen: State | ReadFailure | None) -> R
     text = "written, but reading it back shows something else: someone changes it at the same time; run again"
     for number in _differing(seen, task, run.config.owner):
         operation, intent = task.operations[number], task.intents[number]
-        now = lines_now(operation.resource, [seen], run.config.owner) or ()
+        now = held_now(operation.resource, [seen], run.config.owner) or Contents()
         run.emit(Outcome(intent=intent, resource=operation.resource, result="partial", error=text, now=now))
     return Result(task.resource, Status.PARTIAL, text, done=tuple(task.operations))

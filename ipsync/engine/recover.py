@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
+from ipsync.core.contents import Contents, is_as
 from ipsync.core.events import Recovered
 from ipsync.core.model import State
-from ipsync.core.operations import list_texts, owned_texts
+from ipsync.core.operations import list_contents, owned_contents
 from ipsync.core.placement import base_name, belongs
 from ipsync.core.plan import Observed
 from ipsync.engine.run import Run
@@ -24,7 +25,7 @@ def recover_open_intents(run: Run, observed: Observed) -> None:
         if intent.get("owner", run.config.owner) != run.config.owner:
             continue
         resource = str(intent["resource"])
-        now = lines_now(resource, named, run.config.owner)
+        now = held_now(resource, named, run.config.owner)
         if now is not None:
             seq, result = int(str(intent["seq"])), compared(now, intent)
             run.emit(Recovered(intent=seq, resource=resource, result=result, now=now))
@@ -40,20 +41,20 @@ def _left_open(intent: Mapping[str, object]) -> str:
     )
 
 
-def compared(now: Sequence[str], intent: Mapping[str, object]) -> str:
-    """Compare what is there with what an intent says: applied, failed (as before), or partial."""
-    if list(now) == intent.get("after"):
+def compared(now: Contents, intent: Mapping[str, object]) -> str:
+    """Compare what is there with what an intent of either version says: applied, failed (as before), or partial."""
+    if is_as(now, intent, "after"):
         return "applied"
-    return "failed" if list(now) == intent.get("before") else "partial"
+    return "failed" if is_as(now, intent, "before") else "partial"
 
 
-def lines_now(resource: str, states: Iterable[State], owner: str) -> tuple[str, ...] | None:
+def held_now(resource: str, states: Iterable[State], owner: str) -> Contents | None:
     """Return what is ours on a resource or in one of its lists, as intents have it; None if it wasn't read."""
     for state in sorted(states, key=lambda s: s.resource != resource):  # a rule's own state before that of a like name
         if state.resource == resource and not state.traits.whole_lists:
-            return owned_texts(state, owner=owner)
+            return owned_contents(state, owner=owner)
         folder, _, name = resource.rpartition("/")
         if state.traits.whole_lists and state.resource.rpartition("/")[0] == folder and belongs(name, base_name(state)):
             managed = next((p for p in state.managed_lists if p.name == name), None)
-            return list_texts(managed, owner=owner, traits=state.traits)
+            return list_contents(managed, owner=owner, traits=state.traits)
     return None

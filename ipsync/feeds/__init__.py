@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from urllib.parse import urlsplit
 
 from ipsync.core.addresses import canonical, parse, sort_key
+from ipsync.core.canonical import digest as digest_of
 from ipsync.core.errors import AddressError, FeedError
 from ipsync.core.model import Feed, Network, Snapshot
 from ipsync.feeds import formats
@@ -32,8 +31,7 @@ def fetch(feed: Feed, *, clock: Callable[[], datetime]) -> Snapshot:
 
 def digest(networks: Sequence[Network]) -> str:
     """Return the digest of a canonical list."""
-    text = json.dumps([canonical(n) for n in networks], separators=(",", ":"))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return digest_of([canonical(n) for n in networks])
 
 
 def public_url(url: str) -> str:

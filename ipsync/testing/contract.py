@@ -15,10 +15,11 @@ import pytest
 
 from ipsync import engine
 from ipsync.core.addresses import parse, sort_key
+from ipsync.core.canonical import digest
 from ipsync.core.errors import FeedError
 from ipsync.core.events import Outcome, Recovered
 from ipsync.core.model import Config, Feed, Operation, Receipt, Snapshot, Target
-from ipsync.core.plan import TargetChange, digest
+from ipsync.core.plan import TargetChange
 from ipsync.core.report import Report, exit_code
 from ipsync.targets import registry
 from ipsync.targets.base import Writer

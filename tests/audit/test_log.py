@@ -39,7 +39,8 @@ from ipsync.audit import (
     verify,
 )
 from ipsync.audit.files import all_files, lines_backwards, rotated
-from ipsync.audit.record import canonical, seal
+from ipsync.audit.record import seal
+from ipsync.core.canonical import canonical
 from ipsync.core.errors import AuditLogError, UsageError
 
 AT = datetime(2026, 1, 31, 9, tzinfo=UTC)
@@ -67,7 +68,7 @@ def filled(path: Path, **options) -> list[bytes]:
 
 def test_a_record_is_the_contract_s(path):
     first = json.loads(filled(path)[0])
-    assert first["v"] == 1
+    assert first["v"] == 2
     assert first["seq"] == 1
     assert first["at"] == "2026-01-31T09:00:00Z"
     assert (first["run"], first["event"], first["owner"], first["actor"]) == ("r1", "run-started", "acme", "me@host")
@@ -147,7 +148,7 @@ def test_every_flipped_bit_is_found(path, tmp_path):
         lambda lines: [*lines[:-1], lines[-1][:-1]],
         lambda lines: [*lines[:-1], lines[-1][:-9]],
         lambda lines: [b"\n", *lines],
-        lambda lines: [lines[0].replace(b'"v":1', b'"v": 1'), *lines[1:]],
+        lambda lines: [lines[0].replace(b'"v":2', b'"v": 2'), *lines[1:]],
         lambda lines: [b"[]\n", *lines],
     ],
 )

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from factory import ENTRIES, GROUP, HTTPS, LISTS, NOW, entry_note, networks, rule_note
 
+from ipsync.core.contents import Contents, OwnedEntry
 from ipsync.core.diff import Diff, Marked
 from ipsync.core.model import Entry, ManagedList, State
-from ipsync.core.operations import closes, list_texts, opens, operations, owned_texts
+from ipsync.core.operations import closes, list_contents, opens, operations, owned_contents, owned_texts
 from ipsync.core.traits import Mark
 
 A, B, C = networks("8.8.8.1", "8.8.8.2", "8.8.8.3")
@@ -26,7 +27,8 @@ def group(*marked: tuple[Entry, Mark]) -> State:
 
 
 def told(state: State, change: Diff, **how: bool) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
-    return [(s.kind, s.before, s.after) for s in operations(state, change, owner="acme", **how)]
+    made = operations(state, change, owner="acme", **how)
+    return [(s.kind, tuple(s.before.texts()), tuple(s.after.texts())) for s in made]
 
 
 def test_a_write_that_only_changes_whose_an_entry_is_says_so():
@@ -68,7 +70,7 @@ def test_each_write_begins_where_the_one_before_ended():
     state = group((old, LEAVES), (kept, LEAVES))
     change = Diff(add=(Marked(new, WEB),), remark=(Marked(kept, OPS),), remove=(Marked(old, LEAVES),))
     made = told(state, change)
-    assert made[0][1] == owned_texts(state, owner="acme")
+    assert made[0][1] == owned_texts(state, owner="acme") == tuple(owned_contents(state, owner="acme").texts())
     assert [before for _, before, _ in made[1:]] == [after for _, _, after in made[:-1]]
     assert made[-1][2] == ("8.8.8.2/32 443/tcp for ops from uptime", "8.8.8.3/32 443/tcp for web from qatech")
 
@@ -131,10 +133,11 @@ def test_lists_open_first_then_close_then_go():
 def test_a_list_s_write_says_what_stood_there_and_what_will():
     (operation,) = operations(rule(listed(A, B)), whole(A), owner="acme")
     assert (operation.kind, operation.managed, operation.was) == ("replace", listed(A), listed(A, B))
-    assert operation.before == ("ports 443/tcp", "8.8.8.1/32 for web from qatech", "8.8.8.2/32 for web from qatech")
-    assert operation.after == ("ports 443/tcp", "8.8.8.1/32 for web from qatech")
+    first, second = (OwnedEntry(f"8.8.8.{n}/32", None, "acme", ("web",), "qatech") for n in (1, 2))
+    assert operation.before == Contents((first, second), (("ports", "443/tcp"),))
+    assert operation.after == Contents((first,), (("ports", "443/tcp"),))
     (operation,) = operations(rule(), whole(A), owner="acme")
-    assert (operation.kind, operation.before) == ("create", ())
+    assert (operation.kind, operation.before) == ("create", Contents())
 
 
 def test_what_a_write_to_a_group_opens_and_closes():
@@ -170,19 +173,19 @@ def test_all_of_an_owner_s_lists_are_told_and_no_others():
 
 def test_a_list_says_of_each_range_whose_it_is_and_since_when_it_leaves():
     note = rule_note("acme", {A: LEAVES, B: WEB, C: Mark("acme", ("web",), "static")})
-    texts = list_texts(ManagedList("allow", (A, B, C), note, SETTINGS), owner="acme", traits=LISTS)
-    assert texts == (
+    held = list_contents(ManagedList("allow", (A, B, C), note, SETTINGS), owner="acme", traits=LISTS)
+    assert held.texts() == [
         "ports 443/tcp",
         f"8.8.8.1/32 for web from qatech{GONE}",
         "8.8.8.2/32 for web from qatech",
         "8.8.8.3/32 for web from static",
-    )
-    assert list_texts(None, owner="acme", traits=LISTS) == ()
+    ]
+    assert list_contents(None, owner="acme", traits=LISTS) == Contents()
 
 
 def test_a_setting_that_is_not_set_has_no_text():
     managed = ManagedList("allow", (), (), (("ports", "443/tcp"), ("target_tags", "")))
-    assert list_texts(managed, owner="acme", traits=LISTS) == ("ports 443/tcp",)
+    assert list_contents(managed, owner="acme", traits=LISTS) == Contents((), (("ports", "443/tcp"),))
 
 
 def test_an_entry_whose_tags_were_half_lost_has_a_text_all_the_same():

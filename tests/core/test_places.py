@@ -37,8 +37,7 @@ def known(stage: Stage) -> list[places.Place]:
 def then(stage: Stage, made: Config, *only: str, mode: str = "sync", others=frozenset()):
     """Make the next run, with another config; return its notices."""
     stage.config = made
-    run = stage.run(*only)
-    run.places, run.others = known(stage), frozenset(others)
+    run = replace(stage.run(*only), places=known(stage), others=frozenset(others))
     return (engine.plan if mode == "plan" else engine.sync)(run).notices
 
 

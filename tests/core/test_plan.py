@@ -25,6 +25,7 @@ from factory import (
     snapshot,
 )
 
+from ipsync.core.canonical import digest
 from ipsync.core.model import (
     Capacity,
     Entry,
@@ -39,7 +40,7 @@ from ipsync.core.model import (
     Verdict,
     Violation,
 )
-from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, TargetChange, digest
+from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, TargetChange
 from ipsync.core.planner import make_plan
 from ipsync.core.traits import Mark
 

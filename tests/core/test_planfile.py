@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from ipsync import engine
 from ipsync.core import planfile
+from ipsync.core.canonical import digest
 from ipsync.core.errors import PlanFileError, Stale
 from ipsync.core.model import Entry, Service
-from ipsync.core.plan import digest
 from ipsync.core.report import exit_code
 from ipsync.render.json import document
 

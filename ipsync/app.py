@@ -185,7 +185,9 @@ def _run(
     clock: Callable[[], datetime] = now,
     **more: Any,
 ) -> engine.Run:
-    clouds = engine.Clouds(fetch=fetch_feed, reader=registry.open_reader, writer=registry.open_writer)
+    clouds = engine.Clouds(
+        fetch=fetch_feed, reader=registry.open_reader, writer=registry.open_writer, places=registry.places
+    )
     known = places.read(audit_log.places)
     others = {p.config for p in known if p.config not in {"", config.source} and Path(p.config).exists()}
     return engine.Run(run, config, clouds, audit_log, clock, names, places=known, others=frozenset(others), **more)

@@ -117,7 +117,10 @@ class Where(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One door the operator wants kept: which feeds and addresses, on which ports, where."""
+    """One door the operator wants kept: which feeds and addresses, on which ports, where.
+
+    One entry of the config may lead to many places. In a run it is one such target a place, equal but for `where`.
+    """
 
     name: str
     kind: str
@@ -251,13 +254,15 @@ class State:
 class ReadFailure:
     """A resource, or a whole scope, that could not be read: an error in the plan, never an empty state.
 
-    `all_of` says that nothing is known of these targets, not even which resources they name.
+    `all_of` says that nothing is known of these targets, not even which resources they name; of a target with many
+    places, nothing at those of `scope` (of all, where that is None).
     """
 
     targets: tuple[str, ...]
     resource: str
     message: str
     all_of: bool = False
+    scope: tuple[object, ...] | None = field(default=None, repr=False, compare=False)
 
 
 # ── what is to be done ───────────────────────────────────────────────────────

@@ -7,6 +7,7 @@ Nothing rests on it but a notice: where there is no log, or it was moved away, n
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -69,18 +70,19 @@ def notices(
     places: Iterable[Place], config: Config, observed: Observed, *, selected: Iterable[str], others: Iterable[str] = ()
 ) -> tuple[str, ...]:
     """Return what to tell people of places that this config has left; `others` are configs that live beside it."""
-    today, elsewhere = observed.now.date(), set(others)
+    today, elsewhere, chosen = observed.now.date(), set(others), set(selected)
     ours = [p for p in places if p.config not in elsewhere and _until(p) >= today]
     renamed: dict[str, list[Place]] = {}
-    gone: dict[str, list[Place]] = {}
+    by_scope: dict[str, list[Place]] = {}
     for place in sorted(ours):
-        if place.owner != config.owner:
-            renamed.setdefault(place.owner, []).append(place)
-        elif why := _left(place, config, observed, set(selected)):
-            gone.setdefault(why, []).append(place)
+        mine = place.owner == config.owner
+        (by_scope if mine else renamed).setdefault(_scope(place.resource) if mine else place.owner, []).append(place)
+    read_at = _read_at(observed, chosen)
+    gone = {scope: found for scope, found in by_scope.items() if scope and _left(scope, config, observed, read_at)}
     return (
         *(_renamed(owner, found, config.owner) for owner, found in renamed.items()),
-        *(_gone(why, found) for why, found in gone.items()),
+        *([_many_gone(gone)] if len(gone) > SHOWN else [_gone(scope, found) for scope, found in gone.items()]),
+        *_new(by_scope, config, read_at),
     )
 
 
@@ -109,15 +111,38 @@ def _until(place: Place) -> date:
 # ── has the config left it? ──────────────────────────────────────────────────
 
 
-def _left(place: Place, config: Config, observed: Observed, selected: set[str]) -> str:
-    """Return the place that the config has left; "" if it hasn't, or if this run can't know."""
-    where = _scope(place.resource)
-    here = {t.name for t in config.targets if t.where.may_be_at(where)}
-    if not here:
-        return where
-    read_at = {name: _scope(s.resource) for s in observed.states for name in s.targets if name in here}
-    certain = here <= selected & read_at.keys() and not any(set(f.targets) & here for f in observed.failures)
-    return where if certain and where not in read_at.values() else ""
+def _read_at(observed: Observed, selected: set[str]) -> dict[str, set[str]]:
+    """Return where each selected target was found to name something."""
+    found: dict[str, set[str]] = {}
+    for state in observed.states:
+        for name in selected.intersection(state.targets):
+            found.setdefault(name, set()).add(_scope(state.resource))
+    return found
+
+
+def _left(scope: str, config: Config, observed: Observed, read_at: Mapping[str, set[str]]) -> bool:
+    """Tell whether the config has left a place for certain: where this run can't know, it hasn't."""
+    near = [t for t in config.targets if t.where.may_be_at(scope)]
+    if any(f"{t.where.place}/".startswith(f"{scope}/") for t in near):
+        return False  # the config says so in as many words, whatever is there now
+    here = {t.name for t in near}
+    certain = here <= read_at.keys() and not any(set(f.targets) & here for f in observed.failures)
+    return certain and not any(scope in read_at[name] for name in here)
+
+
+# ── is it new? ───────────────────────────────────────────────────────────────
+
+
+def _new(known: Mapping[str, Sequence[Place]], config: Config, read_at: Mapping[str, set[str]]) -> Iterator[str]:
+    """Say which places of targets with many of them no earlier run of this config has let anything in at.
+
+    A target that holds nothing at all as far as is known is new itself: its plan says enough.
+    """
+    number = Counter(t.name for t in config.targets)
+    mine = {scope for scope, found in known.items() if any(p.config == config.source for p in found)}
+    for name, scopes in read_at.items():
+        if number[name] > 1 and (fresh := sorted(scopes - mine)) and scopes & mine:
+            yield f"target {name} is in {len(fresh)} places where no earlier run let anything in: {_some(fresh)}"
 
 
 # ── words ────────────────────────────────────────────────────────────────────
@@ -135,6 +160,19 @@ def _gone(why: str, found: Sequence[Place]) -> str:
         f"{why} is in the config no more, but earlier runs let addresses in at {_listed(found)}. Those doors stay open, "
         f"and no run looks at them. {_advice(found)}"
     )
+
+
+def _many_gone(gone: Mapping[str, Sequence[Place]]) -> str:
+    found = [place for places in gone.values() for place in places]
+    return (
+        f"{len(gone)} places are in the config no more ({_some(list(gone))}), but earlier runs let addresses in at "
+        f"{_listed(found)}. Those doors stay open, and no run looks at them. {_advice(found)}"
+    )
+
+
+def _some(scopes: Sequence[str]) -> str:
+    more = len(scopes) - SHOWN
+    return ", ".join([*scopes[:SHOWN], *([f"{more} more"] if more > 0 else [])])
 
 
 def _listed(found: Sequence[Place]) -> str:

@@ -134,11 +134,11 @@ class Plan:
 class Observed:
     """What a plan is made from: the feeds and the clouds as they were read, and the time.
 
-    `unread` are the targets whose scope wasn't read in this run.
+    `unread` are the scopes that this run didn't read, since no target in them is selected.
     """
 
     feeds: Mapping[str, FeedResult]
     states: Sequence[State]
     failures: Sequence[ReadFailure]
     now: datetime
-    unread: frozenset[str] = frozenset()
+    unread: frozenset[tuple[object, ...]] = frozenset()

@@ -34,30 +34,38 @@ from ipsync.core.placement import marked_for, overflow_of, settings_of
 from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, ResourceChange, TargetChange
 from ipsync.core.shown import NO_LISTS, Mine, accounted, list_changes, shown_target_change
 from ipsync.core.traits import Traits
+from ipsync.core.unknown import Unknown
 
 
 def make_plan(config: Config, observed: Observed, *, selected: Iterable[str] | None = None) -> Plan:
     """Compare what is wanted with what was read, let the guards judge it, and return the plan."""
-    chosen = {t.name for t in config.targets} if selected is None else set(selected)
-    hindered = blockers((t for t in config.targets if t.name in chosen), observed.feeds)
-    vague = observed.unread | {name for f in observed.failures if f.all_of for name in f.targets}
-    frozen = frozenset(t.name for t in config.targets if t.name not in chosen or hindered[t.name] or t.name in vague)
-    order = {t.name: i for i, t in enumerate(config.targets)}
-    planner = _Planner(config, observed, frozen, hindered, vague, {t.name: t for t in config.targets}, order)
+    targets = {t.name: t for t in reversed(config.targets)}  # at its first place: only `where` differs
+    order = {name: i for i, name in enumerate(dict.fromkeys(t.name for t in config.targets))}
+    chosen = set(targets) if selected is None else set(selected)
+    hindered = blockers((t for t in targets.values() if t.name in chosen), observed.feeds)
+    frozen = frozenset(name for name in targets if name not in chosen or hindered[name])
+    planner = _Planner(config, observed, frozen, hindered, Unknown(config, observed), targets, order)
     resources = [planner.planned(s) for s in sorted(observed.states, key=lambda s: s.resource)]
-    failed = [_failed(f, name, config) for f in observed.failures for name in f.targets if name in chosen]
+    failed = [_failed(f, targets[name]) for f in observed.failures for name in f.targets if name in chosen]
     target_changes = [*failed, *(e for r in resources for e in r.target_changes)]
+    told = {e.target for e in target_changes}
+    target_changes += [_nowhere(t) for name, t in targets.items() if name in chosen - told]
     target_changes.sort(key=lambda e: (order[e.target], e.resource))
     orphans = tuple(o for r in resources for o in r.orphans)
     changes = tuple(r.resource_change for r in resources if r.resource_change)
-    used = {f for t in config.targets if t.name in chosen for f in t.feeds}
+    used = {f for name in chosen for f in targets[name].feeds}
     feeds = tuple(observed.feeds[f.name] for f in config.feeds if f.name in used)
     return Plan(config.owner, feeds, tuple(target_changes), orphans, changes, _identity(config, feeds, resources))
 
 
-def _failed(failure: ReadFailure, name: str, config: Config) -> TargetChange:
-    kind = next(t.kind for t in config.targets if t.name == name)
-    return TargetChange(name, kind, failure.resource, Status.ERROR, error=failure.message)
+def _failed(failure: ReadFailure, target: Target) -> TargetChange:
+    return TargetChange(target.name, target.kind, failure.resource, Status.ERROR, error=failure.message)
+
+
+def _nowhere(target: Target) -> TargetChange:
+    """Say of a target that may name nothing in some of its places that it does so in none."""
+    text = "none of its places has anything that this target names; check what it chooses by, and its places"
+    return TargetChange(target.name, target.kind, target.where.place, Status.ERROR, error=text)
 
 
 # ── one resource ─────────────────────────────────────────────────────────────
@@ -77,7 +85,7 @@ class _Planner:
     observed: Observed
     frozen: frozenset[str]
     hindered: Mapping[str, Hindrance | None]
-    vague: frozenset[str]
+    unknown: Unknown
     targets: Mapping[str, Target]
     order: Mapping[str, int]
     made: dict[str, int] = field(default_factory=dict)
@@ -110,8 +118,8 @@ class _Planner:
 
     def _wanted_of(self, state: State) -> InSync | None:
         """Return what is wanted where that alone decides: of single entries, by targets that can all be asked."""
-        targets = self._sharing(state)
-        asked = targets and not self.vague and not any(t.name in self.frozen for t in targets)
+        targets = [self.targets[name] for name in self._in_order(state.targets)]
+        asked = targets and not any(t.name in self.frozen for t in targets)
         if not state.traits.entries or not asked or unfit(targets, self._lists(targets)):
             return None
         wanted = self._wants(state, targets)
@@ -119,13 +127,14 @@ class _Planner:
         return InSync(wanted, state.traits.entries, owner=self.config.owner, oldest=oldest)
 
     def _resource(self, state: State) -> _Resource:
-        state, strays = _without_strays(state, self.config)
+        state, strays = _without_strays(state, self.config.owner)
         targets = self._sharing(state)
-        healthy = [t for t in targets if t.name not in self.frozen]
+        frozen = self.frozen | self.unknown.may_name(state)
+        healthy = [t for t in targets if t.name not in frozen]
         if len(healthy) < len(targets):
             state = _as_it_is(state)
         state = self._another_configs(state)
-        change = self._diff(state, targets, healthy)
+        change = self._diff(state, targets, frozen)
         judgement = self._judge(state, change, targets, healthy)
         resource_change = self._resource_change(state, change, targets, healthy, judgement)
         if resource_change and (full := self._full(resource_change)):
@@ -148,7 +157,7 @@ class _Planner:
         if not state.traits.whole_lists:
             return state
         own = self._marked_for(state, state.managed_lists)
-        if not stem or not own or own & {t.name for t in self.config.targets}:
+        if not stem or not own or own & self.targets.keys():
             return state
         others = [p for s in self.observed.states if s.resource == f"{folder}/{stem}" for p in s.managed_lists]
         if not own & self._marked_for(state, others):
@@ -168,14 +177,13 @@ class _Planner:
 
     def _sharing(self, state: State) -> list[Target]:
         """Return all targets that name the resource, and those that may name it but couldn't be asked."""
-        may = [name for name in self.vague if self.targets[name].where.may_name(state.resource)]
-        return [self.targets[name] for name in self._in_order({*state.targets, *may})]
+        return [self.targets[name] for name in self._in_order({*state.targets, *self.unknown.may_name(state)})]
 
     def _in_order(self, names: Iterable[str]) -> list[str]:
         """Return those of the names that the config has, in its order."""
         return sorted((n for n in names if n in self.targets), key=self.order.__getitem__)
 
-    def _diff(self, state: State, targets: Sequence[Target], healthy: Sequence[Target]) -> Diff:
+    def _diff(self, state: State, targets: Sequence[Target], frozen: frozenset[str]) -> Diff:
         if state.traits.whole_lists and not targets:
             marks = owned_marks(state, owner=self.config.owner)
             return Diff(orphaned=tuple(Marked(e, mark) for e, mark in marks.items()))
@@ -184,11 +192,11 @@ class _Planner:
             self.observed.now,
             self.config.grace,
             targets,
-            self.frozen,
+            frozen,
             feeds=frozenset(f.name for f in self.config.feeds),
-            names=frozenset(t.name for t in self.config.targets),
+            names=frozenset(self.targets),
         )
-        return diff(state, self._wants(state, healthy), policy)
+        return diff(state, self._wants(state, policy.healthy), policy)
 
     def _wants(self, state: State, targets: Sequence[Target]) -> Wants:
         return wants(targets, self._lists(targets), ports=state.traits.ports, families=state.families)
@@ -250,9 +258,7 @@ class _Planner:
         blocker = self.hindered[target.name]
         if blocker:
             return replace(blank, status=blocker.status, error=blocker.error, violations=blocker.violations)
-        if target.name in self.frozen:
-            return replace(blank, status=Status.ERROR, error="what this target names could not be read")
-        waits = _waits(state, target, self._sharing(state), self.frozen)
+        waits = _waits(state, target, self._sharing(state), self.frozen | self.unknown.may_name(state))
         if not resource_change:
             return shown_target_change(blank, mine, judgement, None, NO_LISTS, waits)
         goes, whole = list_changes(resource_change.allowed()), list_changes(resource_change.operations)
@@ -291,16 +297,16 @@ def _set_otherwise(state: State) -> set[str]:
     }
 
 
-def _without_strays(state: State, config: Config) -> tuple[State, list[Orphan]]:
+def _without_strays(state: State, owner: str) -> tuple[State, list[Orphan]]:
     """Take out further lists whose marks name nobody of this config: another config's list may have such a name.
 
     What the list under the very rule name is marked for is known too: its target was renamed (see operations.py).
     """
     if not state.traits.whole_lists or not state.targets:
         return state, []
-    marks = {p.name: marked_for(state, p, owner=config.owner) for p in state.managed_lists}
+    marks = {p.name: marked_for(state, p, owner=owner) for p in state.managed_lists}
     base = state.resource.rpartition("/")[2]
-    known = {t.name for t in config.targets} & set(state.targets) | set(marks.get(base) or ())
+    known = {*state.targets, *(marks.get(base) or ())}
     strays = {name for name, by in marks.items() if by is not None and name != base and not known & set(by)}
     if not strays:
         return state, []
@@ -311,7 +317,7 @@ def _without_strays(state: State, config: Config) -> tuple[State, list[Orphan]]:
         taken=tuple(sorted({*state.taken, *strays})),
     )
     folder = state.resource.rpartition("/")[0]
-    lost = [(e, mark_of(e, owner=config.owner, traits=state.traits)) for e in state.entries if e.provider_id in strays]
+    lost = [(e, mark_of(e, owner=owner, traits=state.traits)) for e in state.entries if e.provider_id in strays]
     return kept, [o for e, m in lost if m for o in _orphans(f"{folder}/{e.provider_id}", [Marked(e, m)])]
 
 

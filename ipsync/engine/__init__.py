@@ -1,5 +1,6 @@
 """One pass, top to bottom: fetch, read, plan, guard, record, apply, verify.
 
+0. List the places that the config's entries lead to: accounts, regions, projects (expand.py).
 1. Fetch every feed and survey every scope at once; a failure becomes a value, never an empty list (read.py).
 2. Settle what an earlier run left open: what became of an intent is answered by what is really there (recover.py).
 3. Plan. Where something is to be added, read those resources whole (foreign entries, quotas) and plan again.
@@ -21,6 +22,7 @@ from ipsync.core.plan import Observed, Plan
 from ipsync.core.planfile import SavedPlan, moved
 from ipsync.core.report import Report
 from ipsync.engine.apply import carry_out
+from ipsync.engine.expand import expand
 from ipsync.engine.outcomes import second_try, with_results
 from ipsync.engine.read import list_all, observe, observed_of, plan_again, planned
 from ipsync.engine.recover import recover_open_intents
@@ -34,7 +36,7 @@ __all__ = ["Approvals", "Clouds", "Recorded", "Recorder", "Run", "apply", "plan"
 
 def plan(run: Run) -> Report:
     """Read feeds and clouds and say what a sync would change. Makes nothing that can write."""
-    _started(run, "plan")
+    run = _started(run, "plan")
     now = run.clock()
     made, observed = observe(run, now)
     undone = _contested(run, made)
@@ -46,7 +48,7 @@ def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
 
     `approve` holds ids of plans and of changes that wait: each lets go what was looked at, and nothing else.
     """
-    _started(run, "sync")
+    run = _started(run, "sync")
     now = run.clock()
     made, observed = observe(run, now)
     undone = _contested(run, made)
@@ -69,7 +71,7 @@ def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Re
     The plan is a pure function of its inputs, so it is derived again from the saved feeds, the saved time and
     the clouds as they are now: the same id means the same writes, and the guards have looked at them again.
     """
-    _started(run, "apply", saved.id)
+    run = _started(run, "apply", saved.id)
     observed = observed_of(run, saved.feeds, list_all(run), saved.created_at)
     recover_open_intents(run, observed)
     made, _ = planned(run, observed)
@@ -98,8 +100,12 @@ def _approved(run: Run, made: Plan, given: Approvals) -> frozenset[str]:
     return made.approvals(given)
 
 
-def _started(run: Run, mode: str, saved: str | None = None) -> None:
+def _started(run: Run, mode: str, saved: str | None = None) -> Run:
+    """Record the start, and return the run with each target at each of its places."""
     run.emit(RunStarted(mode=mode, config=run.config.source or None, plan=saved))
+    run, listed = expand(run)
+    run.progress.notices += listed
+    return run
 
 
 def _ended(run: Run, observed: Observed, report: Report) -> Report:

@@ -35,11 +35,10 @@ def carry_out(run: Run, made: Plan, *, approved: frozenset[str], only: set[str] 
     Everything that opens is opened first, in all scopes; then what closes is closed, where all had been opened.
     """
     todo = [w for w in made.changes if only is None or w.state.resource in only]
-    targets = {t.name: t for t in run.config.targets}
     by_scope: dict[tuple[object, ...], _Scope] = {}
     for resource_change in todo:
         if operations := resource_change.allowed(approved):
-            target = targets[resource_change.leader]
+            target = run.progress.reached[resource_change.leader, resource_change.state.resource]
             by_scope.setdefault(target.scope, _Scope(run, target)).tasks.append(_Task(resource_change, operations))
     scopes = list(by_scope.values())
     if not scopes:

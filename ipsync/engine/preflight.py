@@ -9,6 +9,7 @@ from ipsync.core import guards
 from ipsync.core.errors import IpsyncError
 from ipsync.core.events import RunEnded, RunStarted
 from ipsync.core.model import Feed, Limits, Target
+from ipsync.engine.expand import expand
 from ipsync.engine.run import Run, pool, scopes
 from ipsync.targets.base import Finding
 
@@ -31,6 +32,9 @@ def check(run: Run) -> list[Finding]:
 
 
 def _findings(run: Run) -> list[Finding]:
+    count = f"{len(run.config.targets)} targets, {len(run.config.feeds)} feeds"
+    run, told = expand(run)
+    listed = [Finding("places", ok=True, detail=text) for text in told]
     targets = [t for t in run.config.targets if t.name in run.selected]
     used = {f for t in targets for f in t.feeds}
     with pool() as threads:
@@ -38,8 +42,7 @@ def _findings(run: Run) -> list[Finding]:
         shared = scopes(targets, {t.scope for t in targets}).values()
         clouds = [threads.submit(_check_scope, run, of_scope) for of_scope in shared]
         found = [finding for job in (*feeds, *clouds) for finding in job.result()]
-    count = f"{len(run.config.targets)} targets, {len(run.config.feeds)} feeds"
-    return [Finding("config", ok=True, detail=count), *found]
+    return [Finding("config", ok=True, detail=count), *listed, *found]
 
 
 def _check_feed(run: Run, feed: Feed, targets: Sequence[Target]) -> list[Finding]:

@@ -24,15 +24,13 @@ log = logging.getLogger(__name__)
 def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
     """Fetch and survey what the selected targets need, settle what was left open, and plan."""
     chosen = [t for t in run.config.targets if t.name in run.selected]
-    reads = scopes(run.config.targets, {t.scope for t in chosen})
     names = {f for t in chosen for f in t.feeds}
     run.signal(StageBegan("read"))
     feeds = [f for f in run.config.feeds if f.name in names]
     with pool() as threads:
         fetching = [threads.submit(_fetch, run, f) for f in feeds]
-        reading = [threads.submit(_list_owned, run, targets) for targets in reads.values()]
+        found = list_all(run)
         results = {r.name: r for r in (f.result() for f in fetching)}
-        found = [item for r in reading for item in r.result()]
     for result in results.values():
         _record_feed(run, result)
     observed = observed_of(run, results, found, now)
@@ -84,8 +82,20 @@ def list_all(run: Run) -> list[State | ReadFailure]:
     """Survey every scope of the selected targets."""
     chosen = {t.scope for t in run.config.targets if t.name in run.selected}
     with pool() as threads:
-        jobs = [threads.submit(_list_owned, run, targets) for targets in scopes(run.config.targets, chosen).values()]
-        return [item for job in jobs for item in job.result()]
+        read = scopes(run.config.targets, chosen).values()
+        jobs = [(targets, threads.submit(_list_owned, run, targets)) for targets in read]
+        found = [(targets, item) for targets, job in jobs for item in job.result()]
+    for targets, item in found:
+        _note_reached(run, targets, item)
+    return [item for _, item in found]
+
+
+def _note_reached(run: Run, targets: Sequence[Target], item: State | ReadFailure) -> None:
+    """Remember through which place a target names a resource; of several, the first in the config's order."""
+    if isinstance(item, State):
+        for target in targets:
+            if target.name in item.targets:
+                run.progress.reached.setdefault((target.name, item.resource), target)
 
 
 def observed_of(
@@ -93,21 +103,22 @@ def observed_of(
 ) -> Observed:
     """Put together what a plan is made from."""
     items = list(found)
-    states = merged([i for i in items if isinstance(i, State)], [t.name for t in run.config.targets])
+    order = {name: i for i, name in enumerate(dict.fromkeys(t.name for t in run.config.targets))}
+    states = merged([i for i in items if isinstance(i, State)], order)
     failures = [i for i in items if isinstance(i, ReadFailure)]
     read = {t.scope for t in run.config.targets if t.name in run.selected}
-    unread = frozenset(t.name for t in run.config.targets if t.scope not in read)
+    unread = frozenset(t.scope for t in run.config.targets if t.scope not in read)
     return Observed(feeds, states, failures, now, unread)
 
 
-def merged(states: Iterable[State], order: Sequence[str]) -> list[State]:
+def merged(states: Iterable[State], order: Mapping[str, int]) -> list[State]:
     """Make one state of each resource, through however many credentials it was read; targets in the config's order."""
     found: dict[str, State] = {}
     for state in states:
         known = found.get(state.resource)
         names = {*state.targets, *(known.targets if known else ())}
         first = known if known and (known.complete or not state.complete) else state
-        found[state.resource] = replace(first, targets=tuple(name for name in order if name in names))
+        found[state.resource] = replace(first, targets=tuple(sorted(names, key=order.__getitem__)))
     return list(found.values())
 
 
@@ -132,17 +143,18 @@ def _list_owned(run: Run, targets: Sequence[Target]) -> Sequence[State | ReadFai
     began = time.monotonic()
     found, why = _reading(run, targets[0], lambda reader: reader.list_owned(targets, owner=run.config.owner))
     run.signal(ScopeRead(targets[0].scope, time.monotonic() - began, why))
-    return found if why is None else [ReadFailure((t.name,), t.where.place, why, all_of=True) for t in targets]
+    if why is not None:
+        found = [ReadFailure((t.name,), t.where.place, why, all_of=True) for t in targets]
+    return [replace(i, scope=targets[0].scope) if isinstance(i, ReadFailure) else i for i in found]
 
 
 def _completed(run: Run, observed: Observed, vague: Mapping[str, str]) -> Observed:
     """Read these resources whole, each through one of its scopes, and the scopes at once."""
     found: list[State | ReadFailure] = [s for s in observed.states if s.resource not in vague]
-    targets = {t.name: t for t in run.config.targets}
     by_scope: dict[tuple[object, ...], tuple[Target, list[State]]] = {}
     for state in observed.states:
         if state.resource in vague:
-            target = targets[vague[state.resource]]
+            target = run.progress.reached[vague[state.resource], state.resource]
             by_scope.setdefault(target.scope, (target, []))[1].append(
                 replace(state, complete=state.complete and not state.traits.whole_lists)
             )

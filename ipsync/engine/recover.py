@@ -20,7 +20,6 @@ def recover_open_intents(run: Run, observed: Observed) -> None:
     several configs, and each settles its own. What isn't settled stays open.
     """
     named = [s for s in observed.states if s.targets]
-    configured = {t.name for t in run.config.targets}
     for intent in run.open_intents:
         if intent.get("owner", run.config.owner) != run.config.owner:
             continue
@@ -29,8 +28,14 @@ def recover_open_intents(run: Run, observed: Observed) -> None:
         if now is not None:
             seq, result = int(str(intent["seq"])), compared(now, intent)
             run.emit(Recovered(intent=seq, resource=resource, result=result, now=now))
-        elif intent.get("target") not in configured:
+        elif not _read_here(run, str(intent.get("target")), resource):
             run.progress.notices.append(_left_open(intent))
+
+
+def _read_here(run: Run, target: str, resource: str) -> bool:
+    """Tell whether a run of this config may read what an intent wrote: its target is there, and at that place."""
+    place = resource.rpartition("/")[0]
+    return any(t.name == target and t.where.may_be_at(place) for t in run.config.targets)
 
 
 def _left_open(intent: Mapping[str, object]) -> str:

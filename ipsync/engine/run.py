@@ -15,7 +15,7 @@ from ipsync.core.errors import AuditLogError
 from ipsync.core.events import CloudCalled, Event, Intent, Record, Recorded, Signal, Subscriber
 from ipsync.core.model import Config, Feed, Snapshot, Target
 from ipsync.core.places import Place
-from ipsync.targets.base import Reader, Writer
+from ipsync.targets.base import Places, Reader, Writer, as_configured
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ class Clouds:
     reader: Callable[[Target], Reader]
     writer: Callable[[Target], Writer]
     pause: Callable[[float], None] = time.sleep
+    places: Callable[[Sequence[Target]], Sequence[Places]] = as_configured
+    """Where each of these targets, all of one kind, is in this run."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,8 @@ class Progress:
 
     lock: Lock = field(default_factory=Lock)
     readers: dict[tuple[object, ...], Reader] = field(default_factory=dict)
+    reached: dict[tuple[str, str], Target] = field(default_factory=dict)
+    """By a target's name and a resource: the target at the place where it names that."""
     told: dict[tuple[object, ...], int] = field(default_factory=dict)
     """How many calls of each reader the subscribers know of."""
     notices: list[str] = field(default_factory=list)

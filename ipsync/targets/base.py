@@ -68,6 +68,48 @@ class Writer(Protocol):
         """
 
 
+# ── places ───────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisted:
+    """Places that could not be listed: nothing is read there, and whatever may be `around` is left as it is."""
+
+    around: Where
+    why: str
+
+    @property
+    def scope(self) -> tuple[object, ...]:
+        """A scope that no reader opens."""
+        return ("unlisted", *self.around.scope, self.why)
+
+    @property
+    def place(self) -> str:
+        """What is known of where it is."""
+        return self.around.place
+
+    def may_name(self, resource: str) -> bool:
+        """Tell whether a resource may be at one of the places."""
+        return self.around.may_name(resource)
+
+    def may_be_at(self, place: str) -> bool:
+        """Tell whether a place may be one of them."""
+        return self.around.may_be_at(place)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where one target is in this run; `notices` tell people how many places were listed, and what was left out."""
+
+    found: tuple[Where, ...]
+    notices: tuple[str, ...] = ()
+
+
+def as_configured(targets: Sequence[Target]) -> list[Places]:
+    """Return the one place of each target that the config names."""
+    return [Places((t.where,)) for t in targets]
+
+
 # ── a kind ───────────────────────────────────────────────────────────────────
 
 Path = tuple[str | int, ...]
@@ -104,6 +146,8 @@ class Kind:
 
     schema     the pydantic model of its entry in the config, a `values.models.Target` with a literal `kind`
     where      makes from such a model where the target is
+    places     returns where each of these targets is now, where an entry of the config leads to several places; it lists
+               all of them at once, so that what two entries need is asked once. What can't be listed is `Unlisted`
     check      says what doesn't fit together in one entry, as it stands in the file
     check_all  the same of several entries, each with its index
     schema_rules, schema_narrower   what pydantic can't say in the JSON Schema, by the model's name: conditions, and a
@@ -116,6 +160,7 @@ class Kind:
     where: Callable[[Any, Endpoints], Where]
     reader: Callable[[Target], Reader]
     writer: Callable[[Target], Writer]
+    places: Callable[[Sequence[Target]], Sequence[Places]] = as_configured
     check: Callable[[Path, Mapping[str, Any], Problems], None] = _fits
     check_all: Callable[[Iterable[tuple[int, Any]], Problems], None] = _fit
     schema_rules: Mapping[str, list[Node]] = field(default_factory=dict)

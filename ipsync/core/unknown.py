@@ -1,0 +1,35 @@
+"""Which targets may name a resource without anybody knowing: nothing of theirs is taken away there.
+
+A scope wasn't read, or couldn't be; a `match` or a listing of places gave no answer. It is asked a target and a place:
+one place that can't be read leaves the others of its target alone.
+"""
+
+from __future__ import annotations
+
+from ipsync.core.model import Config, State, Target
+from ipsync.core.plan import Observed
+
+
+class Unknown:
+    """The targets, at the places, of which nobody knows what they name there."""
+
+    def __init__(self, config: Config, observed: Observed) -> None:
+        """Find them: their scope wasn't read, or a failure says that nothing is known."""
+        blind = {(name, f.scope) for f in observed.failures if f.all_of for name in f.targets}
+        self._targets = [t for t in config.targets if t.scope in observed.unread or _among(t, blind)]
+        self._near: dict[str, list[Target]] = {}
+
+    def may_name(self, state: State) -> frozenset[str]:
+        """Return the targets that aren't known to name a resource, and may.
+
+        One that names it through another of its places is known: what it wants is the same at all of them.
+        """
+        place = state.resource.rpartition("/")[0]
+        if place not in self._near:
+            self._near[place] = [t for t in self._targets if t.where.may_be_at(place)]
+        found = {t.name for t in self._near[place] if t.where.may_name(state.resource)}
+        return frozenset(found - set(state.targets))
+
+
+def _among(target: Target, blind: set[tuple[str, tuple[object, ...] | None]]) -> bool:
+    return bool(blind) and ((target.name, None) in blind or (target.name, target.scope) in blind)

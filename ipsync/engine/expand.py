@@ -1,0 +1,49 @@
+"""From what the config says to the places of this run: one entry may lead to many accounts, regions or projects.
+
+Listing them only reads, once a run. What can't be listed is a place that can't be read (targets/base.py, `Unlisted`):
+its target gets an error there, and nothing that may be there is touched.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from ipsync.core.errors import IpsyncError
+from ipsync.core.model import Target
+from ipsync.engine.run import Run
+from ipsync.targets.base import Places, Unlisted
+
+log = logging.getLogger(__name__)
+
+
+def expand(run: Run) -> tuple[Run, list[str]]:
+    """Return the run with each target of its config at each of its places, and what people are to be told of that."""
+    kinds: dict[str, list[Target]] = {}
+    for target in run.config.targets:
+        kinds.setdefault(target.kind, []).append(target)
+    listed = {t.name: found for of_kind in kinds.values() for t, found in _listed(run, of_kind)}
+    targets = tuple(at for t in run.config.targets for at in _at(t, listed[t.name]))
+    told = [text for name, found in listed.items() if name in run.selected for text in found.notices]
+    return replace(run, config=replace(run.config, targets=targets)), told
+
+
+def _listed(run: Run, targets: Sequence[Target]) -> Iterator[tuple[Target, Places]]:
+    try:
+        yield from zip(targets, run.clouds.places(targets), strict=True)
+    except IpsyncError as error:
+        yield from ((t, _unlisted(t, str(error))) for t in targets)
+    except Exception as error:
+        log.exception("listing places: a fault in ipsync")
+        yield from ((t, _unlisted(t, f"a fault in ipsync while its places were listed: {error!r}")) for t in targets)
+
+
+def _at(target: Target, places: Places) -> Iterator[Target]:
+    """Yield the target at each place; one that is nowhere at all is a mistake to look at, not a target less."""
+    found = places.found or _unlisted(target, "what the config lists for this target is nowhere now").found
+    yield from (replace(target, where=where) for where in dict.fromkeys(found))
+
+
+def _unlisted(target: Target, why: str) -> Places:
+    return Places((Unlisted(target.where, why),))

@@ -209,6 +209,13 @@ Role = _text(
     r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]+",
     "a role's ARN; write it like arn:aws:iam::111122223333:role/ipsync",
 )
+RoleName = _text(
+    r"[\w+=,.@/-]{1,512}", "a role's name; write it like ipsync, with its path where it has one: ops/ipsync"
+)
+Unit = _text(
+    r"ou-[0-9a-z]{4,32}-[a-z0-9]{8,32}|r-[0-9a-z]{4,32}",
+    "an organizational unit's id, or a root's; write it like ou-ab12-11112222",
+)
 ExternalId = _text(r"[\w+=,.@:/-]{1,1224}", "an external id; use up to 1224 letters, digits and +=,.@:/-_")
 Profile = _text(r"[^\x00-\x1f]{1,200}", "a profile's name")
 TagKey = _text(r"[^\x00-\x1f]{1,128}", "a tag's key; use 1 to 128 characters", key=True)

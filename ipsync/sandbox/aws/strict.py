@@ -29,7 +29,7 @@ PAGED = {
     "DescribeManagedPrefixLists": ("prefixListSet", 1, 100),
 }
 """The list's element, and how many of its items a page may have."""
-BESIDE = {"sts", "servicequotas"}
+BESIDE = {"sts", "servicequotas", "organizations"}
 """Services beside EC2 that are counted and troubled too."""
 READS = ("Describe", "Get", "List")
 MOST_RULES = 1000

@@ -23,6 +23,7 @@ LISTS = {
     "GetManagedPrefixListEntries": "entrySet",
     "GetManagedPrefixListAssociations": "prefixListAssociationSet",
     "ModifyManagedPrefixList": "prefixList",
+    "DescribeRegions": "regionInfo",
     "AuthorizeSecurityGroupIngress": "securityGroupRuleSet",
 }
 RETURNS = {"AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress", "CreateTags", "DeleteTags"}
@@ -32,12 +33,16 @@ FIELDS = {
     "PrefixLists": ("PrefixListId",),
     "Entries": ("Cidr",),
     "PrefixListAssociations": ("ResourceId",),
+    "Regions": ("RegionName",),
+    "Accounts": ("Id", "Arn"),
+    "OrganizationalUnits": ("Id",),
+    "Tags": ("Key",),
 }
 """What each item of a list has, however else it looks."""
 NAMESPACE = re.compile(r"\{[^}]*amazonaws\.com/doc/[^}]*\}|")
 """AWS's own, or none at all, as some emulators write it."""
 PROTOCOLS = {"ec2", "query", "json"}
-"""EC2's, STS's and that of Service Quotas."""
+"""EC2's, STS's and that of Service Quotas and Organizations."""
 SUCCESSES_END, SERVER_ERRORS = 301, 500
 """botocore's own bounds: what is below the first is parsed as a success."""
 WHO = "something between here and AWS answered: a proxy, a gateway, or a wrong `endpoint_url`"

@@ -8,10 +8,17 @@ from __future__ import annotations
 READS = {
     "ec2": {
         "DescribeManagedPrefixLists",
+        "DescribeRegions",
         "DescribeSecurityGroupRules",
         "DescribeSecurityGroups",
         "GetManagedPrefixListAssociations",
         "GetManagedPrefixListEntries",
+    },
+    "organizations": {
+        "ListAccounts",
+        "ListAccountsForParent",
+        "ListOrganizationalUnitsForParent",
+        "ListTagsForResource",
     },
     "service-quotas": {"GetServiceQuota"},
     "sts": {"AssumeRole", "GetCallerIdentity"},

@@ -28,11 +28,10 @@ from ipsync.targets.aws.rules import (
     owned_by,
     where_of,
 )
+from ipsync.targets.aws.where import UNKNOWN
 from ipsync.targets.base import Finding
 
 PAGE = 1000
-NOBODY = "-"
-"""An account in an error, where nothing told us whose credentials these are."""
 
 
 class Reader:
@@ -81,14 +80,19 @@ class Reader:
             found = self.list_owned(targets, owner=owner)
         except CloudError as error:
             why = remedy(error, "read", owner=owner, region=self._region)
-            return [Finding(f"aws {self._region}: read", ok=False, detail=str(error), remedy=why)]
-        findings = [Finding(f"aws {self._region}: read security groups", ok=True)]
+            return [Finding(f"{self._subject()}: read", ok=False, detail=str(error), remedy=why)]
+        findings = [Finding(f"{self._subject()}: read security groups", ok=True)]
         for item in found:
             if isinstance(item, ReadFailure):
                 findings.append(Finding(f"target {', '.join(item.targets)}", ok=False, detail=item.message))
             elif item.targets:
                 findings += probe(self._reads, item, owner)
         return findings
+
+    def _subject(self) -> str:
+        """Name the region, and the account where a role's ARN tells it."""
+        number = self._reads.where.account.number
+        return f"aws {self._region}" if number == UNKNOWN else f"aws {number} {self._region}"
 
     # ── what groups the targets name, and whose they are ─────────────────
 
@@ -102,7 +106,7 @@ class Reader:
                 groups = self._matching(target, owners)
             except CloudError as error:
                 blind = not isinstance(error, Missing)
-                failures.append(ReadFailure((target.name,), f"aws/{NOBODY}/{self._region}", str(error), all_of=blind))
+                failures.append(ReadFailure((target.name,), where_of(target).place, str(error), all_of=blind))
                 continue
             for group in groups:
                 named[group] = (*named.get(group, ()), target.name)
@@ -113,7 +117,7 @@ class Reader:
         if where.groups:
             return where.groups
         groups = [g for g in self._reads.groups([match_filters(where)]) if matches(g, where)]
-        if not groups:
+        if not groups and not where.one_of_many:
             tags = ", ".join(f"{k}={v}" for k, v in where.match_tags)
             vpc = f" in {where.match_vpc}" if where.match_vpc else ""
             raise Missing(f"no security group in {where.region}{vpc} has the tags {tags}; check `match` or tag one")
@@ -129,7 +133,7 @@ class Reader:
     # ── a group's state ──────────────────────────────────────────────────
 
     def _missing(self, group: str, names: tuple[str, ...], account: str) -> ReadFailure:
-        of = f" of account {account}" if account != NOBODY else ""
+        of = f" of account {account}" if account != UNKNOWN else ""
         text = f"security group {group} is not in {self._region}{of}; check `groups`, `region` and `account`"
         return ReadFailure(names, f"aws/{account}/{self._region}/{group}", text)
 
@@ -137,17 +141,13 @@ class Reader:
         self, group: str, account: str | None, names: tuple[str, ...], rules: Iterable[Rule]
     ) -> State | ReadFailure:
         if account is None:
-            return self._missing(group, names, self._assumed_account())
-        resource = f"aws/{account or NOBODY}/{self._region}/{group}"
+            return self._missing(group, names, self._reads.where.account.number)
+        resource = f"aws/{account or UNKNOWN}/{self._region}/{group}"
         if not account:
             text = f"AWS doesn't say whose security group {group} in {self._region} is (no OwnerId): it can't be read"
             return ReadFailure(names, resource, text)
         bare = State(NAME, resource, names, traits=TRAITS, complete=False, batch=PAGE)
         return _filled(bare, rules)
-
-    def _assumed_account(self) -> str:
-        role = self._reads.where.account.role_arn
-        return role.split(":")[4] if role else NOBODY
 
     def _completed(self, state: State, rules: Iterable[Rule]) -> State | ReadFailure:
         rules = list(rules)

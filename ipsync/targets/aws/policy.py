@@ -41,6 +41,10 @@ KEEPERS = {
 """Who can mend what stands above a role's own statements (IAM User Guide, access denied error messages)."""
 
 
+LISTING = ("ListAccounts", "ListAccountsForParent", "ListOrganizationalUnitsForParent", "ListTagsForResource")
+"""Reads of AWS Organizations, which only its management account or a delegated administrator may make."""
+
+
 def remedy(error: CloudError, what: str, *, owner: str, region: str = "") -> str:
     """Return what would help with this refusal: the statements, or who must move what stands above them; or nothing."""
     if error.code not in UNGRANTED:
@@ -65,7 +69,10 @@ def partition_of(region: str) -> str:
 
 
 def statement(what: str, *, owner: str, region: str = "") -> str:
-    """Return the statements (as JSON, a line each) that allow read, authorize, revoke, tag or untag; of lists, LISTS."""
+    """Return the statements (as JSON, a line each) that allow one of these: read, authorize, revoke, tag, untag, regions.
+
+    Or accounts, to list an organization's; of prefix lists, LISTS.
+    """
     start = f"arn:{partition_of(region)}:ec2:*:*:"
     if what in LISTS:
         return "\n".join(json.dumps(item) for item in _of_lists(what, f"{start}prefix-list/*", owner))
@@ -87,6 +94,8 @@ def statement(what: str, *, owner: str, region: str = "") -> str:
         ],
         "tag": [_allow(["ec2:CreateTags"], rules, held)],
         "untag": [_allow(["ec2:DeleteTags"], rules, held)],
+        "regions": [_allow(["ec2:DescribeRegions"], "*")],
+        "accounts": [_allow([f"organizations:{action}" for action in LISTING], "*")],
     }
     return "\n".join(json.dumps(item) for item in needed[what])
 

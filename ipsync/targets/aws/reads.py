@@ -32,8 +32,7 @@ class Reads:
 
     def client(self, service: str) -> Any:
         """Return a client that can't write."""
-        made = aws_client.client(service, self.where)
-        made.meta.events.register("provide-client-params.*.*", _refuse_writes)
+        made = reading_client(service, self.where)
         made.meta.events.register("after-call.*.*", self._count)
         return made
 
@@ -94,6 +93,13 @@ class Reads:
             if not answer.get("NextToken"):
                 return
             token = {"NextToken": answer["NextToken"]}
+
+
+def reading_client(service: str, where: AwsGroups) -> Any:
+    """Return a client for the account and region that refuses every call but those of calls.READS, and DryRun ones."""
+    made = aws_client.client(service, where)
+    made.meta.events.register("provide-client-params.*.*", _refuse_writes)
+    return made
 
 
 def with_remedy(error: Denied, what: str, *, owner: str, region: str) -> Denied:

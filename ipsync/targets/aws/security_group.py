@@ -1,20 +1,35 @@
-"""The kind `aws-security-group`: rules of security groups in one region of one account.
+"""The kind `aws-security-group`: rules of security groups, in one region of one account or in many.
 
 What the config may say of it, what fits together, its traits, and where its reader and its writer are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from ipsync.core.model import Target
-from ipsync.targets.aws.account import ACCOUNT_RULES, Account, check_account
+from ipsync.targets.aws import accounts
+from ipsync.targets.aws.account import Account
+from ipsync.targets.aws.accounts import Accounts, Regions
 from ipsync.targets.aws.rules import NAME, TRAITS
-from ipsync.targets.aws.where import AwsGroups
-from ipsync.targets.base import Endpoints, Kind, Path, Problems, Reader, Writer, must, some, when
+from ipsync.targets.aws.where import AwsAccount, AwsGroups, AwsMany
+from ipsync.targets.base import (
+    Endpoints,
+    Kind,
+    Path,
+    Places,
+    Problems,
+    Reader,
+    Writer,
+    as_configured,
+    must,
+    some,
+    when,
+)
 from ipsync.values import fields as f
 from ipsync.values import models
 from ipsync.values.models import Strict, section
@@ -30,11 +45,17 @@ class Match(Strict):
 
 
 class AwsSecurityGroup(models.Target):
-    """Rules of security groups in one region of one account."""
+    """Rules of security groups, in one region of one account or in many."""
 
     kind: Literal["aws-security-group"] = Field(description="Which kind of target this is.")
-    region: f.Region = Field(description="Like eu-north-1.")
+    region: f.Region | None = Field(None, description="Like eu-north-1; or regions.")
+    regions: Regions | None = Field(
+        None, description="Several regions, or `enabled`: all that each account has enabled. With match."
+    )
     account: Account = section("How to reach the account. Default: the ambient credentials.")
+    accounts: list[Accounts] = Field(
+        [], description="Several accounts, each as under account, or an organization's. With match."
+    )
     groups: Annotated[list[f.Group], f.Unique] = Field([], description="Security groups by id; or match.")
     match: Match | None = Field(None, description="Security groups by tags and VPC; or groups.")
     remove_first: bool = Field(
@@ -43,23 +64,29 @@ class AwsSecurityGroup(models.Target):
     swap: bool = Field(default=False, deprecated="remove_first", description="The old name of `remove_first`.")
 
 
-def where(target: AwsSecurityGroup, endpoints: Endpoints) -> AwsGroups:
+def where(target: AwsSecurityGroup, endpoints: Endpoints) -> AwsGroups | AwsMany:
     """Return where the target's groups are."""
-    return AwsGroups(
-        region=target.region,
+    account, region = target.account.reached(), target.region or ""
+    each = AwsGroups(
+        region=region,
         groups=tuple(target.groups),
         match_tags=tuple(sorted(target.match.tags.items())) if target.match else (),
         match_vpc=target.match.vpc if target.match else None,
-        account=target.account.reached(),
+        account=account,
         endpoint_url=endpoints["aws"],
     )
+    if target.regions is None and not target.accounts:
+        return each
+    regions = () if target.regions == "enabled" else tuple(target.regions or (region,))
+    several = tuple(dict.fromkeys(map(accounts.one_of, target.accounts))) or (account,)
+    return AwsMany(replace(each, region="", account=AwsAccount()), several, regions)
 
 
 def check(path: Path, target: Mapping[str, Any], problems: Problems) -> None:
     """Say what doesn't fit together in one target."""
     if bool(target.get("groups")) == (target.get("match") is not None):
         problems.add(path, "needs either groups (ids) or match (tags), not both and not neither")
-    check_account(path, target, problems)
+    accounts.check(path, target, problems)
     ports = target.get("ports")
     for i, port in enumerate(ports if isinstance(ports, list) else []):
         if isinstance(port, str) and "sctp" in port.lower():
@@ -71,6 +98,14 @@ def _reader(target: Target) -> Reader:
     from ipsync.targets.aws.group_reader import Reader as GroupReader
 
     return GroupReader(target)
+
+
+def _places(targets: Sequence[Target]) -> Sequence[Places]:
+    if not any(isinstance(t.where, AwsMany) for t in targets):
+        return as_configured(targets)
+    from ipsync.targets.aws.listing import places
+
+    return places(targets)
 
 
 def _writer(target: Target) -> Writer:
@@ -88,15 +123,17 @@ KIND = Kind(
     where=where,
     reader=_reader,
     writer=_writer,
+    places=_places,
     check=check,
     schema_rules={
         "AwsSecurityGroup": [
-            when("groups", some(), {"properties": {"match": {"type": "null"}}}, otherwise=must("match", "object"))
+            when("groups", some(), {"properties": {"match": {"type": "null"}}}, otherwise=must("match", "object")),
+            *accounts.TARGET_RULES,
         ],
-        **ACCOUNT_RULES,
+        **accounts.SCHEMA_RULES,
     },
     schema_narrower={
         "AwsSecurityGroup": ("ports", {"items": _PORT, "uniqueItems": True}),  # AWS ignores sctp's port
-        "Match": ("tags", {"propertyNames": {"pattern": r"^[^\x00-\x1f]{1,128}$"}}),
+        **dict.fromkeys(("Match", "Organization"), ("tags", {"propertyNames": {"pattern": r"^[^\x00-\x1f]{1,128}$"}})),
     },
 )

@@ -22,7 +22,7 @@ from ipsync.targets.aws import cache, calls
 
 log = logging.getLogger(__name__)
 SERVICES = tuple(sorted(calls.READS))
-PREFIXES = frozenset({"ec2", "servicequotas", "sts"} | calls.CHAIN_ENDPOINTS)
+PREFIXES = frozenset({"ec2", "organizations", "servicequotas", "sts"} | calls.CHAIN_ENDPOINTS)
 """Those services, and the credential chain's, as `endpoints.json` names them."""
 TYPES = ("service-2", "endpoint-rule-set-1")
 """What a client is made from."""

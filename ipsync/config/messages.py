@@ -29,6 +29,9 @@ LISTS = {
     "static": "[198.51.100.7/32]",
     "allow_special_use": "[10.0.0.0/8]",
     "feed": "[qatech]",
+    "regions": "[eu-north-1, us-east-1]",
+    "accounts": "[{role_arn: …}, {organization: {ou: …, role: ipsync}}]",
+    "projects": "[acme-staging, acme-prod]",
 }
 MAPPINGS = {
     "max-removals": "{count: 1, percent: 30}",
@@ -174,6 +177,11 @@ def _known_keys(value: Any, path: Path) -> list[str]:
 def _resolved(node: dict[str, Any], defs: Mapping[str, Any], value: Any) -> dict[str, Any]:
     if "discriminator" in node:
         node = {"$ref": node["discriminator"]["mapping"][value["kind"]]}
-    if "anyOf" in node:
-        node = next(n for n in node["anyOf"] if "$ref" in n)
+    node = _model(node) or node
     return dict(defs[node["$ref"].rpartition("/")[2]]) if "$ref" in node else node
+
+
+def _model(node: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the one form of a value that has keys."""
+    forms = [*node.get("anyOf", ()), *node.get("oneOf", ())]
+    return dict(node) if "$ref" in node else next((found for n in forms if (found := _model(n))), None)

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ipsync.core.errors import IpsyncError
+from ipsync.core.errors import IpsyncError, Unreachable
 from ipsync.core.model import Target
 from ipsync.engine.run import Run
-from ipsync.targets.base import Places, Unlisted
+from ipsync.targets.base import Places, Reader, Unlisted
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,13 @@ def expand(run: Run) -> tuple[Run, list[str]]:
     targets = tuple(at for t in run.config.targets for at in _at(t, listed[t.name]))
     told = [text for name, found in listed.items() if name in run.selected for text in found.notices]
     return replace(run, config=replace(run.config, targets=targets)), told
+
+
+def opened(run: Run, target: Target) -> Reader:
+    """Return a reader of the target's scope. Raises Unreachable where nobody knows which scope that is."""
+    if isinstance(target.where, Unlisted):
+        raise Unreachable(target.where.why)
+    return run.clouds.reader(target)
 
 
 def _listed(run: Run, targets: Sequence[Target]) -> Iterator[tuple[Target, Places]]:

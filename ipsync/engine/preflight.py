@@ -9,7 +9,7 @@ from ipsync.core import guards
 from ipsync.core.errors import IpsyncError
 from ipsync.core.events import RunEnded, RunStarted
 from ipsync.core.model import Feed, Limits, Target
-from ipsync.engine.expand import expand
+from ipsync.engine.expand import expand, opened
 from ipsync.engine.run import Run, pool, scopes
 from ipsync.targets.base import Finding
 
@@ -53,7 +53,7 @@ def _check_feed(run: Run, feed: Feed, targets: Sequence[Target]) -> list[Finding
         return [Finding(subject, ok=False, detail=str(error), remedy="fix the feed or its entry in the config")]
     except Exception as error:  # noqa: BLE001 - whatever one check raises is that check's row
         return [_fault(subject, error)]
-    limits = [dict(t.limits).get(feed.name, Limits()) for t in targets if feed.name in t.feeds]
+    limits = {dict(t.limits).get(feed.name, Limits()) for t in targets if feed.name in t.feeds}
     violations = {v for limit in limits for v in guards.check_snapshot(snapshot, limit)}
     if violations:
         return [Finding(subject, ok=False, detail=v.detail, remedy=f"guard {v.guard} refuses it") for v in violations]
@@ -63,7 +63,7 @@ def _check_feed(run: Run, feed: Feed, targets: Sequence[Target]) -> list[Finding
 def _check_scope(run: Run, targets: Sequence[Target]) -> list[Finding]:
     subject = f"targets {', '.join(t.name for t in targets)}"
     try:
-        return run.clouds.reader(targets[0]).check(targets, owner=run.config.owner)
+        return opened(run, targets[0]).check(targets, owner=run.config.owner)
     except IpsyncError as error:
         return [Finding(subject, ok=False, detail=str(error))]
     except Exception as error:  # noqa: BLE001 - as above

@@ -14,6 +14,7 @@ from ipsync.core.events import FeedFetched, FeedRead, PlanMade, Planned, ScopeRe
 from ipsync.core.model import Feed, Network, Operation, ReadFailure, State, Target
 from ipsync.core.plan import FeedResult, Observed, Plan, ResourceChange
 from ipsync.core.planner import make_plan
+from ipsync.engine.expand import opened
 from ipsync.engine.recover import recover_open_intents
 from ipsync.engine.run import Run, pool, scopes
 from ipsync.targets.base import Reader
@@ -192,7 +193,7 @@ def _reader(run: Run, target: Target) -> Reader:
     with run.progress.lock:
         known = run.progress.readers.get(target.scope)
     if known is None:
-        known = run.clouds.reader(target)
+        known = opened(run, target)
         with run.progress.lock:
             known = run.progress.readers.setdefault(target.scope, known)
     return known

@@ -42,7 +42,7 @@ class MemoryReader:
             found = [] if target.name in self.cloud.unreadable else self.cloud.resources_of(target)
             for resource in found:
                 named.setdefault(resource, []).append(target)
-            failures += [] if found else [self._unmatched(target)]
+            failures += [] if found or self._may_be_none(target) else [self._unmatched(target)]
         states = [self._state(resource, tuple(ts), named, owner=owner) for resource, ts in named.items()]
         return [*states, *self._strays(targets[0], states, owner=owner), *failures]
 
@@ -57,6 +57,11 @@ class MemoryReader:
     def check(self, targets: Sequence[Target], *, owner: str) -> list[Finding]:
         """Find nothing missing: a MemoryCloud has no permissions."""
         return [Finding(f"{t.name} for {owner}", ok=True) for t in targets]
+
+    def _may_be_none(self, target: Target) -> bool:
+        """Tell whether it is one of a target's places, which may hold nothing of its own."""
+        where = target.where
+        return isinstance(where, AwsGroups) and where.one_of_many and target.name not in self.cloud.unreadable
 
     def _unmatched(self, target: Target) -> ReadFailure:
         """Say that a target's `match` can't be read, so that nobody knows what it names, or that it finds nothing."""

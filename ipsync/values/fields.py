@@ -224,6 +224,10 @@ Project = _text(
     r"(?:[a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]",
     "a GCP project's id; write it like acme-staging (not its name or number)",
 )
+LABEL_KEY = "[a-z](?:[-_a-z0-9]{0,62})"
+Folder = _text(r"[1-9][0-9]{0,19}", 'a folder\'s number; write it like "123456789012", in quotes')
+LabelKey = _text(LABEL_KEY, "a label's key; use a-z, 0-9, - and _, a letter first", key=True)
+LabelValue = _text(r"[-_a-z0-9]{0,63}", "a label's value; use a-z, 0-9, - and _")
 NetworkName = _text(r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?", "a VPC network's name; write it like default")
 Rule = _text(
     r"[a-z](?:[-a-z0-9]{0,54}[a-z0-9])?",

@@ -24,6 +24,8 @@ feeds:
 targets:
   - {name: web, kind: aws-security-group, feed: qatech, region: eu-north-1, groups: [sg-0123456789abcdef0], ports: [443/tcp]}
   - {name: edge, kind: gcp-firewall, feed: [qatech, cdn], project: acme-staging, rule: allow-qatech, ports: [443/tcp]}
+  - {name: many, kind: aws-security-group, feed: qatech, regions: [eu-north-1], accounts: [{profile: a}], match: {tags: {a: b}}, ports: [443/tcp]}
+  - {name: listed, kind: gcp-firewall, feed: qatech, projects: {folder: "1"}, rule: other, ports: [443/tcp]}
 """
 VALIDATOR = jsonschema.Draft202012Validator(config.schema())
 GONE = ...  # stands for a key that is taken out; its name is the same in every process
@@ -54,6 +56,7 @@ def loads(document: dict, folder: Path) -> bool:
 
 
 AWS, GCP, FEED = "targets/0", "targets/1", "feeds/cdn"
+MANY, LISTED = "targets/2", "targets/3"
 REFUSED = [
     # what the field showed
     ("removal/grace", "72"),
@@ -152,6 +155,35 @@ REFUSED = [
     (f"{AWS}/region", "europe"),
     (f"{AWS}/account", "{external_id: x}"),
     (f"{AWS}/account", "{role_arn: null, external_id: x}"),
+    # many places
+    (f"{AWS}/region", GONE),
+    (f"{AWS}/regions", "[us-east-1]"),  # beside region, and with groups
+    (f"{MANY}/regions", "[]"),
+    (f"{MANY}/regions", "us-east-1"),
+    (f"{MANY}/regions", "all"),
+    (f"{MANY}/regions", "[europe]"),
+    (f"{MANY}/region", "us-east-1"),
+    (f"{MANY}/account", "{profile: a}"),
+    (f"{MANY}/match", GONE),
+    (f"{MANY}/accounts", "[{external_id: x}]"),
+    (f"{MANY}/accounts", "[{organization: {ou: ou-ab12-11112222}}]"),
+    (f"{MANY}/accounts", "[{organization: {role: i}, profile: a}]"),
+    (f"{MANY}/accounts", "[{organization: {role: i}, external_id: x}]"),
+    (f"{MANY}/accounts", "[{organization: {role: i, ou: ou-1}}]"),
+    (f"{MANY}/accounts", "[{organization: {role: 'a b'}}]"),
+    (f"{MANY}/accounts", "[{organization: {role: i, tags: {'': x}}}]"),
+    (f"{GCP}/project", GONE),
+    (f"{GCP}/projects", "[acme-prod]"),  # beside project
+    (f"{LISTED}/projects", "{}"),
+    (f"{LISTED}/projects", "[]"),
+    (f"{LISTED}/projects", "acme-prod"),
+    (f"{LISTED}/projects", "{labels: {}}"),
+    (f"{LISTED}/projects", "{folder: 123}"),
+    (f"{LISTED}/projects", "{folder: folders/1}"),
+    (f"{LISTED}/projects", "{folder: '1', labels: {Env: a}}"),
+    (f"{LISTED}/projects", "{labels: {env: A}}"),
+    (f"{LISTED}/projects", "{folder: '1', parent: x}"),
+    # networks
     (f"{AWS}/static", "[0.0.0.0/0]"),
     (f"{AWS}/static", "['::/0']"),
     (f"{AWS}/static", "[1.2.3.4/33]"),
@@ -258,6 +290,13 @@ TAKEN = [
     (f"{GCP}/ports", "[22/sctp, 'sctp:23', icmp, icmpv6]"),
     (f"{AWS}/account", "{role_arn: 'arn:aws:iam::111122223333:role/i', external_id: x}"),
     (f"{AWS}/match", "null"),
+    (f"{MANY}/regions", "enabled"),
+    (f"{MANY}/accounts", "[]"),
+    (f"{MANY}/accounts", "[{}, {profile: a}, {organization: {role: ops/i, tags: {a: ''}, external_id: x}}]"),
+    (f"{MANY}/accounts", "[{organization: {role: i, ou: r-ab12}}, {organization: null}]"),
+    (f"{LISTED}/projects", "[acme-prod, acme-staging]"),
+    (f"{LISTED}/projects", "{folder: '123', labels: {env: prod}}"),
+    (f"{LISTED}/projects", "{labels: {a_b-1: ''}}"),
     (f"{AWS}/remove_first", "true"),
     (f"{AWS}/swap", "true"),
     (f"{GCP}/target_service_accounts", "[a@b.c]"),

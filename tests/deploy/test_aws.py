@@ -8,10 +8,11 @@ import botocore.loaders
 import pytest
 
 from ipsync.targets import tag_marks
+from ipsync.targets.aws import policy
 
 ROOT = Path(__file__).parents[2] / "deploy" / "aws"
 FILES = sorted(ROOT.glob("*.json"))
-MODELS = {"ec2": "ec2", "servicequotas": "service-quotas", "sts": "sts"}
+MODELS = {"ec2": "ec2", "organizations": "organizations", "servicequotas": "service-quotas", "sts": "sts"}
 NOT_API_OPERATIONS = {"sts:TagSession"}
 """Permissions that guard a parameter and have no operation of their own (AWS service authorization reference, STS)."""
 RULES = "arn:aws:ec2:*:ACCOUNT_ID:security-group-rule/*"
@@ -61,6 +62,7 @@ def test_the_policy_allows_exactly_what_is_listed_here(statements):
         "ec2:CreateTags",
         "ec2:DeleteTags",
         "ec2:DescribeManagedPrefixLists",
+        "ec2:DescribeRegions",
         "ec2:DescribeSecurityGroupRules",
         "ec2:DescribeSecurityGroups",
         "ec2:RevokeSecurityGroupIngress",
@@ -113,6 +115,12 @@ def test_in_eks_the_role_is_given_to_one_service_account(name):
     values = " ".join(trust["Condition"]["StringEquals"].values())
     assert values.count("ipsync") == 2, "the namespace and the account"
     assert "*" not in values
+
+
+def test_what_is_listed_is_read_and_entered_inside_the_organization_alone():
+    listed, entered = load("listing-policy.json")["Statement"]
+    assert set(listed["Action"]) == {f"organizations:{name}" for name in policy.LISTING}
+    assert entered["Condition"]["StringEquals"] == {"aws:ResourceOrgID": "ORGANIZATION_ID"}
 
 
 def test_the_readme_explains_each_statement(statements):

@@ -186,7 +186,7 @@ def test_a_change_of_a_model_or_of_the_table_makes_another_file(home, monkeypatc
     assert len(list(home.iterdir())) == 2
     changed = tmp_path / "data"
     changed.mkdir()
-    for name in ("ec2", "sts", "service-quotas", "endpoints.json", "partitions.json"):
+    for name in (*service_models.SERVICES, "endpoints.json", "partitions.json"):
         (changed / name).symlink_to(Path(Loader.BUILTIN_DATA_PATH) / name)
     (changed / "endpoints.json").unlink()
     (changed / "endpoints.json").write_text((Path(Loader.BUILTIN_DATA_PATH) / "endpoints.json").read_text() + " ")

@@ -15,9 +15,11 @@ from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from ipsync.sandbox.faults import Call, Calls, Faults, Kind
+from ipsync.sandbox.gcp import resource_manager
 from ipsync.sandbox.gcp import schema as gcp_schema
 from ipsync.sandbox.gcp.firewalls import Body, Project, Refused
 from ipsync.sandbox.gcp.http import Handler, Server, error_body
+from ipsync.sandbox.gcp.resource_manager import ResourceManager
 
 READS = {"firewalls.get", "firewalls.list", "firewalls.testIamPermissions", "networks.get", "projects.get"}
 READS |= {"globalOperations.get", "globalOperations.list", "globalOperations.wait", "testIamPermissions"}
@@ -39,6 +41,7 @@ class GcpCloud:
 
     def __init__(self) -> None:
         self.calls_made, self.faults = Calls(), Faults()
+        self.resources = ResourceManager()
         self.violations: list[str] = []
         self.opened: list[str] = []
         """Rules that a request opened to everybody, be it by an empty list."""
@@ -100,6 +103,7 @@ class GcpCloud:
         self.faults.clear()
         self.calls_made.clear()
         self.hooks.clear()
+        self.resources.clear()
         self.max_ranges, self.operation_polls, self.quota = 256, 1, 10_000
 
     def seed_firewall(self, project: str, body: Body) -> None:
@@ -123,6 +127,9 @@ class GcpCloud:
     def _answer(self, verb: str, target: str, body: bytes) -> tuple[int, Body, Kind | None]:
         parts = urlsplit(target)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        method, folder = self.resources.method(parts.path)
+        if method and verb == "GET":
+            return self._listed(method, folder, query)
         route, path = self._route(verb, parts.path)
         name = route.name if route else path.get("hand", "unknown")
         self.calls_made.add(Call(name, name not in READS, path.get("project", "")))
@@ -139,6 +146,20 @@ class GcpCloud:
             return refusal.status, error_body(refusal), fault
         if route and route.response:
             self._judge(f"{name}: our answer", gcp_schema.faults(found, route.response))
+        return 200, found, fault
+
+    def _listed(self, method: str, folder: str, query: dict[str, str]) -> tuple[int, Body, Kind | None]:
+        """Answer in Resource Manager's place."""
+        name = f"resources.{method}"
+        self.calls_made.add(Call(name, writes=False, where=query.get("parent", folder)))
+        fault = self.faults.take(name)
+        try:
+            self._trouble(fault)
+            found = self.resources.answer(method, folder, query, self._denied)
+        except Refused as refusal:
+            return refusal.status, error_body(refusal), fault
+        schema, document = resource_manager.SCHEMAS[method], resource_manager.DOCUMENT
+        self._judge(f"{name}: our answer", gcp_schema.faults(found, schema, document=document))
         return 200, found, fault
 
     def _route(self, verb: str, path: str) -> tuple[gcp_schema.Route | None, dict[str, str]]:

@@ -39,10 +39,13 @@ class Route:
     response: str | None
 
 
-@lru_cache(maxsize=1)
-def _document() -> dict[str, Any]:
+COMPUTE = "compute.v1"
+
+
+@lru_cache(maxsize=2)
+def _document(name: str = COMPUTE) -> dict[str, Any]:
     folder = Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
-    loaded: dict[str, Any] = json.loads((folder / "compute.v1.json").read_bytes())
+    loaded: dict[str, Any] = json.loads((folder / f"{name}.json").read_bytes())
     return loaded
 
 
@@ -70,30 +73,30 @@ def routes() -> tuple[Route, ...]:
     return tuple(found)
 
 
-def faults(value: object, schema: str) -> list[str]:
-    """Return how a JSON value breaks a schema of the document; none when it fits."""
-    return list(_check(value, {"$ref": schema}, schema))
+def faults(value: object, schema: str, *, document: str = COMPUTE) -> list[str]:
+    """Return how a JSON value breaks a schema of a document; none when it fits."""
+    return list(_check(value, {"$ref": schema}, schema, document))
 
 
-def _check(value: object, schema: Mapping[str, Any], where: str) -> Iterator[str]:
+def _check(value: object, schema: Mapping[str, Any], where: str, document: str) -> Iterator[str]:
     if "$ref" in schema:
-        schema = _document()["schemas"][schema["$ref"]]
+        schema = _document(document)["schemas"][schema["$ref"]]
     kind = schema.get("type", "any")
     if kind != "any" and not _fits(value, kind):
         yield f"{where} must be of type {kind}, not {type(value).__name__}"
         return
     if isinstance(value, list):
         for i, item in enumerate(value):
-            yield from _check(item, schema.get("items", {}), f"{where}[{i}]")
+            yield from _check(item, schema.get("items", {}), f"{where}[{i}]", document)
     if isinstance(value, dict):
-        yield from _check_object(value, schema, where)
+        yield from _check_object(value, schema, where, document)
 
 
-def _check_object(value: Mapping[str, object], schema: Mapping[str, Any], where: str) -> Iterator[str]:
+def _check_object(value: Mapping[str, object], schema: Mapping[str, Any], where: str, document: str) -> Iterator[str]:
     known, others = schema.get("properties", {}), schema.get("additionalProperties")
     for key, item in value.items():
         if key in known:
-            yield from _check(item, known[key], f"{where}.{key}")
+            yield from _check(item, known[key], f"{where}.{key}", document)
         elif others is None:
             yield f"{where} has no field {key}"
 

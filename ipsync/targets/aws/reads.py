@@ -95,7 +95,7 @@ class Reads:
             token = {"NextToken": answer["NextToken"]}
 
 
-def reading_client(service: str, where: AwsGroups) -> Any:
+def reading_client(service: str, where: AwsRegion) -> Any:
     """Return a client for the account and region that refuses every call but those of calls.READS, and DryRun ones."""
     made = aws_client.client(service, where)
     made.meta.events.register("provide-client-params.*.*", _refuse_writes)

@@ -236,8 +236,7 @@ def _asked(where: GcpRule, ask: Callable[[Any], Any], read: Callable[[object], _
     from requests import Session
 
     def once() -> Any:
-        credentials = options(where).get("credentials") or _default_credentials()
-        with Session() as tokens, _session(credentials, tokens) as session:
+        with Session() as tokens, authorized(where, tokens) as session:
             answer = ask(session)
         if not answer.ok:
             raise from_http_response(answer)  # type: ignore[no-untyped-call]
@@ -247,9 +246,11 @@ def _asked(where: GcpRule, ask: Callable[[Any], Any], read: Callable[[object], _
     return found
 
 
-def _session(credentials: Any, tokens: Any) -> Any:
+def authorized(where: GcpRule, tokens: Any) -> Any:
+    """Return a session of requests with the caller's credentials, whose tokens come over the session `tokens`."""
     from google.auth.transport.requests import AuthorizedSession, Request
 
+    credentials = options(where).get("credentials") or _default_credentials()
     session = AuthorizedSession(credentials, auth_request=Request(tokens))  # type: ignore[no-untyped-call]
     for used in (session, tokens):
         gcp_network.mount(used)

@@ -31,6 +31,7 @@ from ipsync.targets.gcp.rules import (
     names_conflict,
     ours,
     patched,
+    settings_conflict,
     taken_by_others,
     wanted_settings,
     where_of,
@@ -139,7 +140,7 @@ class Reader:
             wanted_settings=wanted_settings(sharing[0]),
             max_ranges=where.max_ranges,
         )
-        self._crowded[name] = names_conflict(sharing, owner)
+        self._crowded[name] = settings_conflict(sharing) or names_conflict(sharing, owner)
         return self._filled(blank, rules)
 
     def _filled(self, state: State, rules: Mapping[str, Rule]) -> State | ReadFailure:

@@ -178,6 +178,23 @@ def names_conflict(targets: Sequence[Target], owner: str) -> str | None:
     )
 
 
+def settings_conflict(targets: Sequence[Target]) -> str | None:
+    """Return what the targets that share a rule ask differently of it; None where they agree.
+
+    The config is refused for it (firewall.py), but where projects are listed only a run knows that rules are shared.
+    """
+    first, *others = targets
+    asked = {**dict(wanted_settings(first)), "max_ranges": str(where_of(first).max_ranges)}
+    for other in others:
+        also = {**dict(wanted_settings(other)), "max_ranges": str(where_of(other).max_ranges)}
+        if differ := sorted(key for key in asked if asked[key] != also[key]):
+            return (
+                f"targets {first.name} and {other.name} ask for another {', '.join(differ)} of this rule; make them "
+                "agree, or name another `rule:`"
+            )
+    return None
+
+
 def blocker(rule: Rule, wanted: Mapping[str, str], project: str) -> str:
     """Return what stands in the way of managing one rule, as the rest of a sentence; empty for nothing."""
     network, command = rule.network.rpartition("/")[2], "gcloud compute firewall-rules"

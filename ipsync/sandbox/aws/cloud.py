@@ -13,7 +13,9 @@ from typing import Any, Self
 
 import boto3
 from moto.ec2.models import ec2_backends
+from moto.ec2.models.core import TaggedEC2Resource
 from moto.ec2.models.security_groups import SecurityGroupBackend
+from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -37,6 +39,13 @@ class _Quiet(WSGIRequestHandler):
         del type, message, args
 
 
+def _tags_of(resource: Any) -> list[dict[str, str]]:
+    """Look a resource's tags up by its id; moto reads every tag there is, which takes seconds for a thousand rules."""
+    kind = EC2_PREFIX_TO_RESOURCE.get(get_prefix(resource.id), "") if resource.id else ""
+    own = resource.ec2_backend.tags.get(resource.id, {})
+    return [{"resource_id": resource.id, "key": k, "value": v, "resource_type": kind} for k, v in own.items()]
+
+
 def _any_number(*_args: object, **_more: object) -> None:
     """Moto's own limit is 60 whatever the quota, both families together; the layer in front of it counts."""
 
@@ -47,6 +56,8 @@ class AwsCloud:
     def __init__(self) -> None:
         groups: Any = SecurityGroupBackend
         groups._verify_group_will_respect_rule_count_limit = _any_number  # noqa: SLF001
+        tagged: Any = TaggedEC2Resource
+        tagged.get_tags = _tags_of
         self._settings = Settings()
         self._strict = Strict(DomainDispatcherApplication(create_backend_app), self._settings)
         self._server = make_server("127.0.0.1", 0, self._strict, threaded=True, request_handler=_Quiet)

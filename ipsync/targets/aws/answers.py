@@ -16,6 +16,8 @@ from typing import Any
 
 from botocore.parsers import ResponseParserError
 
+from ipsync.targets.aws.parsing import ROOT
+
 LISTS = {
     "DescribeSecurityGroupRules": "securityGroupRuleSet",
     "DescribeSecurityGroups": "securityGroupInfo",
@@ -62,7 +64,7 @@ def demand(**event: Any) -> None:
         response_dict["body"] = b""  # a gateway's page: without a body botocore takes the status, and tries again
     elif status >= SUCCESSES_END and not _error_code(body):
         raise OtherShape(f"answered {status} with {described(body)}, no error of AWS's: {WHO}")
-    elif status < SUCCESSES_END and (wrong := _wrong(operation_model, body)):
+    elif status < SUCCESSES_END and (wrong := _wrong(operation_model, body, response_dict)):
         raise OtherShape(f"answered {status}, but {wrong}: {WHO}")
 
 
@@ -95,9 +97,16 @@ def described(body: bytes) -> str:
     return "XML" if text.startswith("<") else "text"
 
 
-def _wrong(model: Any, body: bytes) -> str:
+def _wrong(model: Any, body: bytes, response: dict[str, Any]) -> str:
+    """Say what is wrong with a success, if anything; XML that was read for it is left for who parses it."""
     protocol, name = model.service_model.resolved_protocol, str(model.name)
-    return _wrong_json(name, body) if protocol == "json" else _wrong_xml(name, body, wrapped=protocol == "query")
+    if protocol == "json":
+        return _wrong_json(name, body)
+    try:
+        response[ROOT] = root = ET.fromstring(body, ET.XMLParser(encoding="utf-8"))  # noqa: S314 - expat's own limits hold; as botocore parses it
+    except ET.ParseError:
+        return f"with {described(body)}, no whole <{name}Response>"
+    return _wrong_xml(name, root, body, wrapped=protocol == "query")
 
 
 def _wrong_json(name: str, body: bytes) -> str:
@@ -112,11 +121,7 @@ def _wrong_json(name: str, body: bytes) -> str:
     return ""
 
 
-def _wrong_xml(name: str, body: bytes, *, wrapped: bool) -> str:
-    try:
-        root = ET.fromstring(body)  # noqa: S314 - expat's own limits hold; botocore parses it so too
-    except ET.ParseError:
-        return f"with {described(body)}, no whole <{name}Response>"
+def _wrong_xml(name: str, root: ET.Element, body: bytes, *, wrapped: bool) -> str:
     space, tag = _split(root.tag)
     if tag != f"{name}Response" or not NAMESPACE.fullmatch(space):
         return f"with {described(body)}, no <{name}Response>"

@@ -30,6 +30,7 @@ from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws import service_models
 from ipsync.targets.aws.codes import SPENT
 from ipsync.targets.aws.credentials import CONFIG_FILE, KEYS_FILE, Unusable, ask_for_code, explained, source_of
+from ipsync.targets.aws.parsing import Parsers
 from ipsync.targets.aws.where import AwsAccount, AwsRegion
 
 CONFIG = Config(
@@ -163,6 +164,7 @@ def _plain_session(account: AwsAccount, region: str | None = None) -> botocore.s
     """Make a session; `region` is where STS is asked on the way to the account's own credentials."""
     made = botocore.session.Session(profile=account.profile)
     made.register("before-parse", aws_answers.demand)  # for every client of this session, STS's too
+    made.register_component("response_parser_factory", Parsers())
     chain = create_credential_resolver(made, region_name=made.get_config_variable("region") or region)
     roles: Any = chain.get_provider("assume-role")
     roles._prompter = ask_for_code  # noqa: SLF001 - botocore's own asks where nobody can answer

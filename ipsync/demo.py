@@ -74,6 +74,18 @@ gcp: {{endpoint: "{gcp}"}}
 """
 
 
+LISTS = """\
+targets:
+  - name: everywhere
+    kind: aws-prefix-list
+    feed: qatech
+    region: {region}
+    prefix_list: {v4}
+    prefix_list_v6: {v6}
+
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """The embedded clouds, seeded with entries that are not ours, and a config that uses them."""
@@ -87,6 +99,15 @@ class Stage:
     def load(self) -> Config:
         """Return the stage's config."""
         return configs.load(self.config_path, os.environ)
+
+    def load_lists(self) -> Config:
+        """Make two empty prefix lists, as whoever keeps them does, and return a config that fills them, without grace."""
+        tags = {"ipsync:owner": "demo"}
+        v4, v6 = (self.aws.make_list(family, size=20, tags=tags, region=REGION) for family in (4, 6))
+        head, _, rest = self.config_path.read_text().replace("72h", "0s").partition("targets:")
+        path = self.config_path.with_name("lists.yaml")
+        path.write_text(head + LISTS.format(region=REGION, v4=v4, v6=v6) + "audit:" + rest.partition("audit:")[2])
+        return configs.load(path, os.environ)
 
 
 @contextmanager
@@ -206,12 +227,27 @@ def _acts(teller: _Teller) -> Iterator[str | None]:
     code = teller.show("ipsync sync", worker.sync_once(config))
     yield _unless(code == 3 and teller.writes() == before, "an empty feed was applied")  # noqa: PLR2004
 
-    teller.title("7. And all of it can be proven.")
+    yield from _lists(teller)
+
+    teller.title("9. And all of it can be proven.")
     result = audit_log.verify(Path(config.audit_path))
     teller.say("$ ipsync audit verify")
     teller.say(f"{result.records} records hold, head {result.head}" if result.ok else str(result.problem))
     yield _unless(result.ok, "the audit log does not verify")
     yield _unless(_strangers_live(clouds), "an entry of others was changed")
+
+
+def _lists(teller: _Teller) -> Iterator[str | None]:
+    clouds, config = teller.clouds, teller.clouds.load_lists()
+    teller.title("7. One prefix list for many groups and accounts: the same addresses, in one call a family.")
+    clouds.feed.addresses = LISTED
+    code = teller.show("ipsync sync -c lists.yaml", worker.sync_once(config))
+    yield _unless(code == 0, "the prefix lists were not filled")
+
+    teller.title("8. The feed loses its only IPv6 address: that list isn't emptied, and the other goes on.")
+    clouds.feed.addresses = [*LISTED[:4], NEWCOMER]
+    code = teller.show("ipsync sync -c lists.yaml", worker.sync_once(config))
+    yield _unless(code == 3 and not clouds.aws.lists.careless, "a list was emptied, or not held back")  # noqa: PLR2004
 
 
 def _unless(held: bool, failure: str) -> str | None:  # noqa: FBT001 - reads as a sentence

@@ -144,7 +144,7 @@ def _fit(targets: Iterable[tuple[int, Any]], problems: Problems) -> None:
 class Kind:
     """One kind of target, whole: a line in the registry, or an entry point, makes it known.
 
-    schema     the pydantic model of its entry in the config, a `values.models.Target` with a literal `kind`
+    schema     the pydantic model of its entry in the config, a `values.models.AnyTarget` with a literal `kind`
     where      makes from such a model where the target is
     places     returns where each of these targets is now, where an entry of the config leads to several places; it lists
                all of them at once, so that what two entries need is asked once. What can't be listed is `Unlisted`

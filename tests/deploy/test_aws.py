@@ -9,6 +9,7 @@ import pytest
 
 from ipsync.targets import tag_marks
 from ipsync.targets.aws import policy
+from ipsync.targets.aws.calls import READS, WRITES
 
 ROOT = Path(__file__).parents[2] / "deploy" / "aws"
 FILES = sorted(ROOT.glob("*.json"))
@@ -29,6 +30,14 @@ def as_list(value):
 @pytest.fixture(scope="module")
 def statements():
     return {s["Sid"]: s for s in load("policy.json")["Statement"]}
+
+
+LISTS = "arn:aws:ec2:*:ACCOUNT_ID:prefix-list/*"
+
+
+@pytest.fixture(scope="module")
+def of_lists():
+    return {s["Sid"]: s for s in load("policy-prefix-lists.json")["Statement"]}
 
 
 def granting(statements, action):
@@ -103,6 +112,30 @@ def test_our_tags_can_be_set_and_only_the_leaving_mark_taken_off(statements):
     )
 
 
+def test_the_policy_for_lists_allows_exactly_what_is_called(of_lists):
+    called = {
+        f"ec2:{name}" for name in (*READS["ec2"], *WRITES["ec2"]) if "PrefixList" in name or name.endswith("Tags")
+    }
+    assert {a for s in of_lists.values() for a in as_list(s["Action"])} == called
+
+
+def test_only_a_list_that_its_keeper_tagged_can_be_changed_and_that_tag_can_t(of_lists):
+    writing = [s for s in of_lists.values() if not re.match("ec2:(Describe|Get)", as_list(s["Action"])[0])]
+    assert len(writing) == 3
+    for statement in writing:
+        assert statement["Resource"] == LISTS
+        assert statement["Condition"]["StringEquals"] == {f"aws:ResourceTag/{tag_marks.OWNER}": "OWNER"}
+    for statement in (of_lists["MarkEntriesOfThoseListsAsLeaving"], of_lists["ClearThoseMarks"]):
+        assert statement["Condition"]["ForAllValues:StringLike"] == {"aws:TagKeys": "ipsync:OWNER:*"}
+    assert of_lists["ClearThoseMarks"]["Condition"]["Null"] == {"aws:TagKeys": "false"}
+
+
+def test_check_asks_for_what_the_policy_for_lists_has(of_lists):
+    said = [json.loads(line) for what in policy.LISTS for line in policy.statement(what, owner="OWNER").splitlines()]
+    shown = [(s["Action"], s["Resource"].replace(":*:*:", ":*:ACCOUNT_ID:"), s.get("Condition")) for s in said]
+    assert shown == [(as_list(s["Action"]), s["Resource"], s.get("Condition")) for s in of_lists.values()]
+
+
 def test_the_role_is_given_to_one_principal_with_an_external_id():
     [trust] = load("trust-policy.json")["Statement"]
     assert trust["Condition"]["StringEquals"]["sts:ExternalId"] == "EXTERNAL_ID"
@@ -123,6 +156,6 @@ def test_what_is_listed_is_read_and_entered_inside_the_organization_alone():
     assert entered["Condition"]["StringEquals"] == {"aws:ResourceOrgID": "ORGANIZATION_ID"}
 
 
-def test_the_readme_explains_each_statement(statements):
+def test_the_readme_explains_each_statement(statements, of_lists):
     text = (ROOT / "README.md").read_text()
-    assert not [sid for sid in statements if f"`{sid}`" not in text]
+    assert not [sid for sid in (*statements, *of_lists) if f"`{sid}`" not in text]

@@ -16,13 +16,12 @@ from ipsync.targets.aws.prefix_list import NAME, TRAITS, where_of
 from ipsync.targets.aws.prefix_list_probe import probe
 from ipsync.targets.aws.reads import Reads
 from ipsync.targets.aws.rules import Rule
-from ipsync.targets.aws.where import ACCOUNT_OF_ROLE
+from ipsync.targets.aws.where import UNKNOWN
 from ipsync.targets.base import Finding
 from ipsync.targets.tag_marks import OWNER
 
 BATCH = 100
 """Entries that one ModifyManagedPrefixList takes; whether adds and removes count together isn't told, so they do."""
-ACCOUNT_DIGITS = 12
 
 
 class Reader:
@@ -78,16 +77,15 @@ class Reader:
     def account(self) -> str:
         """Return the account that these credentials are of."""
         if not self._account:
-            role = (self._reads.where.account.role_arn or "").split(":")
-            known = role[ACCOUNT_OF_ROLE] if len(role) > ACCOUNT_OF_ROLE else ""
-            self._account = known if _is_account(known) else self._asked_account()
+            told = self._reads.where.account.number
+            self._account = self._asked_account() if told == UNKNOWN else told
         return self._account
 
     def _asked_account(self) -> str:
         sts = self._reads.client("sts")
         answer = aws_errors.call(sts.get_caller_identity, subject="asking whose account this is", writes=False)
         account = str(answer.get("Account") or "")
-        if not _is_account(account):
+        if not account.isdigit():
             raise Unreachable(f"AWS's address answered without an account: {WHO}")
         return account
 
@@ -164,10 +162,6 @@ def _is_marked(item: Rule, owner: str) -> bool:
 
 def _families(item: Rule) -> frozenset[int]:
     return frozenset({lists.family_of(item)} - {0})
-
-
-def _is_account(text: str) -> bool:
-    return len(text) == ACCOUNT_DIGITS and text.isdigit()
 
 
 def _id(resource: str) -> str:

@@ -16,14 +16,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ipsync import engine
 from ipsync.audit import AuditLog, NullAuditLog, OptionalAuditLog, last_number, open_optional
 from ipsync.core import places, planfile
 from ipsync.core.contested import RUNS_BEFORE
 from ipsync.core.errors import AuditLogError, PlanFileError, UsageError
-from ipsync.core.events import Copied, PassEnded, RunEnded, RunStarted, Subscriber
+from ipsync.core.events import Copied, Notified, PassEnded, RunEnded, RunStarted, Subscriber
 from ipsync.core.model import Config, Feed, Snapshot
 from ipsync.core.printable import printable
 from ipsync.core.report import Report
@@ -31,6 +31,9 @@ from ipsync.engine import preflight
 from ipsync.render.json import document
 from ipsync.targets import registry
 from ipsync.targets.base import Finding
+
+if TYPE_CHECKING:
+    from ipsync.observers.notify import Notifier
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +53,8 @@ def plan_once(
     """Plan, and record that in the audit log where it is writable; touch nothing else."""
     names, run = selection(config, only), _run_id()
     with _heard("plan", observers) as heard, log_if_writable(config, run=run, clock=clock) as audit_log:
-        earlier = audit_log.runs_before(RUNS_BEFORE, config=config.source)
-        made = _run(config, run, names, audit_log, clock=clock, earlier=earlier, subscribers=observers)
+        known = _known(config, names, audit_log)
+        made = _run(config, run, names, audit_log, clock=clock, subscribers=observers, **known)
         return heard(engine.plan(made))
 
 
@@ -80,8 +83,8 @@ def sync_once(  # noqa: PLR0913 - what a caller may choose, by name
     names, run = selection(config, only), _run_id()
     seen: dict[str, Any] = {"clock": clock, "stopping": stopping, "announcing": writing, "subscribers": observers}
     with _heard("sync", observers) as heard, _log(config, run, clock) as audit_log:
-        earlier, left = audit_log.runs_before(RUNS_BEFORE, config=config.source), tuple(audit_log.pending.values())
-        made = _run(config, run, names, audit_log, open_intents=left, earlier=earlier, **seen)
+        seen |= _known(config, names, audit_log)
+        made = _run(config, run, names, audit_log, open_intents=tuple(audit_log.pending.values()), **seen)
         return heard(_copied(made, audit_log, engine.sync(made, approve=frozenset(approve))))
 
 
@@ -108,6 +111,39 @@ def apply_once(  # noqa: PLR0913 - as above
             raise
         made = _run(config, run, saved.selected, audit_log, open_intents=tuple(audit_log.pending.values()), **seen)
         return heard(_copied(made, audit_log, engine.apply(made, saved, approve=frozenset(approve))))
+
+
+def notifier(
+    config: Config, *, only: Iterable[str] = (), approve: str = "", observers: Sequence[Subscriber] = ()
+) -> Notifier | None:
+    """Make what tells people of a worker's passes, if the config names somebody to tell; it is an observer.
+
+    `approve` is the command that an approval's id is added to, `observers` hear what became of each message.
+    """
+    if not config.notify:
+        return None
+    from ipsync.observers import notify  # noqa: PLC0415 - brings requests; most runs tell nobody
+
+    around = notify.Surroundings(
+        owner=config.owner,
+        config=config.source,
+        approve=approve,
+        record=lambda event, run: _note(config, event, run),
+        remembered=lambda kind, name: notify.remembered(_messages(config), kind, name),
+        tell=lambda signal: engine.tell(observers, signal),
+    )
+    return notify.Notifier(config, around, selected=selection(config, only))
+
+
+def _note(config: Config, event: Notified, run: str) -> None:
+    """Record a message after its pass, whose log is closed by then."""
+    with log_if_writable(config, run=run or _run_id()) as audit_log:
+        audit_log.record(event)
+
+
+def _messages(config: Config) -> list[dict[str, Any]]:
+    with log_if_writable(config, run=_run_id()) as audit_log:
+        return audit_log.notified_before(config=config.source)
 
 
 @contextmanager
@@ -174,6 +210,17 @@ def selection(config: Config, only: Iterable[str]) -> frozenset[str]:
 def _identity(config: Config, run: str) -> dict[str, Any]:
     keys = {"hmac_key": config.audit_hmac_key, "hmac_keys_before": config.audit_hmac_keys_before}
     return {"owner": config.owner, "actor": actor(), "run": run, **keys}
+
+
+def _known(
+    config: Config, names: frozenset[str], audit_log: AuditLog | OptionalAuditLog | NullAuditLog
+) -> dict[str, Any]:
+    """Return what the log says of the runs before."""
+    feeds = {feed for target in config.targets if target.name in names for feed in target.feeds}
+    return {
+        "earlier": audit_log.runs_before(RUNS_BEFORE, config=config.source),
+        "feeds_before": audit_log.feeds_before(feeds, config=config.source),
+    }
 
 
 def _run(

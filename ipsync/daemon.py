@@ -7,6 +7,7 @@ came a day late), and an exception in a job stops it from being scheduled again.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import time
@@ -86,14 +87,18 @@ def _guarded(one_pass: Callable[[], T]) -> T | None:
     return None
 
 
-def stop_on_signals(stop: Event, *, wrote: Event | None = None, untouched: int = ExitCode.FAILED) -> None:
+def stop_on_signals(
+    stop: Event, *, wrote: Event | None = None, untouched: int = ExitCode.FAILED
+) -> Callable[[], float]:
     """Let SIGTERM, SIGINT and SIGHUP ask for an end after the write in flight; a second one changes nothing.
 
     SIGHUP comes when a terminal is closed; where it is ignored (`nohup`), it stays so.
     Where a cloud doesn't answer, the process ends without it after `PATIENCE` seconds, with the exit code for
     "unknown": the intent is in the audit log, and the next run settles it as it does after a kill. Where nothing was
     intended yet (`wrote` isn't set), nothing is in doubt, and the exit code is `untouched`.
+    Returns what tells how many seconds are left until then: as many as one likes while no signal came.
     """
+    ends = [math.inf]
 
     def give_up() -> None:
         doubtful = wrote is None or wrote.is_set()
@@ -107,6 +112,7 @@ def stop_on_signals(stop: Event, *, wrote: Event | None = None, untouched: int =
             "%s: ending after the write in flight, in %g s at the latest", signal.Signals(number).name, PATIENCE
         )
         stop.set()
+        ends[0] = time.monotonic() + PATIENCE
         watchdog = Timer(PATIENCE, give_up)
         watchdog.daemon = True
         watchdog.start()
@@ -115,6 +121,7 @@ def stop_on_signals(stop: Event, *, wrote: Event | None = None, untouched: int =
     signal.signal(signal.SIGINT, ask)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, ask)
+    return lambda: ends[0] - time.monotonic()
 
 
 def _give_up(rest: str) -> None:

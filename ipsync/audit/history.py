@@ -9,7 +9,17 @@ from pathlib import Path
 
 from ipsync.audit.files import holding, line_at, lines_backwards, placed_backwards
 from ipsync.audit.record import Record
-from ipsync.core.events import Copied, Intent, Outcome, Recovered, RunEnded, RunStarted, intent_of
+from ipsync.core.events import (
+    Copied,
+    FeedRead,
+    Intent,
+    Notified,
+    Outcome,
+    Recovered,
+    RunEnded,
+    RunStarted,
+    intent_of,
+)
 
 READ_ONLY = {"plan", "check"}
 """Modes of runs that write to no cloud."""
@@ -100,11 +110,47 @@ def runs_before(newest_first: Sequence[Path], count: int, *, by: tuple[str, str]
         runs.setdefault(run, []).append(record)
         if RunStarted.names(record):
             records = runs.pop(run)[::-1]
-            ours = by is None or (record.get("owner"), record.get("config", by[1])) == by
-            found += [records] if ours and record.get("mode") not in READ_ONLY else []
+            found += [records] if _ours(record, by) and record.get("mode") not in READ_ONLY else []
         if len(found) == count:
             break
     return found
+
+
+def _ours(started: Record, by: tuple[str, str] | None) -> bool:
+    """Tell whether a `run-started` is of an owner with a config file, or doesn't say with which."""
+    return by is None or (started.get("owner"), started.get("config", by[1])) == by
+
+
+def feeds_before(
+    newest_first: Sequence[Path], names: Iterable[str], *, by: tuple[str, str] | None = None
+) -> dict[str, Record]:
+    """Return the last record of each of these feeds, of runs that could write; of one that is missing, nothing.
+
+    No more than LOOK_BACK bytes are read. `by` is as for `runs_before`.
+    """
+    missing, found = set(names), dict[str, Record]()
+    runs: dict[object, list[Record]] = {}
+    for _, record in _backwards(newest_first, limit=LOOK_BACK) if missing else ():
+        if FeedRead.names(record):
+            runs.setdefault(record.get("run"), []).append(record)
+        elif RunStarted.names(record):
+            read = runs.pop(record.get("run"), [])
+            if record.get("mode") in READ_ONLY or not _ours(record, by):
+                continue
+            found |= {str(r.get("feed")): r for r in reversed(read) if r.get("feed") in missing}
+            missing -= found.keys()
+            if not missing:
+                break
+    return found
+
+
+def notified_before(newest_first: Sequence[Path], *, by: tuple[str, str]) -> list[Record]:
+    """Return what was recorded of messages by an owner with a config file, the newest first; LOOK_BACK bytes at most."""
+    return [
+        record
+        for _, record in _backwards(newest_first, limit=LOOK_BACK)
+        if Notified.names(record) and (record.get("owner"), record.get("config")) == by
+    ]
 
 
 def uncopied(newest_first: Sequence[Path]) -> bytes:

@@ -11,7 +11,7 @@ import hashlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -281,6 +281,14 @@ class AuditLog:
         """
         by = None if config is None else (self._author.owner, config)
         return history.runs_before(self._files(), count, by=by)
+
+    def feeds_before(self, names: Iterable[str], *, config: str) -> dict[str, Record]:
+        """Return the last record of each of these feeds, of this owner's runs with that config file that could write."""
+        return history.feeds_before(self._files(), names, by=(self._author.owner, config))
+
+    def notified_before(self, *, config: str) -> list[Record]:
+        """Return what was recorded of this owner's messages, for that config file, the newest first."""
+        return history.notified_before(self._files(), by=(self._author.owner, config))
 
     def uncopied(self) -> bytes:
         """Return the records that no copy holds yet: those after the one that the last `copied` record names."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -35,6 +35,16 @@ class NullAuditLog:
     def runs_before(self, count: int, *, config: str | None = None) -> list[list[Record]]:
         """Know of no run."""
         del count, config
+        return []
+
+    def feeds_before(self, names: Iterable[str], *, config: str) -> dict[str, Record]:
+        """Know of no feed."""
+        del names, config
+        return {}
+
+    def notified_before(self, *, config: str) -> list[Record]:
+        """Know of no message."""
+        del config
         return []
 
     def __enter__(self) -> Self:
@@ -75,6 +85,14 @@ class OptionalAuditLog:
     def runs_before(self, count: int, *, config: str | None = None) -> list[list[Record]]:
         """Return the records of the last runs that could write, newest first."""
         return self._audit_log.runs_before(count, config=config)
+
+    def feeds_before(self, names: Iterable[str], *, config: str) -> dict[str, Record]:
+        """Return the last record of each of these feeds, of runs that could write."""
+        return self._audit_log.feeds_before(names, config=config)
+
+    def notified_before(self, *, config: str) -> list[Record]:
+        """Return what was recorded of messages, the newest first."""
+        return self._audit_log.notified_before(config=config)
 
     def __enter__(self) -> Self:
         return self

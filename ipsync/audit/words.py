@@ -10,6 +10,7 @@ from ipsync.core.events import (
     Approval,
     FeedRead,
     Intent,
+    Notified,
     Outcome,
     Planned,
     Recovered,
@@ -122,6 +123,12 @@ def _approval(record: Mapping[str, Any]) -> str:
     return f"approval of {record.get('plan')} by {record.get('actor')}{holds}"
 
 
+def _notified(record: Mapping[str, Any]) -> str:
+    said = ", ".join(dict.fromkeys(str(each.get("word")) for each in record.get("about", ())))
+    failed = f", not delivered: {record['error']}" if record.get("error") else ""
+    return f"notified {record.get('sink')} of {said}{failed}"
+
+
 def _plain(record: Mapping[str, Any]) -> str:
     return str(record.get("event"))
 
@@ -133,6 +140,7 @@ _WORDS = {
     FeedRead.name: _feed,
     Planned.name: _plan,
     Approval.name: _approval,
+    Notified.name: _notified,
     RunStarted.name: _started,
     RunEnded.name: _ended,
 }

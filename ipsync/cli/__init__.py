@@ -29,6 +29,7 @@ COMMANDS = {
     "apply": "ipsync.cli.sync",
     "run": "ipsync.cli.sync",
     "check": "ipsync.cli.check",
+    "notify": "ipsync.cli.notify",
     "qatech": "ipsync.cli.qatech",
     "audit": "ipsync.cli.audit",
     "schema": "ipsync.cli.schema",

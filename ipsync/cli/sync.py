@@ -73,6 +73,7 @@ def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tupl
 
     from ipsync import app, daemon
     from ipsync.cli import reporting
+    from ipsync.cli.telling import telling
     from ipsync.observers import watch
 
     config = options.load(config_path)
@@ -82,17 +83,17 @@ def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tupl
     aside = options.reports_aside(config, output)
 
     stop, wrote = Event(), Event()
-    daemon.stop_on_signals(stop, wrote=wrote)
     observers = watch.filed(config, metrics_file)
-    report = app.sync_once(
-        config,
-        only=targets,
-        approve=frozenset(approve),
-        stopping=stop.is_set,
-        writing=wrote.set,
-        observers=observers,
-    )
-    return reporting.show(report, output, again, detailed=detailed_exitcode, aside=aside)
+    with telling(config, daemon.stop_on_signals(stop, wrote=wrote), targets=targets, observers=observers) as hearing:
+        report = app.sync_once(
+            config,
+            only=targets,
+            approve=frozenset(approve),
+            stopping=stop.is_set,
+            writing=wrote.set,
+            observers=hearing,
+        )
+        return reporting.show(report, output, again, detailed=detailed_exitcode, aside=aside)
 
 
 @click.command(short_help="Apply a saved plan, and only that.")
@@ -106,17 +107,20 @@ def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) 
 
     from ipsync import app, daemon
     from ipsync.cli import reporting
+    from ipsync.cli.telling import telling
 
     stop, wrote = Event(), Event()
-    daemon.stop_on_signals(stop, wrote=wrote)
+    left = daemon.stop_on_signals(stop, wrote=wrote)
     try:
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
     config = options.load(config_path)
     aside = options.reports_aside(config, output)
-    report = app.apply_once(config, data, approve=frozenset(approve), stopping=stop.is_set, writing=wrote.set)
-    return reporting.show(report, output, command("apply", file=file), detailed=False, aside=aside)
+    with telling(config, left) as hearing:
+        report = app.apply_once(config, data, approve=frozenset(approve), stopping=stop.is_set, writing=wrote.set,
+                                observers=hearing)  # fmt: skip
+        return reporting.show(report, output, command("apply", file=file), detailed=False, aside=aside)
 
 
 @click.command(short_help="Sync at once, then every `schedule.every`.")

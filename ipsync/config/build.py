@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from ipsync.config import schema as shape
 from ipsync.config.rules import PRESET
@@ -31,6 +31,7 @@ def build(file: shape.File, *, digest: str) -> model.Config:
         every=file.schedule.every,
         jitter=file.schedule.jitter,
         listen=file.listen,
+        notify=tuple(_notify(each) for each in file.notify),
         digest=digest,
         notices=tuple(_notices(file.targets)),
     )
@@ -49,6 +50,19 @@ def _feed(name: str, feed: shape.Feed) -> model.Feed:
         headers=tuple(sorted(feed.headers.items())),
         ca_file=feed.ca_file,
         insecure=feed.insecure,
+        max_unchanged_age=feed.max_unchanged_age,
+    )
+
+
+def _notify(each: shape.Notification) -> model.Notify:
+    kind: Literal["webhook", "slack", "command"] = "webhook" if each.webhook else "slack" if each.slack else "command"
+    return model.Notify(
+        kind=kind,
+        on=tuple(each.on),
+        url=each.webhook or each.slack or "",
+        secret=each.secret,
+        command=tuple(each.command or ()),
+        remind_every=each.remind_every,
     )
 
 

@@ -32,6 +32,9 @@ LISTS = {
     "regions": "[eu-north-1, us-east-1]",
     "accounts": "[{role_arn: …}, {organization: {ou: …, role: ipsync}}]",
     "projects": "[acme-staging, acme-prod]",
+    "command": "[/usr/local/bin/page, --quiet]",
+    "on": "[blocked, failed]",
+    "notify": "[{slack: …}]",
 }
 MAPPINGS = {
     "max-removals": "{count: 1, percent: 30}",

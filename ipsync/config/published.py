@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ipsync.config.rules import PRESET
+from ipsync.config.rules import PRESET, SINKS
 from ipsync.config.schema import file_model
 from ipsync.targets import registry
 from ipsync.targets.base import Kind, when
@@ -63,6 +63,7 @@ _WANTS_SOMETHING = when(
     "feed", {"anyOf": [{"type": "string"}, SOME]}, {}, otherwise=_must("static", {**SOME, "type": "array"})
 )
 _ALL_ALONE = when("ports", {"contains": {"type": "string", "pattern": f"^{ALL}$"}}, _may("ports", {"maxItems": 1}))
+_SOMETHING: Node = {"not": {"type": "null"}}
 RULES: Mapping[str, list[Node]] = {
     "Feed": [
         when(
@@ -71,6 +72,10 @@ RULES: Mapping[str, list[Node]] = {
             _must("insecure", {"const": True}),
         ),
         when("format", {"const": "text"}, _may("select", {"type": "null"})),
+    ],
+    "Notification": [
+        {"oneOf": [_must(key, _SOMETHING) for key in SINKS]},
+        when("secret", _SOMETHING, _must("webhook", _SOMETHING)),
     ],
 }
 """By the model's name: what concerns more than one of its keys."""

@@ -18,6 +18,7 @@ from ipsync.values import models
 from ipsync.values.fields import plain_http
 
 PRESET = "qatech"
+SINKS = ("webhook", "slack", "command")
 
 
 def check(document: Document, file: shape.File | None) -> None:
@@ -26,6 +27,10 @@ def check(document: Document, file: shape.File | None) -> None:
     for name, feed in feeds.items():
         if feed is None or isinstance(feed, dict):
             _feed(name, feed or {}, document)
+    notified = document.value.get("notify")
+    for index, each in enumerate(notified if isinstance(notified, list) else []):
+        if isinstance(each, dict):
+            _notification(index, each, document)
     listed = document.value.get("targets")
     targets = [(i, t) for i, t in enumerate(listed if isinstance(listed, list) else []) if isinstance(t, dict)]
     for index, target in targets:
@@ -47,6 +52,17 @@ def _feed(name: str, feed: Mapping[str, Any], document: Document) -> None:
         document.add((*path, "url"), "is plain http; use https, or say insecure: true if that can't be")
     if feed.get("format") == "text" and feed.get("select") is not None:
         document.add((*path, "select"), "is for json feeds; a text feed has an address a line, so leave it out")
+
+
+def _notification(index: int, each: Mapping[str, Any], document: Document) -> None:
+    path: Path = ("notify", index)
+    named = [key for key in SINKS if each.get(key) is not None]
+    if not named:
+        document.add(path, f"says nobody to tell; it needs one of {', '.join(SINKS)}")
+    if len(named) > 1:
+        document.add(path, f"has {' and '.join(named)}; write an element for each")
+    if each.get("secret") is not None and "webhook" not in named:
+        document.add((*path, "secret"), "signs what a webhook gets; without one, leave it out")
 
 
 # ── one target ───────────────────────────────────────────────────────────────

@@ -8,14 +8,19 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import lru_cache
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union, get_args
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
+from ipsync.core.model import Word
 from ipsync.targets import registry
 from ipsync.values import amounts as a
 from ipsync.values import fields as f
 from ipsync.values.models import Guards, Strict, section, written
+
+DEFAULT_WORDS: tuple[Word, ...] = ("blocked", "failed", "held", "contested", "feed-unchanged")
+"""What wants a human."""
+LISTED = f"[{', '.join(DEFAULT_WORDS)}]"
 
 
 class Feed(Strict):
@@ -41,6 +46,9 @@ class Feed(Strict):
         None, description="A CA bundle (PEM) to trust for this feed, instead of the usual."
     )
     insecure: bool = Field(default=False, description="Allow plain http to another machine; shown in every plan.")
+    max_unchanged_age: a.Age | None = Field(
+        None, description="Warns when the list has been the same for longer: a duration of an hour or more."
+    )
     allow_special_use: list[f.Cidr] = Field(
         [], description="Special-use networks that this feed may list nonetheless, for labs."
     )
@@ -94,6 +102,34 @@ class Schedule(Strict):
         return self
 
 
+class Notification(Strict):
+    """Who is told of what: one of webhook, slack and command."""
+
+    webhook: f.Hook | None = Field(
+        None, description="An https:// address that gets a CloudEvent by POST. It is never shown."
+    )
+    secret: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="For webhook: a key that signs each message; never shown, write it as ${NAME}."
+    )
+    slack: f.SlackHook | None = Field(
+        None, description="A Slack incoming webhook's URL; never shown, write it as ${NAME}."
+    )
+    command: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1)] | None = Field(
+        None,
+        description="A program and its arguments, run without a shell; the CloudEvent comes on its standard input.",
+    )
+    on: Annotated[list[Word], Field(min_length=1), f.Unique] = Field(
+        list(DEFAULT_WORDS),
+        description=f"What is told: {', '.join(get_args(Word))}.",
+        json_schema_extra=written(LISTED),
+    )
+    remind_every: a.Remind = Field(
+        86400.0,
+        description="When a state that doesn't change is told again; 1m or longer.",
+        json_schema_extra=written("24h"),
+    )
+
+
 class Aws(Strict):
     """For emulators."""
 
@@ -135,6 +171,7 @@ class File(Strict):
         description="Where `ipsync run` serves metrics, health and its status page: HOST:PORT; null for nowhere.",
         json_schema_extra=written("127.0.0.1:9464"),
     )
+    notify: list[Notification] = Field([], description="Who is told of what: webhooks, Slack, commands.")
     aws: Aws = section("For emulators of AWS.")
     gcp: Gcp = section("For emulators of Google Cloud.")
 

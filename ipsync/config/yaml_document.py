@@ -27,6 +27,7 @@ _BOOL = {"yes": True, "true": True, "on": True, "no": False, "false": False, "of
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
 _TEXTS = {"str", "timestamp", "value"}
+_SECRETS = {"hmac_key", "external_id", "secret", "webhook", "slack"}
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -78,7 +79,7 @@ class Document:
 
 def meant_secret(path: Path) -> bool:
     """Say whether a key holds a secret, wherever its value came from."""
-    return "headers" in path or "hmac_keys_before" in path or path[-1:] in {("hmac_key",), ("external_id",)}
+    return "headers" in path or "hmac_keys_before" in path or (bool(path) and path[-1] in _SECRETS)
 
 
 def read(text: str, environ: Mapping[str, str]) -> Document:

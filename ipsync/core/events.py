@@ -79,7 +79,10 @@ class RunStarted(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedRead(Record):
-    """A feed was fetched, or rejected."""
+    """A feed was fetched, or rejected, and `since` when that is so, as far as the log knows (core/freshness.py).
+
+    `before` is the digest of the list before, where this is another; `listed` what a rejected feed listed last.
+    """
 
     name: ClassVar[str] = "feed"
     feed: str
@@ -87,6 +90,9 @@ class FeedRead(Record):
     digest: str | None = None
     count: int | None = None
     rejected: str | None = None
+    since: str | None = None
+    before: str | None = None
+    listed: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +179,23 @@ class RunEnded(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Notified(Record):
+    """Somebody was told, or couldn't be. `told` is all that this sink knows of by now, for the next run to go on from.
+
+    `about` holds what the message said, `config` the file that names the sink.
+    """
+
+    name: ClassVar[str] = "notified"
+    config: str
+    kind: str
+    sink: str
+    result: str
+    about: Sequence[Mapping[str, object]]
+    told: Sequence[Mapping[str, object]]
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rotated(Record):
     """The first record of a new file. `rekeyed` says that the one before ended with another key."""
 
@@ -193,9 +216,22 @@ class Copied(Record):
 
 
 RECORDS: tuple[type[Record], ...] = (
-    *(RunStarted, FeedRead, Planned, Approval, Intent, Outcome, Recovered, TornEnd, RunEnded, Rotated, Copied),
+    *(
+        RunStarted,
+        FeedRead,
+        Planned,
+        Approval,
+        Intent,
+        Outcome,
+        Recovered,
+        TornEnd,
+        RunEnded,
+        Notified,
+        Rotated,
+        Copied,
+    ),
 )
-RESERVED = ("verification", "wave", "notified", "adopted", "released", "rolled-back")
+RESERVED = ("verification", "wave", "adopted", "released", "rolled-back")
 """Further names that the contract knows: a later version's log may hold them."""
 NAMES = (*dict.fromkeys(record.name for record in RECORDS), *RESERVED)
 """Every kind of record there is (contract, section 6)."""
@@ -264,6 +300,21 @@ class Contested(Signal):
     """What somebody undoes between the runs: what to tell people, by resource; empty where nobody does."""
 
     told: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRead(Signal):
+    """The long-running worker has read its config again; `refused` holds what is wrong where the old one stays."""
+
+    refused: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationEnded(Signal):
+    """A message was delivered, or given up (`delivered`, `failed`). Comes from a thread of its own, between passes too."""
+
+    kind: str
+    result: str
 
 
 @dataclass(frozen=True, slots=True)

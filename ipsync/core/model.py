@@ -95,6 +95,7 @@ class Feed:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     ca_file: str | None = None
     insecure: bool = False
+    max_unchanged_age: float | None = None  # seconds
 
 
 class Where(Protocol):
@@ -142,6 +143,25 @@ class Target:
         return frozenset(getattr(self.where, "families", BOTH))
 
 
+Word = Literal["applied", "blocked", "failed", "held", "contested", "feed-changed", "feed-unchanged"]
+"""What somebody may want to be told of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    """Who is told of what. A url may hold what lets one post there, so it is as secret as the secret.
+
+    `remind_every` is in seconds: when a state that doesn't change is told again.
+    """
+
+    kind: Literal["webhook", "slack", "command"]
+    on: tuple[Word, ...]
+    url: str = field(default="", repr=False)
+    secret: str | None = field(default=None, repr=False)
+    command: tuple[str, ...] = field(default=(), repr=False)
+    remind_every: float = 86400.0
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """The whole config file, checked."""
@@ -157,6 +177,7 @@ class Config:
     every: float = 900.0  # seconds
     jitter: float = 60.0  # seconds
     listen: tuple[str, int] | None = ("127.0.0.1", 9464)  # where `ipsync run` serves metrics and its status page
+    notify: tuple[Notify, ...] = ()
     digest: str = ""
     source: str = field(default="", compare=False)  # the file's absolute path
     notices: tuple[str, ...] = ()  # what each report says of it

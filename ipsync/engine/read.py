@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from ipsync.core import guards
+from ipsync.core import freshness, guards
 from ipsync.core.errors import FeedError, IpsyncError
 from ipsync.core.events import FeedFetched, FeedRead, PlanMade, Planned, ScopeRead, StageBegan
 from ipsync.core.model import Feed, Network, Operation, ReadFailure, State, Target
@@ -33,7 +33,7 @@ def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
         found = list_all(run)
         results = {r.name: r for r in (f.result() for f in fetching)}
     for result in results.values():
-        _record_feed(run, result)
+        _record_feed(run, result, now)
     observed = observed_of(run, results, found, now)
     recover_open_intents(run, observed)
     return planned(run, observed)
@@ -202,17 +202,23 @@ def _reader(run: Run, target: Target) -> Reader:
 # ── record ───────────────────────────────────────────────────────────────────
 
 
-def _record_feed(run: Run, result: FeedResult) -> None:
+def _record_feed(run: Run, result: FeedResult, now: datetime) -> None:
+    """Record what came of a feed, and tell people where it has stayed the same, or failed, for too long."""
     snapshot = result.snapshot
-    run.emit(
-        FeedRead(
-            feed=result.name,
-            url=result.url,
-            digest=snapshot.digest if snapshot else None,
-            count=len(snapshot.networks) if snapshot else None,
-            rejected=None if snapshot else result.error,
-        )
+    read = FeedRead(
+        feed=result.name,
+        url=result.url,
+        digest=snapshot.digest if snapshot else None,
+        count=len(snapshot.networks) if snapshot else None,
+        rejected=None if snapshot else result.error,
     )
+    read = freshness.dated(read, run.feeds_before.get(result.name), now)
+    run.emit(read)
+    feed = next(feed for feed in run.config.feeds if feed.name == result.name)
+    late = freshness.failing(read, run.config.grace, now)
+    if late:
+        log.error("%s", late)
+    run.progress.notices.extend(text for text in (late, freshness.unchanged(feed, read, now)) if text)
 
 
 def _record_plan(run: Run, made: Plan) -> None:

@@ -70,6 +70,8 @@ class Run:
     open_intents: Sequence[Mapping[str, object]] = ()
     earlier: Sequence[Sequence[Mapping[str, object]]] = ()
     """The audit log's records of the last runs, newest first."""
+    feeds_before: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """The audit log's last record of each feed, of runs that could write."""
     places: Sequence[Place] = ()
     """Where the audit log's earlier runs held something."""
     others: frozenset[str] = frozenset()

@@ -13,7 +13,16 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 
 from ipsync import __version__
 from ipsync.core.errors import AuditLogError
-from ipsync.core.events import CloudCalled, Contested, Copied, Event, FeedFetched, PassEnded, Recorded
+from ipsync.core.events import (
+    CloudCalled,
+    Contested,
+    Copied,
+    Event,
+    FeedFetched,
+    NotificationEnded,
+    PassEnded,
+    Recorded,
+)
 from ipsync.core.exit_codes import ExitCode
 from ipsync.core.model import Config, Status, Verdict
 from ipsync.core.plan import TargetChange
@@ -67,6 +76,9 @@ class Metrics:
         self._calls = Counter(
             "ipsync_cloud_calls", "Calls of clouds.", ["provider", "operation", "result"], registry=new
         )
+        self._notifications = Counter(
+            "ipsync_notifications", "Messages to people, by how they ended.", ["kind", "result"], registry=new
+        )
         self._undone = Gauge(
             "ipsync_contested_resources", "Resources on which somebody undoes a change.", ["target"], registry=new
         )
@@ -108,6 +120,8 @@ class Metrics:
             self._feed(event)
         elif isinstance(event, Contested):
             self._contested = event.told
+        elif isinstance(event, NotificationEnded):
+            self._notifications.labels(event.kind, event.result).inc()
         elif isinstance(event, Copied):
             self._copied_now = True
         elif isinstance(event, PassEnded) and event.mode != "plan":

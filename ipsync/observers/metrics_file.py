@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-from ipsync.core.events import Event, PassEnded, Recorded
+from ipsync.core.events import Event, NotificationEnded, PassEnded, Recorded
 from ipsync.observers.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -23,8 +23,8 @@ class MetricsFile:
         self._carry_on()
 
     def __call__(self, event: Event, _recorded: Recorded | None) -> None:
-        """Write the file when a pass has ended."""
-        if not isinstance(event, PassEnded):
+        """Write the file when a pass has ended, and when somebody was told of it, which is later."""
+        if not isinstance(event, PassEnded | NotificationEnded):
             return
         try:
             self._write(self._metrics.text())

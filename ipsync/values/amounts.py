@@ -56,6 +56,22 @@ def every(value: object) -> float:
     return total
 
 
+def remind(value: object) -> float:
+    """Read `remind_every`: at least a minute, since less would be told at every pass."""
+    total = duration(value)
+    if total < 60:  # noqa: PLR2004 - as above
+        raise Shown(value, "is too often; write 1m or longer")
+    return total
+
+
+def age(value: object) -> float:
+    """Read `max_unchanged_age`: at least an hour, since no list changes so often."""
+    total = duration(value)
+    if total < 3600:  # noqa: PLR2004 - as above
+        raise Shown(value, "is too short; write 1h or longer, like 30d")
+    return total
+
+
 def size(value: object) -> int:
     """Read a size in bytes: 5242880, or `5MiB`."""
     text = str(value) if type(value) is int else value
@@ -105,10 +121,15 @@ _OVER_100_MIB = (
     r"0*[1-9][0-9]{6,}KiB",
     r"0*(?:10[1-9]|1[1-9][0-9]|[2-9][0-9]{2}|[1-9][0-9]{3,})MiB",
 )
+_UNDER_AN_HOUR = (_NULL, r"0*[1-9][0-9]{0,2}s", r"0*[1-5]?[0-9]m", r"0*[12][0-9]{3}s", r"0*3[0-5][0-9]{2}s")
 _ZERO: dict[str, object] = {"const": 0}
 
 Duration = Annotated[float, BeforeValidator(duration), either_schema(_SPAN, _ZERO, "60s", "0s")]
 Every = Annotated[float, BeforeValidator(every), text_schema(_SPAN, "15m", **_but(_NULL, r"0*[1-9]s"))]
+Remind = Annotated[
+    float, BeforeValidator(remind), text_schema(_SPAN, "24h", **_but(_NULL, r"0*[1-9]s", r"0*[1-5][0-9]s"))
+]
+Age = Annotated[float, BeforeValidator(age), text_schema(_SPAN, "30d", **_but(*_UNDER_AN_HOUR))]
 Timeout = Annotated[
     float,
     BeforeValidator(timeout),

@@ -101,6 +101,30 @@ def endpoint(value: str) -> str:
     return value
 
 
+def hook(value: str) -> str:
+    """Check where messages are posted to. The address may let whoever knows it post there, so it is never shown."""
+    try:
+        parts = urlsplit(value)
+        fine = bool(parts.hostname) and parts.scheme in {"http", "https"} and parts.port != 0
+    except ValueError:
+        fine = False
+    if not fine or not re.fullmatch(r"[!-~]+", value):
+        raise ValueError("is not an https:// address (of plain ASCII, without spaces)")
+    if plain_http(value):
+        raise ValueError("is plain http to another machine, where anybody on the way could read it; use https://")
+    return value
+
+
+def slack_hook(value: str) -> str:
+    """Check the URL of a Slack incoming webhook, or of what plays one on this machine."""
+    if not re.fullmatch(f"{_SLACK}|{_HTTP}{_HERE}{_PORT}{_REST}", value):
+        raise ValueError(
+            "is not the URL of a Slack incoming webhook; it looks like https://hooks.slack.com/services/T…/B…/… "
+            "(at api.slack.com/apps: the app's page Incoming Webhooks)"
+        )
+    return hook(value)
+
+
 def file_path(value: str) -> str:
     """Check a path: nobody expands a `~` here, and a folder named so would be a surprise."""
     if not value or value.startswith("~"):
@@ -174,6 +198,7 @@ _HERE = r"(?:[lL][oO][cC][aA][lL][hH][oO][sS][tT]|127\.0\.0\.1|\[::1\])"
 PLAIN_HTTP = f"^{_HTTP}"
 PLAIN_HTTP_HERE = rf"^{_HTTP}{_HERE}(?:[:/?#]|$)"
 """In the schema: a URL that is plain http, and one to this machine."""
+_SLACK = r"https://hooks\.slack(?:-gov)?\.com/services/[A-Z0-9]{3,24}/[A-Z0-9]{3,24}/[A-Za-z0-9]{8,64}"
 _NAME = r"[a-zA-Z0-9][a-zA-Z0-9._-]{0,63}"
 _RESERVED: dict[str, Any] = {"not": {"enum": sorted(RESERVED)}}
 
@@ -191,6 +216,8 @@ Endpoint = _described(endpoint, f"(?:{_HTTPS}{_HOST}|{_HTTP}{_HERE}){_PORT}{_RES
 Listen = Annotated[
     tuple[str, int], BeforeValidator(listen), text_schema(_LISTEN_SCHEMA, "127.0.0.1:9464", "0.0.0.0:9464")
 ]
+Hook = _described(hook, f"(?:{_HTTPS}(?:[^][/?#@\\s]+@)?{_HOST}|{_HTTP}{_HERE}){_PORT}{_REST}")
+SlackHook = _described(slack_hook, f"{_SLACK}|{_HTTP}{_HERE}{_PORT}{_REST}")
 FilePath = _described(file_path, "[^~].*")
 CaFile = _described(ca_file, "[^~].*")
 Select = _described(select, "[^ ].*| .*[^ ].*")

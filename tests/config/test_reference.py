@@ -31,6 +31,7 @@ PARTS = {
     "removal": ("removal.", "Removal"),
     "audit": ("audit.", "Audit"),
     "schedule": ("schedule.", "Schedule"),
+    "notify": ("notify[].", "Notification"),
     "Emulators": ("aws.", "Aws"),
     "Emulators, GCP": ("gcp.", "Gcp"),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,22 +125,32 @@ def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) 
 
 @click.command(short_help="Sync at once, then every `schedule.every`.")
 @options.target
+@options.metrics_file
 @options.common
-def run(config_path: Path, targets: tuple[str, ...]) -> int:
+def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None) -> int:
     """Work until SIGTERM: a sync at once, then one every `schedule.every`."""
     from threading import Event
 
     from ipsync import app, daemon
     from ipsync.cli import reporting
+    from ipsync.observers import watch
 
     config, stop, wrote = options.load(config_path), Event(), Event()
     app.selection(config, targets)
     daemon.stop_on_signals(stop, wrote=wrote, untouched=0)
-    tell = reporting.teller(command("sync", targets=targets), aside=options.reports_aside(config, "text"))
+    told = reporting.teller(command("sync", targets=targets), aside=options.reports_aside(config, "text"))
+    with watch.worker(config, metrics_file=metrics_file) as watched:
 
-    def one_pass() -> Report:
-        wrote.clear()
-        return app.sync_once(config, only=targets, stopping=stop.is_set, writing=wrote.set)
+        def one_pass() -> Report:
+            wrote.clear()
+            watched.began()
+            return app.sync_once(
+                config, only=targets, stopping=stop.is_set, writing=wrote.set, observers=watched.observers
+            )
 
-    daemon.serve(one_pass, every=config.every, jitter=config.jitter, stop=stop, tell=tell)
+        def tell(report: Report | None, next_at: datetime | None) -> None:
+            watched.waits(next_at)
+            told(report, next_at)
+
+        daemon.serve(one_pass, every=config.every, jitter=config.jitter, stop=stop, tell=tell)
     return 0

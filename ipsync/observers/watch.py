@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ipsync.core.events import Subscriber
 from ipsync.core.model import Config
+from ipsync.observers.health import Health
 from ipsync.observers.ledger import Ledger
+
+if TYPE_CHECKING:
+    from ipsync.observers.metrics import Metrics
+
+
+log = logging.getLogger(__name__)
 
 
 def filed(config: Config, path: Path | None) -> Sequence[Subscriber]:
@@ -15,8 +27,74 @@ def filed(config: Config, path: Path | None) -> Sequence[Subscriber]:
     if path is None:
         return ()
     from ipsync.observers.metrics import Metrics  # noqa: PLC0415 - brings prometheus_client
-    from ipsync.observers.metrics_file import MetricsFile  # noqa: PLC0415 - as above
 
     ledger = Ledger(config)
     metrics = Metrics(config, ledger)
-    return (ledger, metrics, MetricsFile(path, metrics))
+    return (ledger, metrics, *_file(path, metrics))
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What watches the long-running worker; the loop tells when a pass begins, and when the next one is due."""
+
+    observers: Sequence[Subscriber] = ()
+    health: Health | None = None
+    url: str = ""
+
+    def began(self) -> None:
+        """Tell that a pass begins."""
+        if self.health:
+            self.health.began()
+
+    def waits(self, next_at: datetime | None) -> None:
+        """Tell that a pass is over, and when the next one is due."""
+        if self.health:
+            self.health.waits(next_at)
+
+
+@contextmanager
+def worker(config: Config, *, metrics_file: Path | None) -> Iterator[Watched]:
+    """Serve what the config's `listen` asks for, and write the file, until the end of the block.
+
+    Raises UsageError where nothing can be served there.
+    """
+    if config.listen is None and metrics_file is None:
+        yield Watched()
+        return
+    from ipsync.observers.metrics import Metrics  # noqa: PLC0415 - brings prometheus_client
+
+    ledger = Ledger(config)
+    metrics = Metrics(config, ledger)
+    file = _file(metrics_file, metrics)
+    if config.listen is None:
+        yield Watched((ledger, metrics, *file))
+        return
+    health = Health(config)
+    with _served(config.listen, metrics, health) as url:
+        yield Watched((ledger, metrics, *file, health), health, url)
+
+
+def _file(path: Path | None, metrics: Metrics) -> Sequence[Subscriber]:
+    if path is None:
+        return ()
+    from ipsync.observers.metrics_file import MetricsFile  # noqa: PLC0415 - brings prometheus_client
+
+    return (MetricsFile(path, metrics),)
+
+
+@contextmanager
+def _served(listen: tuple[str, int], metrics: Metrics, health: Health) -> Iterator[str]:
+    from ipsync.observers import web  # noqa: PLC0415 - what follows is for who serves
+    from ipsync.observers.server import Server, is_loopback  # noqa: PLC0415 - brings waitress
+
+    pages = {
+        "/metrics": lambda: web.Answer(metrics.text(), "text/plain; version=0.0.4; charset=utf-8"),
+        "/healthz": web.probe(health.complaint),
+        "/readyz": web.probe(lambda: None if health.ready else "the first pass isn't over"),
+    }
+    server = Server(web.Site(pages, here=is_loopback(listen[0])), *listen)
+    try:
+        log.info("serving metrics, health and the status page at %s", server.url)
+        yield server.url
+    finally:
+        server.close()

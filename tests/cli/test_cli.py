@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import requests
 
 from ipsync import cli, demo
 from ipsync.audit import verify
@@ -652,6 +653,51 @@ def test_the_worker_runs_until_a_signal(stage, tmp_path, number, log_format):
     _check_pass(out.decode(), log_format)
     assert number.name in (json.loads(err.splitlines()[-1])["message"] if log_format == "json" else err.decode())
     assert verify(tmp_path / "audit.jsonl").ok
+
+
+def test_the_worker_serves_what_it_knows(stage, tmp_path):
+    worker = started("run", "--metrics-file", str(tmp_path / "ipsync.prom"))
+    try:
+        url = _told_url(worker)
+        deadline = time.monotonic() + 30
+        while requests.get(f"{url}readyz", timeout=20).status_code != 200 and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert requests.get(f"{url}healthz", timeout=20).text == "ok\n"
+        served = requests.get(f"{url}metrics", timeout=20)
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(timeout=20)
+    finally:
+        worker.kill()
+        worker.communicate()
+    assert worker.returncode == 0
+    assert served.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    for text in (served.text, (tmp_path / "ipsync.prom").read_text()):
+        assert 'ipsync_entries{state="allowed",target="staging-gcp"} 5.0\n' in text
+        assert 'ipsync_sync_total{result="done"} 1.0\n' in text
+
+
+def _told_url(worker) -> str:
+    """Return where a worker that has just started says that it serves."""
+    for line in worker.stderr:
+        if found := re.search(rb"http://127.0.0.1:[0-9]+/", line):
+            return found[0].decode()
+    raise AssertionError("it ended without a word")
+
+
+def test_a_port_in_use_ends_the_worker_before_it_begins(stage, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = tmp_path / "ipsync.yaml"
+        config.write_text(re.sub(r"listen: \S+", f"listen: 127.0.0.1:{port}", config.read_text()))
+        done = subprocess.run(
+            [sys.executable, "-m", "ipsync", "run"], capture_output=True, text=True, timeout=60, check=False
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        f"listen: 127.0.0.1:{port} can't be listened on: Address already in use; give `listen`"
+    )
+    assert writes(stage) == 0
+    assert not (tmp_path / "audit.jsonl").exists()
 
 
 @pytest.mark.parametrize("command", ["plan", "check"])

@@ -1,0 +1,59 @@
+"""Whether the loop turns: it has a pass to begin in time, and a pass has to show signs of life."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from ipsync.core.events import Event, PassEnded, Recorded
+from ipsync.core.model import Config
+
+LATE = 120.0
+"""Seconds that a pass may begin late: the loop looks at the schedule once a minute."""
+ANY_STEP = 600.0
+"""Seconds that any one step of a pass may take, the fetching of a feed apart; a cloud call is given up far sooner."""
+
+
+class Health:
+    """Hears every event as a sign of life; the loop says when a pass begins and when the next one is due."""
+
+    def __init__(self, config: Config, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._heard = clock()
+        self._due: float | None = clock()
+        self._silence = longest_silence(config)
+        self.ready = False
+
+    def __call__(self, event: Event, _recorded: Recorded | None) -> None:
+        """Take an event as a sign of life."""
+        self._heard = self._clock()
+        self.ready = self.ready or isinstance(event, PassEnded)
+
+    def follow(self, config: Config) -> None:
+        """Judge by this config from now on."""
+        self._silence = longest_silence(config)
+
+    def began(self) -> None:
+        """Take note that a pass begins."""
+        self._heard, self._due = self._clock(), None
+
+    def waits(self, next_at: datetime | None) -> None:
+        """Take note that a pass is over, and when the next one is due; None: there is none, the program ends."""
+        self.ready = True
+        wait = (next_at - datetime.now(UTC)).total_seconds() if next_at else self._silence
+        self._due = self._clock() + max(0.0, wait)
+
+    def complaint(self) -> str | None:
+        """Return why the loop doesn't turn, or None."""
+        now = self._clock()
+        if self._due is None:
+            silent = now - self._heard
+            return f"a pass shows no sign of life for {silent:.0f} s" if silent > self._silence else None
+        late = now - self._due
+        return f"a pass is due for {late:.0f} s and doesn't begin" if late > LATE else None
+
+
+def longest_silence(config: Config) -> float:
+    """Return how many seconds a pass may say nothing: as long as its longest step takes."""
+    return max([feed.timeout for feed in config.feeds], default=0.0) + ANY_STEP

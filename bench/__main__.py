@@ -101,6 +101,7 @@ def clouds() -> Iterator[Clouds]:
         aws, gcp = stack.enter_context(AwsCloud()), stack.enter_context(GcpCloud())
         feed = stack.enter_context(FeedServer(ADDRESSES))
         os.environ.update({k: v for k, v in aws.environment().items() if k != "AWS_ENDPOINT_URL"})
+        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")  # made by each stage's first run, which isn't measured
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # users have bytecode; so have both that are measured
         yield Clouds(aws, gcp, feed, folder)
 
@@ -118,7 +119,7 @@ def one_group(stage: Clouds) -> Iterator[Row]:
     config = stage.config("one", stage.groups(1))
     cost(sync(config))
     floor, ours = fastest(floor_command(stage), sync(config))
-    yield from _ratios("no-op, 1 group × 20", floor, ours, wall=1.35, memory=1.3)
+    yield from _ratios("no-op, 1 group × 20", floor, ours, wall=1.0, memory=1.0)
     yield _calls(stage, sync(config), "no-op, 1 group × 20", reads=1, writes=0)
     stage.aws.reset_calls()
 
@@ -137,7 +138,7 @@ def fifty_groups(stage: Clouds) -> Iterator[Row]:
     config = stage.config("fifty", stage.groups(50))
     cost(sync(config))
     floor, ours = fastest(floor_command(stage), sync(config))
-    yield from _ratios("no-op, 50 groups × 20", floor, ours, wall=1.5, memory=None)
+    yield from _ratios("no-op, 50 groups × 20", floor, ours, wall=1.0, memory=1.0)
     yield _calls(stage, sync(config), "no-op, 50 groups × 20", reads=1, writes=0)
 
 
@@ -150,6 +151,8 @@ def twenty_rules(stage: Clouds) -> Iterator[Row]:
     )
     config = stage.config("gcp", targets)
     cost(sync(config))
+    floor, ours = fastest([sys.executable, "-c", "import google.cloud.compute_v1"], sync(config))
+    yield from _ratios("no-op, 20 GCP rules, to a bare import", floor, ours, wall=0.65, memory=None)
     stage.gcp.reset_calls()
     cost(sync(config))
     calls = [c.operation for c in stage.gcp.calls]
@@ -226,7 +229,7 @@ def main() -> int:
             for row in measure(stage):
                 rows.append(row)
                 mark = {True: "ok", False: "MISSED", None: ""}[row.ok]
-                print(f"{row.what:<36} {row.reached:<40} {row.to_reach:<12} {mark}", flush=True)
+                print(f"{row.what:<46} {row.reached:<40} {row.to_reach:<12} {mark}", flush=True)
     return 1 if any(r.ok is False for r in rows) else 0
 
 

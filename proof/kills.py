@@ -22,6 +22,7 @@ from factory import HTTPS, NOW, Stage, aws_target, config, gcp_target, networks
 
 from ipsync import engine
 from ipsync.audit import AuditLog, verify
+from ipsync.audit.file_chain import FileChain
 from ipsync.core.contents import contents
 from ipsync.core.model import Entry, Operation
 from ipsync.testing.memory import MemoryCloud
@@ -69,16 +70,22 @@ class Fuse:
         self.point()
 
 
-class Mortal(AuditLog):
-    """The audit log of a process that may be killed at each append."""
+class Fused(FileChain):
+    """The chain of a process that may be killed at each append."""
 
     fuse: ClassVar[Fuse] = Fuse()
 
-    def _append(self, data: bytes) -> None:
+    def _put(self, data: bytes) -> None:
         self.fuse.point()
-        self.fuse.torn(self._handle, data)
-        super()._append(data)
+        self.fuse.torn(self.handle, data)
+        super()._put(data)
         self.fuse.point()
+
+
+class Mortal(AuditLog):
+    """The audit log of such a process."""
+
+    file_chain = Fused
 
 
 @dataclass(slots=True)
@@ -94,7 +101,7 @@ class Observed:
 
     def run(self, kill_at: int | None = None) -> Fuse:
         """Make one pass, killed at that point; return the fuse with the number of points passed."""
-        fuse = Mortal.fuse = Fuse(kill_at)
+        fuse = Fused.fuse = Fuse(kill_at)
         self.stage.cloud.before = lambda operation: self._before(operation, fuse)
         self.stage.cloud.after = lambda operation: self._after(operation, fuse)
         stage, served = self.stage, {"qatech": networks(*self.stage.lists["qatech"])}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from ipsync.audit.chain import Checkpoint
 from ipsync.audit.history import last_number
-from ipsync.audit.log import AuditLog, Checkpoint
+from ipsync.audit.log import AuditLog
 from ipsync.audit.ocsf import export
 from ipsync.audit.optional import NullAuditLog, OptionalAuditLog, open_optional
 from ipsync.audit.show import explained, show

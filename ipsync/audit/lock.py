@@ -11,6 +11,8 @@ import fcntl
 import os
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ipsync.audit.opening import open_lock
@@ -20,24 +22,25 @@ from ipsync.core.errors import AuditLogError
 PAUSE = 0.05
 
 
-class Lock:
+class SyncLock:
     """`flock` on PATH.lock: the right to write to clouds, and to record that in this log."""
 
     def __init__(self, path: Path, *, run: str, timeout: float) -> None:
         """Wait up to `timeout` seconds; raise AuditLogError that says who holds the log."""
-        self._path = path.with_name(path.name + ".lock")
+        self._log, self._path, self._timeout = path, path.with_name(path.name + ".lock"), timeout
+        self._me = f"run {run}, process {os.getpid()} on {socket.gethostname()}"
         self._handle = open_lock(self._path, path)
         try:
-            self._wait(path, timeout)
-            self._say(f"run {run}, process {os.getpid()} on {socket.gethostname()}")
+            self._take("nothing was written")
         except BaseException:
             os.close(self._handle)
             raise
 
-    def _wait(self, path: Path, timeout: float) -> None:
-        if not taken(self._handle, self._path, timeout=timeout):
+    def _take(self, so_far: str) -> None:
+        if not taken(self._handle, self._path, timeout=self._timeout):
             holder = os.pread(self._handle, 200, 0).decode(errors="replace") or "another process"
-            raise AuditLogError(f"{path} is held by {holder}; waited {timeout:g} s, and nothing was written")
+            raise AuditLogError(f"{self._log} is held by {holder}; waited {self._timeout:g} s, and {so_far}")
+        self._say(self._me)
 
     def _say(self, who: str) -> None:
         try:
@@ -45,6 +48,13 @@ class Lock:
             os.pwrite(self._handle, who.encode(), 0)
         except OSError as error:
             raise trouble(self._path, error, "can't be written") from None
+
+    @contextmanager
+    def let_go(self) -> Iterator[None]:
+        """Let others write meanwhile; afterwards wait for it again. Raises AuditLogError that says who holds it."""
+        released(self._handle)
+        yield
+        self._take("this run writes nothing more")
 
     def release(self) -> None:
         """Let the next one write. The file stays: removing it would let two hold it."""

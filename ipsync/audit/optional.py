@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Self
 
+from ipsync.audit.chain import Checkpoint
 from ipsync.audit.keys import Key
-from ipsync.audit.log import STDOUT, AuditLog, Checkpoint
+from ipsync.audit.log import STDOUT, AuditLog
 from ipsync.audit.record import GENESIS, Record
 from ipsync.core import events
 from ipsync.core.errors import AuditLogError

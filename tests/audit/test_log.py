@@ -627,6 +627,40 @@ def test_two_runs_that_write_never_overlap(path):
         opened(path, lock_timeout=0)
 
 
+def test_a_run_that_waits_lets_others_write_and_then_waits_for_its_turn(path):
+    """A vendor's test takes half an hour: the next run must not fail for that."""
+    with opened(path, run="first", lock_timeout=0) as first:
+        left = put(first, "intent", resource="r").seq
+        with first.letting_others_write(), opened(path, run="second", lock_timeout=0) as second:
+            assert list(second.pending) == [left]
+            put(second, "recovered", intent=left)
+            with pytest.raises(AuditLogError, match="held by run second"):
+                opened(path, run="third", lock_timeout=0)
+        assert put(first, "run-ended").seq == 3
+        assert first.pending == {}
+        with pytest.raises(AuditLogError, match="held by run first"):
+            opened(path, run="third", lock_timeout=0)
+    assert verify(path).ok
+
+
+def test_a_run_that_waited_in_vain_for_its_turn_writes_nothing_more(path):
+    with opened(path, run="first", lock_timeout=0) as first:
+        second = None
+        held = pytest.raises(AuditLogError, match=r"held by run second.*this run writes nothing more")
+        with held, first.letting_others_write():
+            second = opened(path, run="second", lock_timeout=0)
+        put(first, "run-ended")
+        second.close()
+    with opened(path, run="third", lock_timeout=0):
+        pass
+
+
+def test_who_holds_no_right_to_write_has_none_to_let_go_of(path):
+    with opened(path, run="plan", writes=False) as plan, plan.letting_others_write(), opened(path, lock_timeout=0):
+        put(plan, "plan")
+    assert verify(path).records == 1
+
+
 HAMMER = (
     "import sys; from datetime import UTC, datetime; from ipsync.audit import AuditLog\n"
     "from ipsync.core.events import RunStarted\n"

@@ -23,7 +23,7 @@ from ipsync.audit import AuditLog, NullAuditLog, OptionalAuditLog, last_number, 
 from ipsync.core import places, planfile
 from ipsync.core.contested import RUNS_BEFORE
 from ipsync.core.errors import AuditLogError, PlanFileError, UsageError
-from ipsync.core.events import Copied, Notified, PassEnded, RunEnded, RunStarted, Subscriber
+from ipsync.core.events import Copied, Notified, PassEnded, RunEnded, RunStarted, Signal, Subscriber
 from ipsync.core.model import Config, Feed, Snapshot
 from ipsync.core.printable import printable
 from ipsync.core.report import Report
@@ -114,25 +114,37 @@ def apply_once(  # noqa: PLR0913 - as above
 
 
 def notifier(
-    config: Config, *, only: Iterable[str] = (), approve: str = "", observers: Sequence[Subscriber] = ()
+    config: Config,
+    *,
+    only: Iterable[str] = (),
+    approve: str = "",
+    observers: Sequence[Subscriber] = (),
+    before: Notifier | None = None,
 ) -> Notifier | None:
     """Make what tells people of a worker's passes, if the config names somebody to tell; it is an observer.
 
-    `approve` is the command that an approval's id is added to, `observers` hear what became of each message.
+    `approve` is the command that an approval's id is added to, `observers` hear what became of each message. What was
+    told `before` is taken over.
     """
     if not config.notify:
         return None
     from ipsync.observers import notify  # noqa: PLC0415 - brings requests; most runs tell nobody
 
+    known = before.known() if before else {}
     around = notify.Surroundings(
         owner=config.owner,
         config=config.source,
         approve=approve,
         record=lambda event, run: _note(config, event, run),
-        remembered=lambda kind, name: notify.remembered(_messages(config), kind, name),
+        remembered=lambda kind, name: known.get(name) or notify.remembered(_messages(config), kind, name),
         tell=lambda signal: engine.tell(observers, signal),
     )
     return notify.Notifier(config, around, selected=selection(config, only))
+
+
+def tell(observers: Sequence[Subscriber], event: Signal) -> None:
+    """Let each observer hear what happens between passes; what fails there is logged, and in nobody's way."""
+    engine.tell(observers, event)
 
 
 def _note(config: Config, event: Notified, run: str) -> None:

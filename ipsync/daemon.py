@@ -9,13 +9,15 @@ from __future__ import annotations
 import logging
 import math
 import os
+import random
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from threading import Event, Timer
 from types import FrameType
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import schedule
 
@@ -27,6 +29,10 @@ T = TypeVar("T")
 
 LONGEST_WAIT = 60.0
 """Seconds between two looks at the schedule, so that a suspended machine catches up soon."""
+TICK = 1.0
+"""Seconds between two looks at whether the config is to be read again: a look costs 20 microseconds."""
+CEILING = 3600.0
+"""Seconds between passes at most while all of them fail: what heals is noticed within the hour."""
 PATIENCE = 25.0
 """Seconds from the signal to the end at the latest: Kubernetes kills after 30 (terminationGracePeriodSeconds)."""
 
@@ -48,33 +54,104 @@ class SteadyJob(schedule.Job):
             self.due = time.monotonic() + (self.next_run - asked).total_seconds()
 
 
-def serve(
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often a pass is made, and how much later by chance at most; in seconds."""
+
+    every: float
+    jitter: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """How the config is read again between passes: `asked` is set by a signal.
+
+    `read` gives the pace from then on, or None where the config is refused and the old one stays.
+    """
+
+    asked: Event
+    read: Callable[[], Pace | None]
+
+
+def serve(  # noqa: PLR0913 - what a caller may choose, by name
     one_pass: Callable[[], T],
     *,
     every: float,
     jitter: float,
     stop: Event,
     tell: Callable[[T | None, datetime | None], object] = lambda _made, _next: None,
+    failed: Callable[[T | None], bool] = lambda _made: False,
+    reload: Reload | None = None,
 ) -> None:
     """Call `one_pass` at once and then every `every` to `every + jitter` seconds, until `stop` is set.
 
     After each pass `tell` gets what it returned and when the next one comes, if one does. A pass that raises is
-    logged, tells None, and doesn't end the loop.
+    logged, tells None, and doesn't end the loop. While each pass has `failed`, the next one comes later and later. A
+    config that was read again is gone by at once.
     """
-    made: list[T | None] = []
-    scheduler = schedule.Scheduler()
-    job = SteadyJob(interval=round(every), scheduler=scheduler)
-    if round(jitter):
-        job.to(round(every + jitter))
-    job.seconds.do(lambda: made.append(_guarded(one_pass)))
-    job.due = time.monotonic()
+    loop = _Loop(one_pass, Pace(every, jitter), failed)
     while not stop.is_set():
-        scheduler.run_pending()
-        while made:
-            tell(
-                made.pop(), None if stop.is_set() else datetime.now(UTC) + timedelta(seconds=job.due - time.monotonic())
+        if reload and reload.asked.is_set():
+            reload.asked.clear()
+            if fresh := reload.read():
+                loop = _Loop(one_pass, fresh, failed)
+        for made in loop.turn():
+            left = timedelta(seconds=loop.left)
+            tell(made, None if stop.is_set() else datetime.now(UTC) + left)
+        stop.wait(min(TICK if reload else LONGEST_WAIT, max(0.0, loop.left)))
+
+
+class _Loop(Generic[T]):
+    """The schedule of one pace, and how many passes in a row have failed."""
+
+    def __init__(self, one_pass: Callable[[], T], pace: Pace, failed: Callable[[T | None], bool]) -> None:
+        self._one_pass, self._pace, self._failed = one_pass, pace, failed
+        self._made: list[T | None] = []
+        self._failures = 0
+        self._scheduler = schedule.Scheduler()
+        self._job = SteadyJob(interval=round(pace.every), scheduler=self._scheduler)
+        if round(pace.jitter):
+            self._job.to(round(pace.every + pace.jitter))
+        self._job.seconds.do(self._pass)
+        self._job.due = time.monotonic()
+
+    @property
+    def left(self) -> float:
+        """Return the seconds until the next pass."""
+        return self._job.due - time.monotonic()
+
+    def turn(self) -> list[T | None]:
+        """Make the pass that is due, if one is, and return what it made."""
+        self._made.clear()
+        self._scheduler.run_pending()
+        if self._made:
+            self._failures = self._failures + 1 if self._failed(self._made[-1]) else 0
+        if self._made and self._failures > 1:
+            self._job.due = time.monotonic() + backed_off(self._pace.every, self._failures, chance=random.random())  # noqa: S311 - jitter
+            log.warning("%d passes in a row have failed; the next one comes in %.0f s", self._failures, self.left)
+        return self._made
+
+    def _pass(self) -> None:
+        began = time.monotonic()
+        self._made.append(_guarded(self._one_pass))
+        took, every = time.monotonic() - began, self._pace.every
+        if took > every:
+            log.warning(
+                "this pass took %.0f s, longer than schedule.every (%g s); the next one begins that long after it, since "
+                "passes are never made side by side",
+                *(took, every),
             )
-        stop.wait(min(LONGEST_WAIT, max(0.0, job.due - time.monotonic())))
+
+
+def backed_off(every: float, failures: int, *, chance: float) -> float:
+    """Return after how many seconds the next pass comes when so many in a row have failed: twice as long each time.
+
+    Never sooner than `every`, and never later than `CEILING`, or than `every` where that is longer. Up to a fifth is
+    taken off by `chance` (0 to 1), so that many workers don't come back in one moment.
+    """
+    longest = max(every, CEILING)
+    wait = min(longest, every * 2.0 ** min(failures - 1, 30))
+    return max(every, wait * (1 - chance / 5))
 
 
 def _guarded(one_pass: Callable[[], T]) -> T | None:
@@ -88,11 +165,12 @@ def _guarded(one_pass: Callable[[], T]) -> T | None:
 
 
 def stop_on_signals(
-    stop: Event, *, wrote: Event | None = None, untouched: int = ExitCode.FAILED
+    stop: Event, *, wrote: Event | None = None, untouched: int = ExitCode.FAILED, reload: Event | None = None
 ) -> Callable[[], float]:
     """Let SIGTERM, SIGINT and SIGHUP ask for an end after the write in flight; a second one changes nothing.
 
-    SIGHUP comes when a terminal is closed; where it is ignored (`nohup`), it stays so.
+    SIGHUP sets `reload` instead, if there is one, unless it comes because the terminal was closed. Where it is ignored
+    (`nohup`), it stays so.
     Where a cloud doesn't answer, the process ends without it after `PATIENCE` seconds, with the exit code for
     "unknown": the intent is in the audit log, and the next run settles it as it does after a kill. Where nothing was
     intended yet (`wrote` isn't set), nothing is in doubt, and the exit code is `untouched`.
@@ -117,11 +195,24 @@ def stop_on_signals(
         watchdog.daemon = True
         watchdog.start()
 
+    terminals = _terminals()
+
+    def hang_up(number: int, frame: FrameType | None) -> None:
+        if reload is None or terminals - _terminals():
+            ask(number, frame)
+        else:
+            reload.set()
+
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        signal.signal(signal.SIGHUP, ask)
+        signal.signal(signal.SIGHUP, hang_up)
     return lambda: ends[0] - time.monotonic()
+
+
+def _terminals() -> frozenset[int]:
+    """Return which standard streams are a terminal; one that was closed is none any more."""
+    return frozenset(handle for handle in (0, 1, 2) if os.isatty(handle))
 
 
 def _give_up(rest: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 import time_machine
@@ -137,6 +140,140 @@ def test_a_hangup_that_is_ignored_stays_so():
         _, said = worker.communicate(timeout=20)
     assert worker.returncode == 0
     assert "SIGHUP" not in said
+
+
+RELOADER = """
+import os, threading
+from ipsync import daemon
+stop, again = threading.Event(), threading.Event()
+daemon.stop_on_signals(stop, reload=again)
+print("ready", flush=True)
+for event, word in ((again, "again"), (stop, "stop")):
+    if event.wait(20):
+        os.write(int(os.environ["SAY"]), word.encode())
+        break
+"""
+
+
+def test_a_hangup_asks_for_the_config_to_be_read_again():
+    with subprocess.Popen(
+        [sys.executable, "-c", RELOADER], stdout=subprocess.PIPE, text=True, env={**os.environ, "SAY": "1"}
+    ) as worker:
+        assert worker.stdout.readline() == "ready\n"
+        worker.send_signal(signal.SIGHUP)
+        said, _ = worker.communicate(timeout=30)
+    assert said == "again"
+
+
+def test_a_terminal_that_is_closed_ends_the_worker():
+    """The kernel says so with SIGHUP too: nobody wants a worker that goes on unseen."""
+    reading, writing = os.pipe()
+    code = RELOADER.replace(
+        'for event, word in ((again, "again"), (stop, "stop")):', 'for event, word in ((stop, "stop"),):'
+    )
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.set_inheritable(writing, True)
+        os.execve(sys.executable, [sys.executable, "-c", code], {**os.environ, "SAY": str(writing)})
+    os.close(writing)
+    while b"ready" not in os.read(terminal, 1024):
+        pass
+    os.close(terminal)
+    with os.fdopen(reading, "rb") as told:
+        assert told.read() == b"stop"
+    os.waitpid(pid, 0)
+
+
+# ── reload, back-off, overrun ────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("pace", "passes"), [(daemon.Pace(3600, 0), 2), (None, 1)], ids=["taken", "refused"])
+def test_a_config_that_is_read_again_is_gone_by_at_once(pace, passes):
+    stop, again, made, read = threading.Event(), threading.Event(), [], []
+    threading.Timer(20, stop.set).start()
+
+    def reads():
+        read.append(len(made))
+        threading.Timer(0.3, stop.set).start()
+        return pace
+
+    def one_pass() -> None:
+        made.append(1)
+        if len(made) == 1:
+            again.set()
+
+    daemon.serve(one_pass, every=1000, jitter=0, stop=stop, reload=daemon.Reload(again, reads))
+    assert read == [1]
+    assert len(made) == passes
+
+
+def test_a_changed_schedule_takes_effect():
+    stop, again, nexts = threading.Event(), threading.Event(), []
+    threading.Timer(20, stop.set).start()
+
+    def tell(_made, next_at):
+        nexts.append(round((next_at - datetime.now(UTC)).total_seconds(), -1))
+        (again if len(nexts) == 1 else stop).set()
+
+    reload = daemon.Reload(again, lambda: daemon.Pace(60, 0))
+    daemon.serve(lambda: "done", every=1000, jitter=0, stop=stop, tell=tell, reload=reload)
+    assert nexts == [1000, 60]
+
+
+class Clock:
+    """Time that passes when the test says so."""
+
+    def __init__(self, monkeypatch) -> None:
+        self.now = 1000.0
+        monkeypatch.setattr(daemon, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+
+def test_while_every_pass_fails_they_come_later_and_later(monkeypatch, caplog):
+    clock, results = Clock(monkeypatch), iter("ffffffgff")
+    monkeypatch.setattr(daemon.random, "random", lambda: 0.0)
+    loop = daemon._Loop(lambda: next(results), daemon.Pace(900, 0), lambda made: made == "f")
+    waits = []
+    for _ in range(9):
+        assert len(loop.turn()) == 1
+        waits.append(round(loop.left))
+        assert loop.turn() == [], "nothing is due before"
+        clock.now += loop.left
+    assert waits == [900, 1800, 3600, 3600, 3600, 3600, 900, 900, 1800]
+    assert "6 passes in a row have failed; the next one comes in 3600 s" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("every", "failures", "chance", "seconds"),
+    [
+        (900, 1, 0.5, 900),
+        (900, 2, 0.0, 1800),
+        (900, 2, 0.999, 1440.36),
+        (10, 4, 0.0, 80),
+        (10, 1000, 0.0, 3600),
+        (10, 10**6, 1.0, 2880),
+        (7200, 50, 0.0, 7200),
+        (7200, 50, 1.0, 7200),
+    ],
+)
+def test_how_long_it_waits(every, failures, chance, seconds):
+    assert daemon.backed_off(every, failures, chance=chance) == pytest.approx(seconds)
+
+
+def test_a_pass_that_overruns_is_told_and_never_stacked(monkeypatch, caplog):
+    clock, running = Clock(monkeypatch), []
+
+    def one_pass() -> None:
+        running.append(1)
+        clock.now += 4000
+        assert loop.left < -3000, "it is due all the while"
+        running.pop()
+
+    loop = daemon._Loop(one_pass, daemon.Pace(900, 0), lambda _made: False)
+    loop.turn()
+    assert "this pass took 4000 s, longer than schedule.every (900 s)" in caplog.text
+    assert running == []
+    assert round(loop.left) == 900
+    assert loop.turn() == []
 
 
 def test_each_pass_is_told_with_the_time_of_the_next():

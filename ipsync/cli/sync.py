@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from ipsync.cli import options
 from ipsync.cli.invocation import command
 from ipsync.core.errors import UsageError
-
-if TYPE_CHECKING:
-    from ipsync.core.report import Report
 
 
 def _lifetime(_context: click.Context, _option: click.Parameter, text: str) -> timedelta:
@@ -128,29 +124,26 @@ def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) 
 @options.metrics_file
 @options.common
 def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None) -> int:
-    """Work until SIGTERM: a sync at once, then one every `schedule.every`."""
+    """Work until SIGTERM: a sync at once, then one every `schedule.every`. SIGHUP reads the config again."""
     from threading import Event
 
-    from ipsync import app, daemon
-    from ipsync.cli import reporting
+    from ipsync import daemon
+    from ipsync.cli import reporting, worker
     from ipsync.observers import watch
 
-    config, stop, wrote = options.load(config_path), Event(), Event()
-    app.selection(config, targets)
-    daemon.stop_on_signals(stop, wrote=wrote, untouched=0)
-    told = reporting.teller(command("sync", targets=targets), aside=options.reports_aside(config, "text"))
+    config, stop, wrote, again = worker.read(config_path, targets), Event(), Event(), Event()
+    left = daemon.stop_on_signals(stop, wrote=wrote, untouched=0, reload=again)
+    tell = reporting.teller(command("sync", targets=targets), aside=options.reports_aside(config, "text"))
     with watch.worker(config, metrics_file=metrics_file) as watched:
-
-        def one_pass() -> Report:
-            wrote.clear()
-            watched.began()
-            return app.sync_once(
-                config, only=targets, stopping=stop.is_set, writing=wrote.set, observers=watched.observers
-            )
-
-        def tell(report: Report | None, next_at: datetime | None) -> None:
-            watched.waits(next_at)
-            told(report, next_at)
-
-        daemon.serve(one_pass, every=config.every, jitter=config.jitter, stop=stop, tell=tell)
+        works = worker.Worker(config, config_path, targets, watched=watched, stop=stop, wrote=wrote)
+        daemon.serve(
+            works.one_pass,
+            every=config.every,
+            jitter=config.jitter,
+            stop=stop,
+            tell=works.telling(tell),
+            failed=worker.failed,
+            reload=daemon.Reload(again, works.reload),
+        )
+        works.close(left)
     return 0

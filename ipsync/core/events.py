@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from ipsync.core.contents import Contents
 
 if TYPE_CHECKING:  # the nouns that signals carry; a command that only reads the log doesn't load them
+    from ipsync.core.model import Config
     from ipsync.core.plan import FeedResult, Observed, Plan
     from ipsync.core.report import Report
 
@@ -304,8 +305,12 @@ class Contested(Signal):
 
 @dataclass(frozen=True, slots=True)
 class ConfigRead(Signal):
-    """The long-running worker has read its config again; `refused` holds what is wrong where the old one stays."""
+    """The long-running worker has read its config again: the `config` from now on.
 
+    Where the one in the file is refused, the one of before, and what is wrong.
+    """
+
+    config: Config
     refused: Sequence[str] = ()
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from ipsync.core.events import Event, PassEnded, Recorded
+from ipsync.core.events import ConfigRead, Event, PassEnded, Recorded
 from ipsync.core.model import Config
 
 LATE = 120.0
@@ -29,6 +29,8 @@ class Health:
         """Take an event as a sign of life."""
         self._heard = self._clock()
         self.ready = self.ready or isinstance(event, PassEnded)
+        if isinstance(event, ConfigRead):
+            self.follow(event.config)
 
     def follow(self, config: Config) -> None:
         """Judge by this config from now on."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from ipsync.core.diff import entry_key
-from ipsync.core.events import Event, PassEnded, PlanMade, Recorded
+from ipsync.core.events import ConfigRead, Event, PassEnded, PlanMade, Recorded
 from ipsync.core.marks import owned_marks
 from ipsync.core.model import Config, Entry, State, Status
 from ipsync.core.plan import TargetChange
@@ -60,6 +60,8 @@ class Ledger:
             if event.report:
                 self._settle(event.report)
             self._states.clear()
+        elif isinstance(event, ConfigRead):
+            self.config = event.config
 
     def _settle(self, report: Report) -> None:
         changes = report.plan.target_changes

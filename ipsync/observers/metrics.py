@@ -15,6 +15,7 @@ from ipsync import __version__
 from ipsync.core.errors import AuditLogError
 from ipsync.core.events import (
     CloudCalled,
+    ConfigRead,
     Contested,
     Copied,
     Event,
@@ -79,6 +80,9 @@ class Metrics:
         self._notifications = Counter(
             "ipsync_notifications", "Messages to people, by how they ended.", ["kind", "result"], registry=new
         )
+        self._notified = Counter(
+            "ipsync_notifications", "Messages, by how they ended.", ["kind", "result"], registry=new
+        )
         self._undone = Gauge(
             "ipsync_contested_resources", "Resources on which somebody undoes a change.", ["target"], registry=new
         )
@@ -120,10 +124,16 @@ class Metrics:
             self._feed(event)
         elif isinstance(event, Contested):
             self._contested = event.told
+        elif isinstance(event, ConfigRead):
+            self.follow(event.config)
         elif isinstance(event, NotificationEnded):
             self._notifications.labels(event.kind, event.result).inc()
         elif isinstance(event, Copied):
             self._copied_now = True
+        elif isinstance(event, NotificationEnded):
+            self._notified.labels(event.kind, event.result).inc()
+        elif isinstance(event, ConfigRead):
+            self.follow(event.config)
         elif isinstance(event, PassEnded) and event.mode != "plan":
             self._ended(event)
 

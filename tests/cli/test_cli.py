@@ -631,7 +631,7 @@ def test_a_reader_that_goes_away_changes_no_exit_code(stage, words, code):
     assert (done.returncode, b"Traceback" in done.stderr) == (code, False)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("log_format", ["text", "json"])
 def test_the_worker_runs_until_a_signal(stage, tmp_path, number, log_format):
     worker = started("run", "--log-format", log_format)

@@ -180,7 +180,7 @@ def test_a_config_that_is_refused_is_told_until_it_is_mended(somebody):
     world = World(somebody)
     for refused in (("x.yaml:3: owner: is required",), ("x.yaml:9: it is another error now",), ()):
         notifier = world.notifier()
-        notifier.hear(ConfigRead(refused))
+        notifier.hear(ConfigRead(world.stage.config, refused))
         notifier.close(within=20)
     assert world.told() == [("failed", "began", "config"), ("failed", "ended", "config")]
 

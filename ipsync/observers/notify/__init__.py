@@ -16,6 +16,7 @@ from ipsync.observers.notify import courier
 from ipsync.observers.notify.command import Command
 from ipsync.observers.notify.courier import Courier, Surroundings
 from ipsync.observers.notify.happenings import SAVED, Heard, Situation, of_config, of_pass
+from ipsync.observers.notify.memory import Told
 from ipsync.observers.notify.message import Message, sample
 from ipsync.observers.notify.records import remembered
 from ipsync.observers.notify.sinks import Sink, Try, Undelivered
@@ -48,6 +49,10 @@ class Notifier:
             heard = replace(self._heard, report=event.report, error=str(event.error or ""))
             self._heard = Heard()
             self._hand_over(of_pass(heard, self._config, selected=self._selected))
+
+    def known(self) -> dict[str, Sequence[Told]]:
+        """Return what each knows by now, for whoever tells them next."""
+        return {each.name: each.known for each in self._couriers}
 
     def close(self, *, within: float) -> None:
         """Wait until everything is told, for so many seconds; what isn't by then is given up, and said so."""

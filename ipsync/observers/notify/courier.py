@@ -61,6 +61,11 @@ class Courier:
 
     # ── from any thread ──────────────────────────────────────────────────────
 
+    @property
+    def known(self) -> Sequence[Told]:
+        """Return what the sink knows by now."""
+        return self._known or ()
+
     def put(self, situation: Situation) -> None:
         """Hand over what there may be to tell, and come back at once."""
         asked = only(situation, self._settings.on)

@@ -30,6 +30,7 @@ PAUSES = (2.0, 10.0)
 """Seconds before the second and the third try, and up to half as much more by chance."""
 LONGEST_PAUSE = 60.0
 """Seconds at most, whatever Retry-After asks for: the next pass tries again anyway."""
+GIVEN_UP = "given up because ipsync ends"
 DELIVERED, FAILED = "delivered", "failed"
 
 
@@ -136,17 +137,19 @@ class Courier:
         """Send it, again where that may help; return why it wasn't delivered."""
         pauses = (*self._around.pauses, None)
         for tried, pause in enumerate(pauses, start=1):
+            if self._given_up.is_set():
+                break
             try:
                 self.sink.send(message, Try(self._around.clock(), self._given_up.is_set))
             except Undelivered as error:
                 if self._given_up.is_set():
-                    return f"{error}; given up because ipsync ends"
+                    return f"{error}; {GIVEN_UP}"
                 if pause is None or not error.again:
                     return f"{error}{f', {tried} times' if tried > 1 else ''}"
                 self._given_up.wait(min(LONGEST_PAUSE, max(pause * random.uniform(1, 1.5), error.after or 0)))  # noqa: S311 - jitter
             else:
                 return ""
-        return "given up"
+        return GIVEN_UP
 
     def _note(self, message: Message, run: str, error: str) -> None:
         """Record it, say it in the log, and let it be counted."""
@@ -179,7 +182,7 @@ def close(couriers: Sequence[Courier], *, within: float) -> None:
         courier.give_up()
     for courier in late:
         if not courier.ended(within=LAST_WORD):
-            log.warning("%s was not told: given up because ipsync ends", courier.name)
+            log.warning("%s was not told: %s", courier.name, GIVEN_UP)
 
 
 LAST_WORD = 2.0

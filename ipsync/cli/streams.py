@@ -13,6 +13,8 @@ import click
 
 from ipsync.core.printable import json_text, printable
 
+FIELDS = "fields"
+"""The name under which a log record carries fields of its own, which stand in a JSON line beside the message."""
 GONE = {errno.EPIPE, errno.EIO}
 """A reader that has seen enough (`| head`), or a terminal that was closed: no fault of the run."""
 
@@ -98,13 +100,14 @@ class JsonLines(logging.Formatter):
     """One JSON object a line, for collectors."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write time, level, logger, message and, where there is one, the traceback."""
-        line = {
+        """Write time, level, logger, message, and what else there is: fields of its own, the traceback."""
+        line: dict[str, object] = {
             "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
+        line |= getattr(record, FIELDS, {})
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json_text(line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,10 +38,10 @@ def plan(config_path: Path, targets: tuple[str, ...], output: str, out: Path | N
          detailed_exitcode: bool) -> int:  # fmt: skip
     """Show what a sync would change; write to no cloud."""
     from ipsync import app
-    from ipsync.cli import reporting
+    from ipsync.cli import progress, reporting
 
     config = options.load(config_path)
-    report = app.plan_once(config, only=targets)
+    report = app.plan_once(config, only=targets, observers=progress.observers(config, targets))
     if out is not None:
         _write(out, app.save(report, config, only=targets, lifetime=lifetime))
     again = command("apply", file=out) if out else command("sync", targets=targets)
@@ -68,18 +69,19 @@ def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tupl
     from threading import Event
 
     from ipsync import app, daemon
-    from ipsync.cli import reporting
+    from ipsync.cli import progress, reporting
     from ipsync.cli.telling import telling
     from ipsync.observers import watch
 
     config = options.load(config_path)
     again = command("sync", targets=targets)
     if dry_run:
-        return reporting.show(app.plan_once(config, only=targets), output, again, detailed=detailed_exitcode)
+        report = app.plan_once(config, only=targets, observers=progress.observers(config, targets))
+        return reporting.show(report, output, again, detailed=detailed_exitcode)
     aside = options.reports_aside(config, output)
 
     stop, wrote = Event(), Event()
-    observers = watch.filed(config, metrics_file)
+    observers = [*watch.filed(config, metrics_file), *progress.observers(config, targets)]
     with telling(config, daemon.stop_on_signals(stop, wrote=wrote), targets=targets, observers=observers) as hearing:
         report = app.sync_once(
             config,
@@ -102,7 +104,7 @@ def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) 
     from threading import Event
 
     from ipsync import app, daemon
-    from ipsync.cli import reporting
+    from ipsync.cli import progress, reporting
     from ipsync.cli.telling import telling
 
     stop, wrote = Event(), Event()
@@ -113,7 +115,7 @@ def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) 
         raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
     config = options.load(config_path)
     aside = options.reports_aside(config, output)
-    with telling(config, left) as hearing:
+    with telling(config, left, observers=progress.observers(config, ())) as hearing:
         report = app.apply_once(config, data, approve=frozenset(approve), stopping=stop.is_set, writing=wrote.set,
                                 observers=hearing)  # fmt: skip
         return reporting.show(report, output, command("apply", file=file), detailed=False, aside=aside)
@@ -128,14 +130,17 @@ def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None) 
     from threading import Event
 
     from ipsync import daemon
-    from ipsync.cli import reporting, worker
+    from ipsync.cli import progress, reporting, worker
     from ipsync.observers import watch
 
     config, stop, wrote, again = worker.read(config_path, targets), Event(), Event(), Event()
     left = daemon.stop_on_signals(stop, wrote=wrote, untouched=0, reload=again)
     tell = reporting.teller(command("sync", targets=targets), aside=options.reports_aside(config, "text"))
     with watch.worker(config, metrics_file=metrics_file) as watched:
-        works = worker.Worker(config, config_path, targets, watched=watched, stop=stop, wrote=wrote)
+        shown = (*watched.observers, *progress.observers(config, targets))
+        works = worker.Worker(
+            config, config_path, targets, watched=replace(watched, observers=shown), stop=stop, wrote=wrote
+        )
         daemon.serve(
             works.one_pass,
             every=config.every,

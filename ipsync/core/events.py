@@ -257,6 +257,7 @@ class StageBegan(Signal):
     """A part of the pass begins: `read`, `plan`, `open`, `close`, `verify`; what moved meanwhile is planned again."""
 
     stage: str
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ def carry_out(run: Run, made: Plan, *, approved: frozenset[str], only: set[str] 
         return []
     with pool() as threads:
         for stage, part in (("open", _Scope.open), ("close", _Scope.close), ("verify", _Scope.verify)):
-            run.signal(StageBegan(stage))
+            run.signal(StageBegan(stage, run.id))
             for job in [threads.submit(part, scope) for scope in scopes]:
                 job.result()
     return [task.result for scope in scopes for task in scope.tasks if task.result]

@@ -26,7 +26,7 @@ def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
     """Fetch and survey what the selected targets need, settle what was left open, and plan."""
     chosen = [t for t in run.config.targets if t.name in run.selected]
     names = {f for t in chosen for f in t.feeds}
-    run.signal(StageBegan("read"))
+    run.signal(StageBegan("read", run.id))
     feeds = [f for f in run.config.feeds if f.name in names]
     with pool() as threads:
         fetching = [threads.submit(_fetch, run, f) for f in feeds]
@@ -41,7 +41,7 @@ def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
 
 def planned(run: Run, observed: Observed) -> tuple[Plan, Observed]:
     """Plan; read whole what is to be added to, and plan again. The plan is recorded."""
-    run.signal(StageBegan("plan"))
+    run.signal(StageBegan("plan", run.id))
     draft = make_plan(run.config, observed, selected=run.selected)
     vague = {w.state.resource: w.leader for w in draft.changes if _is_vague(w)}
     if vague:

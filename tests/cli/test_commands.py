@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from ipsync.cli import COMMANDS, cli
 
-HEAVY = {"boto3", "botocore", "google", "pydantic", "yaml", "requests", "jmespath", "moto", "flask", "schedule"}
+HEAVY = {"boto3", "rich", "botocore", "google", "pydantic", "yaml", "requests", "jmespath", "moto", "flask", "schedule"}
 HEAVY |= {"prometheus_client", "jinja2", "waitress"}
 
 

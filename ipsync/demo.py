@@ -11,17 +11,20 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 from ipsync import app as worker
 from ipsync import audit as audit_log
 from ipsync import config as configs
 from ipsync.core.model import Config
 from ipsync.core.report import Report, exit_code
+from ipsync.observers import watch
+from ipsync.observers.watch import Watched
 from ipsync.render import render
 from ipsync.sandbox.aws.cloud import AwsCloud
 from ipsync.sandbox.feed import FeedServer
@@ -158,12 +161,17 @@ def _environment(extra: dict[str, str]) -> Iterator[None]:
 # ── the demo ─────────────────────────────────────────────────────────────────
 
 
-def tell(say: Say, *, colour: bool, keep: bool) -> int:
-    """Tell the story; return 0 when every act went as it must, else 1."""
+def tell(say: Say, *, colour: bool, keep: bool, serve: bool = False) -> int:
+    """Tell the story; return 0 when every act went as it must, else 1.
+
+    With `serve` the status page shows how it ended, until a signal.
+    """
     folder = Path(tempfile.mkdtemp(prefix="ipsync-demo-"))
     try:
-        with stage(folder) as clouds:
-            failures = [act for act in _acts(_Teller(clouds, say, colour)) if act]
+        with stage(folder) as clouds, _watched(clouds, serve=serve) as watched:
+            failures = [act for act in _acts(_Teller(clouds, say, colour, watched)) if act]
+            if watched.url:
+                _show_page(watched, say)
     finally:
         if keep:
             say(f"\nKept: {folder}")
@@ -174,9 +182,25 @@ def tell(say: Say, *, colour: bool, keep: bool) -> int:
     return 1 if failures else 0
 
 
+def _watched(clouds: Stage, *, serve: bool) -> AbstractContextManager[Watched]:
+    return watch.worker(clouds.load(), again="ipsync sync") if serve else nullcontext(Watched())
+
+
+def _show_page(watched: Watched, say: Say) -> None:
+    stop = _stopping()
+    watched.waits(None)
+    say(f"\nThe status page of `ipsync run` shows how it ended: {watched.url}  (Ctrl-C ends it)")
+    stop.wait()
+
+
 class _Teller:
-    def __init__(self, clouds: Stage, say: Say, colour: bool) -> None:  # noqa: FBT001 - one switch, passed on
-        self.clouds, self.say, self.colour = clouds, say, colour
+    def __init__(self, clouds: Stage, say: Say, colour: bool, watched: Watched) -> None:  # noqa: FBT001 - one switch, passed on
+        self.clouds, self.say, self.colour, self._watched = clouds, say, colour, watched
+
+    def sync(self, config: Config, **more: Any) -> int:
+        """Sync, and show the report."""
+        report = worker.sync_once(config, observers=self._watched.observers, **more)
+        return self.show("ipsync sync", report)
 
     def title(self, text: str) -> None:
         self.say(f"\n── {text}")
@@ -202,29 +226,29 @@ def _acts(teller: _Teller) -> Iterator[str | None]:
     yield _unless(code == 2 and not teller.writes(), "the dry run wrote, or saw nothing to do")  # noqa: PLR2004
 
     teller.title("2. Sync: the vendor's addresses get in; what others made is left alone.")
-    code = teller.show("ipsync sync", worker.sync_once(config))
+    code = teller.sync(config)
     yield _unless(code == 0 and teller.writes() > 0, "the sync did not apply its plan")
     yield _unless(_strangers_live(clouds), "an entry of others was changed")
 
     teller.title("3. The same again: nothing to do, nothing written.")
     before = teller.writes()
-    code = teller.show("ipsync sync", worker.sync_once(config))
+    code = teller.sync(config)
     yield _unless(code == 0 and teller.writes() == before, "the second sync wrote")
 
     teller.title("4. The feed changes: an address comes, one goes. The one that goes has 72 hours' grace.")
     clouds.feed.addresses = [*LISTED[:3], LISTED[4], NEWCOMER]
-    code = teller.show("ipsync sync", worker.sync_once(config))
+    code = teller.sync(config)
     yield _unless(code == 0, "the changed feed was not applied")
 
     teller.title("5. Three days later it leaves. (The demo moves the clock, not the addresses.)")
     later = lambda: worker.now() + timedelta(hours=73)  # noqa: E731 - one expression, used once
-    code = teller.show("ipsync sync", worker.sync_once(config, clock=later))
+    code = teller.sync(config, clock=later)
     yield _unless(code == 0, "the removal was not applied")
 
     teller.title("6. The vendor's feed breaks: the doors stay as they are.")
     clouds.feed.addresses = []
     before = teller.writes()
-    code = teller.show("ipsync sync", worker.sync_once(config))
+    code = teller.sync(config)
     yield _unless(code == 3 and teller.writes() == before, "an empty feed was applied")  # noqa: PLR2004
 
     yield from _lists(teller)
@@ -268,9 +292,7 @@ def keep_up(say: Say, *, folder: Path | None) -> int:
     """Keep the clouds up until a signal, after saying how to use them."""
     made = folder or Path(tempfile.mkdtemp(prefix="ipsync-sandbox-"))
     made.mkdir(parents=True, exist_ok=True)
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+    stop = _stopping()
     try:
         with stage(made) as clouds:
             _how_to_use(clouds, say)
@@ -279,6 +301,14 @@ def keep_up(say: Say, *, folder: Path | None) -> int:
         if folder is None:
             shutil.rmtree(made, ignore_errors=True)
     return 0
+
+
+def _stopping() -> Event:
+    """Return what a signal sets from now on."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
 
 
 def _how_to_use(clouds: Stage, say: Say) -> None:

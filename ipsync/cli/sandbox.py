@@ -12,12 +12,13 @@ from ipsync.cli import options, streams
 
 @click.command(short_help="Do the whole job against embedded clouds.")
 @click.option("--keep", is_flag=True, help="Keep the demo's folder, with its config and audit log.")
-def demo(*, keep: bool) -> int:
+@click.option("--serve", is_flag=True, help="Keep the status page of how it ended, until Ctrl-C.")
+def demo(*, keep: bool, serve: bool) -> int:
     """Do the whole job against embedded local clouds; needs no account and no network."""
     from ipsync import demo as story
 
     streams.start_logging("text", 0)
-    return story.tell(streams.say, colour=streams.coloured(sys.stdout), keep=keep)
+    return story.tell(streams.say, colour=streams.coloured(sys.stdout), keep=keep, serve=serve)
 
 
 @click.command(short_help="Keep the embedded clouds up, to try commands.")

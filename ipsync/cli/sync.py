@@ -135,8 +135,9 @@ def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None) 
 
     config, stop, wrote, again = worker.read(config_path, targets), Event(), Event(), Event()
     left = daemon.stop_on_signals(stop, wrote=wrote, untouched=0, reload=again)
-    tell = reporting.teller(command("sync", targets=targets), aside=options.reports_aside(config, "text"))
-    with watch.worker(config, metrics_file=metrics_file) as watched:
+    approve = command("sync", targets=targets)
+    tell = reporting.teller(approve, aside=options.reports_aside(config, "text"))
+    with watch.worker(config, again=approve, metrics_file=metrics_file) as watched:
         shown = (*watched.observers, *progress.observers(config, targets))
         works = worker.Worker(
             config, config_path, targets, watched=replace(watched, observers=shown), stop=stop, wrote=wrote

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -43,8 +44,8 @@ class Health:
     def waits(self, next_at: datetime | None) -> None:
         """Take note that a pass is over, and when the next one is due; None: there is none, the program ends."""
         self.ready = True
-        wait = (next_at - datetime.now(UTC)).total_seconds() if next_at else self._silence
-        self._due = self._clock() + max(0.0, wait)
+        wait = max(0.0, (next_at - datetime.now(UTC)).total_seconds()) if next_at else math.inf
+        self._due = self._clock() + wait
 
     def complaint(self) -> str | None:
         """Return why the loop doesn't turn, or None."""

@@ -19,8 +19,6 @@ from ipsync.core.report import Report
 from ipsync.core.traits import Mark
 
 UNSURE = {Status.PARTIAL, Status.UNKNOWN}
-Key = tuple[str, str]
-"""A target's name and a resource's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,8 @@ class Ledger:
 
     config: Config
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    holdings: dict[Key, Holding] = field(default_factory=dict)
+    holdings: dict[str, dict[str, Holding]] = field(default_factory=dict)
+    """By target and resource."""
     _states: dict[str, State] = field(default_factory=dict)
 
     def __call__(self, event: Event, _recorded: Recorded | None) -> None:
@@ -67,10 +66,12 @@ class Ledger:
         changes = report.plan.target_changes
         lost = {c.target for c in changes if c.resource not in self._states}  # a scope of it, or a resource
         known = {t.name for t in self.config.targets} - ({c.target for c in changes} - lost)
-        kept = {key: held for key, held in self.holdings.items() if key[0] in known}
-        self.holdings = kept | dict(self._held(changes))
+        held = {name: dict(places) for name, places in self.holdings.items() if name in known}
+        for name, resource, holding in self._held(changes):
+            held.setdefault(name, {})[resource] = holding
+        self.holdings = held
 
-    def _held(self, changes: tuple[TargetChange, ...]) -> Iterator[tuple[Key, Holding]]:
+    def _held(self, changes: tuple[TargetChange, ...]) -> Iterator[tuple[str, str, Holding]]:
         marks: dict[str, dict[Entry, Mark]] = {}
         for change in changes:
             if state := self._states.get(change.resource):
@@ -78,10 +79,8 @@ class Ledger:
                     marks[change.resource] = owned_marks(state, owner=self.config.owner)
                 found = _allowed(change, state, marks[change.resource], self.config.grace)
                 ports = dict(state.wanted_settings).get("ports", "")
-                yield (
-                    (change.target, change.resource),
-                    Holding(found, ports, self.clock(), change.status not in UNSURE),
-                )
+                sure = change.status not in UNSURE
+                yield change.target, change.resource, Holding(found, ports, self.clock(), sure)
 
 
 def _allowed(

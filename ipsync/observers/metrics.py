@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 
 from ipsync import __version__
-from ipsync.core.errors import AuditLogError
 from ipsync.core.events import (
     CloudCalled,
     ConfigRead,
@@ -24,13 +23,12 @@ from ipsync.core.events import (
     PassEnded,
     Recorded,
 )
-from ipsync.core.exit_codes import ExitCode
 from ipsync.core.model import Config, Status, Verdict
 from ipsync.core.plan import TargetChange
-from ipsync.core.report import AS_WISHED, Report, exit_code
+from ipsync.core.report import AS_WISHED, Report
+from ipsync.observers.ended import RESULTS, ended_with
 from ipsync.observers.ledger import Ledger
 
-RESULTS: dict[ExitCode, str] = {code: code.name.lower() for code in ExitCode if code is not ExitCode.PENDING}
 STATES = ("allowed", "leaving", "satisfied_by_others", "waiting", "refused")
 ACTIONS = ("add", "remove")
 SECONDS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
@@ -165,7 +163,7 @@ class Metrics:
     def _target(self, name: str, changes: Sequence[TargetChange]) -> None:
         if all(c.status in AS_WISHED and not c.waiting for c in changes):
             self._success.labels(name).set(self._clock())
-        allowed = [a for key, held in self._ledger.holdings.items() if key[0] == name for a in held.allowed]
+        allowed = [a for held in self._ledger.holdings.get(name, {}).values() for a in held.allowed]
         held = Tally(h.verdict for c in changes for h in c.waiting for _ in h.entries)
         numbers = (
             *(len(allowed), sum(a.leaving for a in allowed), sum(len(c.satisfied) for c in changes)),
@@ -211,14 +209,6 @@ class Metrics:
 
     def _known(self) -> Sequence[tuple[Gauge, set[str]]]:
         return self._by_name({t.name for t in self._config.targets}, {f.name for f in self._config.feeds})
-
-
-def ended_with(event: PassEnded) -> ExitCode:
-    """Return the exit code that a pass stands for."""
-    if event.report:
-        return exit_code(event.report, detailed=False)
-    wrote = isinstance(event.error, AuditLogError) and event.error.wrote
-    return ExitCode.PARTIAL if wrote else ExitCode.FAILED
 
 
 def _subject(labels: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from ipsync.observers.health import Health
 from ipsync.observers.ledger import Ledger
 
 if TYPE_CHECKING:
+    from ipsync.observers.keeper import Keeper
     from ipsync.observers.metrics import Metrics
 
 
@@ -39,6 +40,7 @@ class Watched:
 
     observers: Sequence[Subscriber] = ()
     health: Health | None = None
+    keeper: Keeper | None = None
     url: str = ""
 
     def began(self) -> None:
@@ -48,30 +50,28 @@ class Watched:
 
     def waits(self, next_at: datetime | None) -> None:
         """Tell that a pass is over, and when the next one is due."""
-        if self.health:
+        if self.health and self.keeper:
             self.health.waits(next_at)
+            self.keeper.waits(next_at)
 
 
 @contextmanager
-def worker(config: Config, *, metrics_file: Path | None) -> Iterator[Watched]:
+def worker(config: Config, *, again: str, metrics_file: Path | None = None) -> Iterator[Watched]:
     """Serve what the config's `listen` asks for, and write the file, until the end of the block.
 
-    Raises UsageError where nothing can be served there.
+    `again` is the command that an approval is added to. Raises UsageError where nothing can be served there.
     """
-    if config.listen is None and metrics_file is None:
-        yield Watched()
+    if config.listen is None:
+        yield Watched(filed(config, metrics_file))
         return
+    from ipsync.observers.keeper import Keeper  # noqa: PLC0415 - what follows is for who serves
     from ipsync.observers.metrics import Metrics  # noqa: PLC0415 - brings prometheus_client
 
-    ledger = Ledger(config)
-    metrics = Metrics(config, ledger)
-    file = _file(metrics_file, metrics)
-    if config.listen is None:
-        yield Watched((ledger, metrics, *file))
-        return
-    health = Health(config)
-    with _served(config.listen, metrics, health) as url:
-        yield Watched((ledger, metrics, *file, health), health, url)
+    ledger, health = Ledger(config), Health(config)
+    metrics, keeper = Metrics(config, ledger), Keeper(config, ledger, again=again)
+    observers: Sequence[Subscriber] = (ledger, metrics, *_file(metrics_file, metrics), keeper, health)
+    with _served(config.listen, metrics, health, keeper) as url:
+        yield Watched(observers, health, keeper, url)
 
 
 def _file(path: Path | None, metrics: Metrics) -> Sequence[Subscriber]:
@@ -83,18 +83,22 @@ def _file(path: Path | None, metrics: Metrics) -> Sequence[Subscriber]:
 
 
 @contextmanager
-def _served(listen: tuple[str, int], metrics: Metrics, health: Health) -> Iterator[str]:
-    from ipsync.observers import web  # noqa: PLC0415 - what follows is for who serves
+def _served(listen: tuple[str, int], metrics: Metrics, health: Health, keeper: Keeper) -> Iterator[str]:
+    from ipsync.observers import web  # noqa: PLC0415 - for who serves
+    from ipsync.observers.page import StatusPage  # noqa: PLC0415 - brings Jinja2
     from ipsync.observers.server import Server, is_loopback  # noqa: PLC0415 - brings waitress
 
-    pages = {
+    page = StatusPage(lambda: keeper.status, health.complaint)
+    pages: dict[str, web.Page] = {
+        "/": page,
+        "/api/status": page.json,
         "/metrics": lambda: web.Answer(metrics.text(), "text/plain; version=0.0.4; charset=utf-8"),
         "/healthz": web.probe(health.complaint),
         "/readyz": web.probe(lambda: None if health.ready else "the first pass isn't over"),
     }
     server = Server(web.Site(pages, here=is_loopback(listen[0])), *listen)
     try:
-        log.info("serving metrics, health and the status page at %s", server.url)
+        log.info("the status page, metrics and health are at %s", server.url)
         yield server.url
     finally:
         server.close()

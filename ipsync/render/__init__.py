@@ -8,9 +8,9 @@ from dataclasses import replace
 from ipsync.core.printable import plain
 from ipsync.core.report import Report
 from ipsync.render.json import json_pieces, render_line
-from ipsync.render.text import render_text
+from ipsync.render.text import headline, render_text
 
-__all__ = ["FORMATS", "pieces", "render", "render_line"]
+__all__ = ["FORMATS", "headline", "pieces", "render", "render_line"]
 
 FORMATS = ("text", "json", "markdown")
 

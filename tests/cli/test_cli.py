@@ -511,10 +511,29 @@ def test_each_run_is_copied_to_a_bucket_and_a_failed_copy_is_said(ipsync, stage,
     assert {e["class_uid"] for e in events} == {6003}
 
 
-def test_the_demo_keeps_its_promises(ipsync):
-    code, out, _ = ipsync("demo")
-    assert code == 0, out
-    assert "NOT as promised" not in out
+class Visitor:
+    """In place of whoever looks at the demo's page and ends it."""
+
+    def __init__(self, capsys) -> None:
+        self.capsys, self.out = capsys, ""
+
+    def wait(self) -> None:
+        self.out = self.capsys.readouterr().out
+        url = re.search(r"how it ended: (http://127.0.0.1:[0-9]+/) ", self.out)[1]
+        self.page, self.health = (requests.get(url + path, timeout=20) for path in ("", "healthz"))
+        self.status = requests.get(f"{url}api/status", timeout=20).json()
+
+
+def test_the_demo_keeps_its_promises_and_a_page_of_how_it_ended(ipsync, monkeypatch, capsys):
+    visitor = Visitor(capsys)
+    monkeypatch.setattr(demo, "_stopping", lambda: visitor)
+    code, out, _ = ipsync("demo", "--serve")
+    assert code == 0, visitor.out + out
+    assert "NOT as promised" not in visitor.out + out
+    assert "A guard refuses a change" in visitor.page.text
+    assert "feed qatech lists no address" in visitor.page.text
+    assert visitor.health.text == "ok\n"
+    assert [p["result"] for p in visitor.status["passes"]] == ["refused", "done", "done", "done", "done"]
 
 
 def test_what_a_changed_config_leaves_behind_is_told(ipsync, stage, tmp_path):
@@ -664,12 +683,19 @@ def test_the_worker_serves_what_it_knows(stage, tmp_path):
             time.sleep(0.1)
         assert requests.get(f"{url}healthz", timeout=20).text == "ok\n"
         served = requests.get(f"{url}metrics", timeout=20)
+        page, status = requests.get(url, timeout=20), requests.get(f"{url}api/status", timeout=20).json()
         worker.send_signal(signal.SIGTERM)
         worker.wait(timeout=20)
     finally:
         worker.kill()
         worker.communicate()
     assert worker.returncode == 0
+    assert "All as wished" in page.text
+    assert "style-src 'sha256-" in page.headers["Content-Security-Policy"]
+    assert {t["name"]: (t["status"], t["allowed"]) for t in status["targets"]} == {
+        "staging-web": ("in sync", 4),
+        "staging-gcp": ("in sync", 5),
+    }
     assert served.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     for text in (served.text, (tmp_path / "ipsync.prom").read_text()):
         assert 'ipsync_entries{state="allowed",target="staging-gcp"} 5.0\n' in text

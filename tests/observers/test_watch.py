@@ -9,7 +9,7 @@ CODE = """
 import sys
 from ipsync.core.model import Config
 from ipsync.observers import watch
-with watch.worker(Config("acme", (), (), None, listen=None), metrics_file=None) as watched:
+with watch.worker(Config("acme", (), (), None, listen=None), again="") as watched:
     assert (tuple(watched.observers), watched.url) == ((), "")
     watched.began()
     watched.waits(None)

@@ -1,0 +1,156 @@
+"""Keeps the status page's value up to date: hears each event, and swaps the value for a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from ipsync.core.addresses import canonical
+from ipsync.core.events import (
+    ConfigRead,
+    Contested,
+    Copied,
+    Event,
+    FeedFetched,
+    PassEnded,
+    Record,
+    Recorded,
+    RunStarted,
+    StageBegan,
+)
+from ipsync.core.model import Config, Feed
+from ipsync.core.plan import FeedResult
+from ipsync.core.printable import plain
+from ipsync.observers.ended import RESULTS, ended_with
+from ipsync.observers.ledger import Ledger
+from ipsync.observers.standing import APPROVALS, Standing
+from ipsync.observers.status import FeedStatus, Head, Pass, Status, TargetStatus
+from ipsync.render import headline
+
+PASSES = 20
+ADDRESSES = 1000
+ORPHANS = 100
+STAGES = {
+    "read": "reading feeds and clouds",
+    "plan": "planning",
+    "open": "letting in",
+    "close": "closing",
+    "verify": "reading back",
+}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
+
+
+class Keeper:
+    """Hears everything, after the ledger; `status` is what holds now. `again` is the command that approvals are added to."""
+
+    def __init__(self, config: Config, ledger: Ledger, *, again: str, clock: Callable[[], datetime] = _now) -> None:
+        self._config, self._ledger, self._again, self._clock = config, ledger, again, clock
+        self._contested: Mapping[str, str] = {}
+        began = clock()
+        self.status = Status(config.owner, config.source, began, began)
+        self._follow(config)
+
+    def _follow(self, config: Config) -> None:
+        """Go on with this config; what is known of its feeds and targets stays known."""
+        self._config = config
+        feeds, targets = {f.name: f for f in self.status.feeds}, {t.name: t for t in self.status.targets}
+        named = {t.name: TargetStatus(t.name, t.kind, t.feeds, "not read yet") for t in config.targets}
+        self._swap(
+            feeds=tuple(feeds.get(f.name, _unread(f)) for f in config.feeds),
+            targets=tuple(targets.get(name, new) for name, new in named.items()),
+        )
+
+    def waits(self, next_at: datetime | None) -> None:
+        """Take note of when the next pass comes."""
+        self._swap(next_at=next_at)
+
+    def __call__(self, event: Event, recorded: Recorded | None) -> None:
+        """Take note of an event."""
+        if isinstance(event, Record) and recorded:
+            self._recorded(event, recorded)
+        elif isinstance(event, StageBegan):
+            self._swap(stage=STAGES.get(event.stage, event.stage))
+        elif isinstance(event, FeedFetched):
+            self._feed(event.result)
+        elif isinstance(event, Contested):
+            self._contested = event.told
+        elif isinstance(event, ConfigRead):
+            self._follow(event.config)
+        elif isinstance(event, PassEnded):
+            self._ended(event)
+
+    def _swap(self, **changes: object) -> None:
+        """Let a new value take the old one's place, with every text in it made harmless."""
+        self.status = replace(self.status, changed_at=self._clock(), **plain(changes))  # type: ignore[arg-type]
+
+    def _recorded(self, event: Record, recorded: Recorded) -> None:
+        before = self.status.head
+        copied = event.through if isinstance(event, Copied) else before.copied if before else None
+        if recorded.seq:
+            self._swap(head=Head(recorded.seq, recorded.hash, copied))
+        if isinstance(event, RunStarted):
+            self._swap(stage="beginning", next_at=None)
+
+    # ── feeds ────────────────────────────────────────────────────────────────
+
+    def _feed(self, result: FeedResult) -> None:
+        feeds = (_after(known, result) if known.name == result.name else known for known in self.status.feeds)
+        self._swap(feeds=tuple(feeds))
+
+    # ── the end of a pass ────────────────────────────────────────────────────
+
+    def _ended(self, event: PassEnded) -> None:
+        result = RESULTS[ended_with(event)]
+        report = event.report
+        text = headline(report) if report else f"{event.error}"
+        made = Pass(
+            self._clock(),
+            event.seconds,
+            result,
+            text,
+            run=report.run if report else "",
+            checkpoint=report.checkpoint if report else "",
+        )
+        self._swap(stage="", result=result, passes=(made, *self.status.passes)[:PASSES])
+        if report:
+            standing = Standing(self._config, report, self._ledger.holdings, self._contested, self._again)
+            approvals = standing.approvals()
+            orphaned = [
+                f"{canonical(o.entry.network)} {o.entry.service or ''} on {o.resource}" for o in report.plan.orphaned
+            ]
+            contested = tuple(self._contested.values())
+            self._swap(
+                targets=standing.targets(),
+                approvals=tuple(approvals[:APPROVALS]),
+                approvals_not_shown=max(0, len(approvals) - APPROVALS),
+                approve_all=standing.approve_all(),
+                contested=contested,
+                orphaned=tuple(orphaned[:ORPHANS]),
+                notices=tuple(n for n in report.notices if n not in contested),
+            )
+
+
+def _unread(feed: Feed) -> FeedStatus:
+    return plain(FeedStatus(feed.name, feed.url, insecure=feed.insecure))
+
+
+def _after(known: FeedStatus, result: FeedResult) -> FeedStatus:
+    """Return a feed's state after it was fetched: one that can't be used keeps what was last good."""
+    snapshot = result.snapshot
+    if snapshot is None:
+        return replace(known, error=result.error)
+    same = known.digest == snapshot.digest
+    return replace(
+        known,
+        error=None,
+        good_at=snapshot.fetched_at,
+        since=known.since if same else snapshot.fetched_at,
+        at_least=known.at_least if same else known.good_at is None,
+        digest=snapshot.digest,
+        number=len(snapshot.networks),
+        addresses=tuple(canonical(n) for n in snapshot.networks[:ADDRESSES]),
+    )

@@ -1,0 +1,152 @@
+"""The status page: HTML that is made here and holds no script, and the same as JSON.
+
+Every text in a `Status` was made harmless before (core/printable); the template escapes it for HTML.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.resources import files
+from threading import Lock
+
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from ipsync import __version__
+from ipsync.core.marks import format_time
+from ipsync.core.printable import json_text
+from ipsync.observers.standing import WORST
+from ipsync.observers.status import Status
+from ipsync.observers.web import Answer
+
+HERE = files(__package__)
+TONES = {
+    **dict.fromkeys(("in sync", "done", "allow"), "good"),
+    **dict.fromkeys(("waiting", "blocked", "pending", "refused", "needs-approval"), "wait"),
+    **dict.fromkeys(("failed", "half done", "unknown", "partial", "refuse"), "bad"),
+}
+SAYS = {"allow": "warns", "needs-approval": "needs approval", "refuse": "refuses"}
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How it stands in a word, and the colour of it."""
+
+    title: str
+    tone: str
+
+
+def verdict(status: Status) -> Verdict:
+    """Sum the status up, by the worst of it."""
+    if not status.result:
+        return Verdict("The first pass isn't over", "idle")
+    if status.result in {"failed", "partial"}:
+        return Verdict("Something failed", "bad")
+    if status.approve_all:
+        waiting = max(1, len(status.approvals) + status.approvals_not_shown)
+        return Verdict(
+            "1 change waits for approval" if waiting == 1 else f"{waiting} changes wait for approval", "wait"
+        )
+    if status.result == "refused":
+        return Verdict("A guard refuses a change", "wait")
+    return Verdict("Contested" if status.contested else "All as wished", "wait" if status.contested else "good")
+
+
+class StatusPage:
+    """Makes the page of what holds now. It is made anew when something has changed, and once a minute."""
+
+    def __init__(self, status: Callable[[], Status], complaint: Callable[[], str | None]) -> None:
+        self._status, self._complaint = status, complaint
+        self._made: tuple[Status, object, Answer] | None = None
+        self._lock = Lock()
+        self._template, self._headers = _template(), {"Content-Security-Policy": policy()}
+
+    def __call__(self) -> Answer:
+        """Return the page."""
+        now, status, complaint = datetime.now(UTC), self._status(), self._complaint()
+        minute = (now.replace(second=0, microsecond=0), complaint is None)
+        made = self._made
+        if made and made[0] is status and made[1] == minute:
+            return made[2]
+        with self._lock:
+            text = self._template.render(
+                status=status,
+                now=now,
+                complaint=complaint,
+                verdict=verdict(status),
+                by_status=[
+                    (word, found) for word in WORST if (found := [t for t in status.targets if t.status == word])
+                ],
+                numbers={t.name: number for number, t in enumerate(status.targets, 1)},
+                feed_numbers={f.name: number for number, f in enumerate(status.feeds, 1)},
+                css=_css(),
+                version=__version__,
+            )
+        answer = Answer(text.encode(), "text/html; charset=utf-8", headers=self._headers)
+        self._made = status, minute, answer
+        return answer
+
+    def json(self) -> Answer:
+        """Return the same as JSON."""
+        status, complaint = self._status(), self._complaint()
+        summed = {"verdict": verdict(status).title, "version": __version__, "health": complaint or "ok"}
+        text = json_text(_plain({**summed, **asdict(status)}), indent=2)
+        return Answer(text.encode() + b"\n", "application/json; charset=utf-8")
+
+
+def policy() -> str:
+    """Return the page's Content-Security-Policy: its own style, and nothing else from anywhere."""
+    digest = base64.b64encode(hashlib.sha256(_css().encode()).digest()).decode()
+    nothing = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    return f"{nothing}; style-src 'sha256-{digest}'"
+
+
+@lru_cache(maxsize=1)
+def _css() -> Markup:
+    return Markup((HERE / "page.css").read_text(encoding="utf-8"))  # noqa: S704 - ours, and the policy names its hash
+
+
+def _template() -> Template:
+    source = (HERE / "page.html").read_text(encoding="utf-8")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, loader=DictLoader({"page": source}))
+    environment.filters |= {
+        "ago": ago,
+        "clock": lambda moment: f"{moment:%Y-%m-%d %H:%M} UTC",
+        "clock_s": lambda moment: f"{moment:%Y-%m-%d %H:%M:%S} UTC",
+        "iso": format_time,
+        "says": lambda verdict: SAYS.get(verdict, verdict),
+        "seconds": duration,
+        "tone": lambda word: TONES.get(word, "idle"),
+    }
+    return environment.get_template("page")
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Say how long ago something was, or in how long it comes."""
+    seconds = (now - moment).total_seconds()
+    amount = abs(seconds)
+    if amount < MINUTE:
+        return "just now"
+    unit, size = next((u, s) for u, s in (("day", DAY), ("hour", HOUR), ("minute", MINUTE)) if amount >= s)
+    count = int(amount // size)
+    text = f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{text} ago" if seconds > 0 else f"in {text}"
+
+
+def duration(seconds: float) -> str:
+    """Say how long something took."""
+    return f"{seconds:.1f} s" if seconds < MINUTE else f"{seconds / MINUTE:.0f} min"
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return format_time(value)
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value

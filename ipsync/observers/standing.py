@@ -1,0 +1,189 @@
+"""From a report to what the page shows of targets: equal resources once, and only as much as a page can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from ipsync.core.addresses import canonical
+from ipsync.core.model import Config, Entry, Held, Status, Target, Verdict
+from ipsync.core.plan import TargetChange
+from ipsync.core.report import Report, approvable
+from ipsync.observers.ledger import Allowed, Holding
+from ipsync.observers.status import Approval, Place, Row, Said, TargetStatus
+from ipsync.render.groups import NAMED, counted, grouped
+
+ROWS, ROWS_OF_A_PLACE = 1500, 200
+PLACES = 40
+NAMES = 20
+APPROVALS = AT_ONCE = 40
+"""So much is shown; what is more is counted, and `ipsync plan -v` lists it."""
+WORST = ("failed", "half done", "unknown", "blocked", "waiting", "pending", "in sync", "not read yet")
+WORDS = {
+    Status.IN_SYNC: "in sync",
+    Status.APPLIED: "in sync",
+    Status.CHANGE: "pending",
+    Status.BLOCKED: "blocked",
+    Status.ERROR: "failed",
+    Status.PARTIAL: "half done",
+    Status.UNKNOWN: "unknown",
+}
+
+
+@dataclass(slots=True)
+class Standing:
+    """Makes the page's view of one report. `again` is the command that an approval is added to."""
+
+    config: Config
+    report: Report
+    holdings: Mapping[str, Mapping[str, Holding]]
+    contested: Mapping[str, str]
+    again: str
+    rows_left: int = field(default=ROWS)
+
+    def targets(self) -> tuple[TargetStatus, ...]:
+        """Return the configured targets, in the config's order."""
+        changes: dict[str, list[TargetChange]] = {}
+        for change in self.report.plan.target_changes:
+            changes.setdefault(change.target, []).append(change)
+        named = {t.name: t for t in self.config.targets}
+        return tuple(self._target(target, changes.get(name, [])) for name, target in named.items())
+
+    def approvals(self) -> list[Approval]:
+        """Return what waits for an approval; the same change on several resources once."""
+        found: dict[tuple[str, Held], list[tuple[TargetChange, str]]] = {}
+        for change in self.report.plan.target_changes:
+            for held in change.waiting:
+                if held.verdict is Verdict.NEEDS_APPROVAL:
+                    found.setdefault((change.target, replace(held, id="")), []).append((change, held.id))
+        return [self._approval(target, held, places) for (target, held), places in found.items()]
+
+    def approve_all(self) -> str:
+        """Return the command that approves all of it; empty where there is nothing to approve.
+
+        Changes by their ids, as far as a command can name them: they stay when the pass has written something else,
+        while the plan's id is another at once.
+        """
+        if not approvable(self.report):
+            return ""
+        waiting = [h for c in self.report.plan.target_changes for h in c.waiting]
+        ids = list(dict.fromkeys(h.id for h in waiting if h.verdict is Verdict.NEEDS_APPROVAL))
+        return self._approving(*(ids if 0 < len(ids) <= AT_ONCE else [self.report.plan.id]))
+
+    def _approval(self, target: str, held: Held, places: Sequence[tuple[TargetChange, str]]) -> Approval:
+        first, several = places[0][0], len(places) > 1
+        resources = [change.resource for change, _ in places]
+        return Approval(
+            f"{target} · {counted([(first, resources)]) if several else first.resource}",
+            says(held),
+            tuple(map(_text, held.entries)),
+            self._approving(*(id_ for _, id_ in places[:AT_ONCE])),
+            tuple((change.resource, self._approving(id_)) for change, id_ in places[:AT_ONCE]) if several else (),
+        )
+
+    def _approving(self, *ids: str) -> str:
+        return " ".join((self.again, *(f"--approve {id_}" for id_ in ids)))
+
+    def _target(self, target: Target, changes: Sequence[TargetChange]) -> TargetStatus:
+        held = self.holdings.get(target.name, {})
+        places = sorted(self._places(changes, held), key=lambda p: WORST.index(p.status))
+        return TargetStatus(
+            target.name,
+            target.kind,
+            (*target.feeds, *(("static",) if target.static else ())),
+            min((p.status for p in places), key=WORST.index, default="not read yet"),
+            resources=len(held),
+            allowed=sum(len(h.allowed) for h in held.values()),
+            leaving=sum(a.leaving for h in held.values() for a in h.allowed),
+            by_others=sum(len(c.satisfied) for c in changes),
+            waiting=sum(len(h.entries) for c in changes for h in c.waiting),
+            places=tuple(self._filled(place, held) for place in places[:PLACES]),
+            not_shown=sum(p.number for p in places[PLACES:]),
+        )
+
+    # ── places ───────────────────────────────────────────────────────────────
+
+    def _places(self, changes: Sequence[TargetChange], held: Mapping[str, Holding]) -> Iterator[Place]:
+        by_content: dict[object, list[TargetChange]] = {}
+        for change in changes:
+            holding = held.get(change.resource)
+            content = (holding.allowed, holding.sure) if holding else None
+            by_content.setdefault((content, self.contested.get(change.resource)), []).append(_anonymous(change))
+        for same in by_content.values():
+            for group in grouped(same):
+                yield self._place(group.change, group.resources)
+        told = {c.resource for c in changes}
+        for resource in held:
+            if resource not in told:
+                yield Place(resource, (resource,), 1, "unknown", now=False)
+
+    def _place(self, change: TargetChange, resources: tuple[str, ...]) -> Place:
+        status = WORDS[change.status]
+        return Place(
+            resources[0] if len(resources) == 1 else counted([(change, resources)]),
+            resources[:NAMES],
+            len(resources),
+            "waiting" if change.waiting and status == "in sync" else status,
+            by_others=tuple(map(_text, change.satisfied)),
+            undone=tuple(_undone(change)),
+            held_back=tuple(map(says, change.waiting)),
+            guards=tuple(Said(v.guard, v.verdict.value, v.detail) for v in change.violations),
+            error=change.error,
+            contested=self.contested.get(change.resource),
+        )
+
+    def _filled(self, place: Place, held: Mapping[str, Holding]) -> Place:
+        """Put in what is let in there, as far as there is room."""
+        holding = held.get(place.resources[0])
+        if holding is None:
+            return replace(place, now=False)
+        room = max(0, min(ROWS_OF_A_PLACE, self.rows_left))
+        shown = [_row(a, holding.ports) for a in holding.allowed[:room]]
+        self.rows_left -= len(shown)
+        return replace(
+            place,
+            allowed=len(holding.allowed),
+            rows=tuple(shown),
+            leaving=tuple(row for row in shown if row.leaving),
+            read_at=holding.read_at,
+            sure=holding.sure,
+        )
+
+
+def _row(allowed: Allowed, ports: str) -> Row:
+    entry = allowed.entry
+    return Row(
+        canonical(entry.network),
+        str(entry.service) if entry.service else ports,
+        allowed.origin,
+        allowed.leaving,
+        allowed.until,
+    )
+
+
+def _anonymous(change: TargetChange) -> TargetChange:
+    """Return the change without the ids of what waits: they differ from resource to resource, and nothing else may."""
+    waiting = tuple(replace(h, id="") for h in change.waiting)
+    return replace(change, waiting=waiting, violations=tuple(replace(v, change="") for v in change.violations))
+
+
+def says(held: Held) -> str:
+    """Return a sentence on what is held back."""
+    action = {"add": "Adding", "remove": "Removing"}[held.action]
+    word = "needs approval" if held.verdict is Verdict.NEEDS_APPROVAL else "is refused"
+    named = ", ".join(map(_text, held.entries[:NAMED]))
+    more = len(held.entries) - NAMED
+    return f"{action} {named}{f' and {more:,} more' if more > 0 else ''} {word}"
+
+
+def _text(entry: Entry) -> str:
+    return f"{canonical(entry.network)} {entry.service or ''}".rstrip()
+
+
+def _undone(change: TargetChange) -> Iterator[str]:
+    """Yield what the pass meant to do and surely didn't, without what waits, which is told by itself."""
+    if change.status in {Status.APPLIED, Status.IN_SYNC}:
+        return
+    waiting = {(h.action, e) for h in change.waiting for e in h.entries}
+    yield from (f"add {_text(e)}" for e in change.add if ("add", e) not in waiting)
+    yield from (f"remove {_text(e)}" for e in change.remove if ("remove", e) not in waiting)

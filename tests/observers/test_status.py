@@ -1,0 +1,301 @@
+"""The status page's content: what a person must know of each feed, target and change, after real passes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from dataclasses import replace
+from datetime import timedelta
+from html.parser import HTMLParser
+
+import pytest
+from factory import NOW, aws_target, config
+from scene import EVIL, FOUGHT, Scene
+
+from ipsync.core.errors import AuditLogError
+from ipsync.core.events import Copied, PassEnded, RunStarted, StageBegan
+from ipsync.observers import standing
+from ipsync.observers.keeper import Keeper
+from ipsync.observers.ledger import Ledger
+from ipsync.observers.page import StatusPage, ago, duration, verdict
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return Scene().play()
+
+
+@pytest.fixture(scope="module")
+def status(scene):
+    return scene.keeper.status
+
+
+@pytest.fixture(scope="module")
+def html(status):
+    return StatusPage(lambda: status, lambda: None)().body.decode()
+
+
+def target(status, name):
+    return next(t for t in status.targets if t.name == name)
+
+
+def feed(status, name):
+    return next(f for f in status.feeds if f.name == name)
+
+
+# ── content ──────────────────────────────────────────────────────────────────
+
+
+def test_each_feed_says_what_it_lists_and_since_when(status):
+    good, gone = feed(status, "qatech"), feed(status, "gone")
+    assert (good.number, good.error, good.since, good.at_least) == (7, None, NOW + timedelta(minutes=30), False)
+    assert "13.51.7.77/32" in good.addresses
+    assert (gone.number, gone.good_at, gone.since, gone.at_least) == (3, NOW + timedelta(minutes=15), NOW, True)
+    assert gone.error.startswith("feed gone: https://gone.example/ips answered 503")
+
+
+def test_each_target_says_what_it_lets_in(status):
+    web = target(status, "staging-web")
+    assert (web.status, web.allowed, web.leaving, web.waiting, web.by_others) == ("waiting", 8, 2, 2, 1)
+    (place,) = web.places
+    assert {row.cidr for row in place.rows} >= {"8.0.0.2/32", "13.51.7.77/32", "2600:1f14:436:5801::10/128"}
+    assert {(row.ports, row.origin) for row in place.rows} == {("443/tcp", "qatech")}
+    assert [(row.cidr, row.until) for row in place.leaving] == [
+        (f"8.0.0.{i}/32", NOW + timedelta(minutes=15, hours=72)) for i in (4, 5)
+    ]
+    assert place.by_others == ("8.0.0.0/32 443/tcp",)
+    assert place.contested.startswith("staging-web: ")
+    assert [said.guard for said in place.guards] == ["max-removals"]
+
+
+def test_the_same_on_many_resources_stands_once(status):
+    fleet = target(status, "fleet")
+    (place,) = fleet.places
+    assert (place.where, place.number, place.allowed) == ("5 groups of 1 account", 5, 12)
+    assert (fleet.resources, fleet.allowed, fleet.waiting) == (5, 60, 45)
+
+
+def test_a_refused_write_and_what_was_not_done(status):
+    (place,) = target(status, "denied").places
+    assert place.status == "failed"
+    assert "AccessDenied" in place.error
+    assert "add 13.51.7.78/32 443/tcp" in place.undone
+    assert place.allowed == 8
+
+
+def test_what_can_not_be_read_shows_what_was_read_last(status):
+    failed, last = target(status, "unreadable").places
+    assert (failed.status, last.status, last.now, last.allowed) == ("failed", "unknown", False, 8)
+    assert last.read_at == NOW + timedelta(minutes=15)
+    assert target(status, "frozen").allowed == 3, "the doors stand as they stood"
+
+
+def test_what_waits_comes_with_the_command_that_lets_it_go(scene, status):
+    single, fleet = status.approvals
+    again = "ipsync sync -c /etc/ipsync/ipsync.yaml --approve "
+    assert re.fullmatch(re.escape(again) + r"change:[0-9a-f]+", single.command)
+    assert (single.subject, single.text) == (
+        f"staging-web · {FOUGHT}",
+        "Removing 8.0.0.4/32 443/tcp, 8.0.0.5/32 443/tcp needs approval",
+    )
+    assert (fleet.command.count("--approve"), len(fleet.one_by_one), len(fleet.entries)) == (5, 5, 9)
+    assert status.approve_all.count("--approve") == 6
+    given = [word for word in status.approve_all.split() if word.startswith("change:")]
+    scene = Scene().play()
+    scene.stage.cloud.before = lambda _operation: None
+    scene.sync(approve=given)
+    assert scene.keeper.status.approvals == ()
+    assert target(scene.keeper.status, "fleet").allowed == 15, "the commands did what they said"
+
+
+def test_more_than_a_command_can_name_is_approved_by_the_plan(monkeypatch):
+    monkeypatch.setattr(standing, "AT_ONCE", 4)
+    scene = Scene()
+    report = scene.play().sync()
+    assert scene.keeper.status.approve_all.endswith(f"--approve {report.plan.id}")
+
+
+def test_the_last_passes_and_the_head(scene, status):
+    assert [p.result for p in status.passes] == ["partial", "done", "done"]
+    assert (status.passes[0].seconds, status.passes[0].text[:5], status.passes[0].run) == (2.4, "Sync:", "r1")
+    log = scene.stage.log
+    assert (status.head.seq, status.head.hash) == (len(log.records), "0" * 64)
+    assert status.next_at == NOW + timedelta(minutes=45)
+
+
+# ── as it goes on ────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def keeper():
+    made = config(aws_target())
+    return Keeper(made, Ledger(made), again="ipsync sync", clock=lambda: NOW)
+
+
+class Place:
+    seq, hash = 7, "ab" * 32
+
+
+def test_a_pass_under_way_is_told(keeper):
+    keeper.waits(NOW)
+    keeper(RunStarted(mode="sync"), Place)
+    assert (keeper.status.stage, keeper.status.next_at, keeper.status.head.seq) == ("beginning", None, 7)
+    keeper(StageBegan("open"), None)
+    assert keeper.status.stage == "letting in"
+    keeper(PassEnded("sync", 1, error=AuditLogError("held by pid 7")), None)
+    assert (keeper.status.stage, keeper.status.result) == ("", "failed")
+    assert keeper.status.passes[0].text == "held by pid 7"
+
+
+def test_each_event_makes_a_new_value(keeper):
+    before = keeper.status
+    keeper(StageBegan("open"), None)
+    assert before.stage == ""
+
+
+def test_how_far_the_log_is_copied(keeper):
+    keeper(Copied(object="s3://b/x", through=6), Place)
+    keeper(RunStarted(mode="sync"), Place)
+    assert keeper.status.head.copied == 6
+
+
+def test_it_holds_so_many_passes(keeper):
+    for _ in range(50):
+        keeper(PassEnded("sync", 1, error=RuntimeError()), None)
+    assert len(keeper.status.passes) == 20
+
+
+def test_a_large_page_is_bounded_and_its_numbers_are_whole(monkeypatch, scene):
+    monkeypatch.setattr(standing, "PLACES", 1)
+    report, holdings = scene.stage.sync(), scene.ledger.holdings
+    made = standing.Standing(scene.stage.config, report, holdings, {}, "ipsync sync", rows_left=10)
+    targets = made.targets()
+    assert sum(len(place.rows) for t in targets for place in t.places) == 10
+    assert sum(t.allowed for t in targets) == sum(len(h.allowed) for held in holdings.values() for h in held.values())
+    unreadable = next(t for t in targets if t.name == "unreadable")
+    assert (len(unreadable.places), unreadable.not_shown) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "title", "tone"),
+    [
+        ({"result": ""}, "The first pass isn't over", "idle"),
+        ({"result": "failed"}, "Something failed", "bad"),
+        ({"result": "refused", "approve_all": ""}, "A guard refuses a change", "wait"),
+        ({"result": "refused"}, "2 changes wait for approval", "wait"),
+        ({"result": "done", "approve_all": ""}, "Contested", "wait"),
+        ({"result": "done", "approve_all": "", "contested": ()}, "All as wished", "good"),
+    ],
+)
+def test_the_sum_of_it(status, changes, title, tone):
+    made = verdict(replace(status, **changes))
+    assert (made.title, made.tone) == (title, tone)
+
+
+# ── the page ─────────────────────────────────────────────────────────────────
+
+
+class Tags(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags, self.attributes = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *each) for each in attrs]
+
+
+def test_text_from_outside_stays_text(html):
+    assert "alert(1)" in html
+    page = Tags(html)
+    assert not {"script", "img", "iframe", "object", "link", "form"} & set(page.tags)
+    assert page.tags.count("style") == 1
+    assert not [a for a in page.attributes if a[1].startswith("on") or a[1] in {"src", "style", "srcset"}]
+    assert all(value.startswith(("/", "#")) for _, key, value in page.attributes if key == "href")
+    assert not {"\u202e", "\x1b"} & set(html)
+    assert "{{ 7*7 }}" in html
+    assert EVIL not in html
+
+
+def test_the_policy_lets_its_own_style_in_and_nothing_else(status, html):
+    answer = StatusPage(lambda: status, lambda: None)()
+    policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
+    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy == {
+        "default-src": "'none'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+        "style-src": f"'sha256-{digest}'",
+    }
+
+
+def test_everything_that_a_person_must_know_is_on_it(html):
+    for text in (
+        "Something failed",
+        "5 groups of 1 account",
+        "--approve change:",
+        "after 2026-02-03 09:15 UTC",
+        "Contested: somebody undoes this",
+        "What it listed before stays allowed.",
+        "Next pass at 2026-01-31 09:45 UTC",
+        "ipsync audit verify --anchor ",
+    ):
+        assert text in html, text
+
+
+def test_it_is_one_page_for_ears_too(html):
+    page = Tags(html)
+    assert page.tags.count("h1") == 1
+    ids = [value for _, key, value in page.attributes if key == "id"]
+    assert len(ids) == len(set(ids))
+    assert {v for _, k, v in page.attributes if k == "aria-labelledby"} <= set(ids)
+    assert {v[1:] for _, k, v in page.attributes if k == "href" and v.startswith("#")} <= set(ids)
+    assert ("html", "lang", "en") in page.attributes
+    assert page.tags.count("table") == page.tags.count("caption")
+
+
+def test_before_the_first_pass_there_is_a_page_too(keeper):
+    html = StatusPage(lambda: keeper.status, lambda: None)().body.decode()
+    assert "The first pass isn&#39;t over" in html
+    assert "not read yet" in html
+
+
+def test_it_is_made_once_as_long_as_nothing_changes(keeper, monkeypatch):
+    page = StatusPage(lambda: keeper.status, lambda: None)
+    first = page()
+    assert page() is first or page() is page()  # a minute may have passed between
+    keeper(StageBegan("open"), None)
+    assert "letting in" in page().body.decode()
+
+
+def test_a_loop_that_does_not_turn_is_told(keeper):
+    html = StatusPage(lambda: keeper.status, lambda: "a pass is due")().body.decode()
+    assert "The loop doesn't turn: a pass is due." in html
+
+
+def test_the_same_as_json(status):
+    page = StatusPage(lambda: status, lambda: None)
+    answer = page.json()
+    body = json.loads(answer.body)
+    assert answer.type.startswith("application/json")
+    assert (body["verdict"], body["health"], body["owner"]) == ("Something failed", "ok", "acme-prod")
+    assert body["approvals"][0]["command"] == status.approvals[0].command
+    assert body["targets"][0]["places"][0]["leaving"][0]["until"] == "2026-02-03T09:15:00Z"
+    assert not {"\u202e", "\x1b"} & set(answer.body.decode())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(5, "just now"), (60, "1 minute ago"), (7200, "2 hours ago"), (90000, "1 day ago"), (-900, "in 15 minutes")],
+)
+def test_how_long_ago(seconds, text):
+    assert ago(NOW, NOW + timedelta(seconds=seconds)) == text
+
+
+def test_how_long_it_took():
+    assert [duration(1.26), duration(83), duration(600)] == ["1.3 s", "1 min", "10 min"]

@@ -305,7 +305,14 @@ def test_a_rule_that_no_target_names_is_reported_and_left_alone():
     theirs = ManagedList("allow-qatech-2", (B,), (("description", "made by hand"),), ())
     plan = planned(config(aws_target()), rule(managed(A, target="old"), theirs, targets=(), wanted=()), qatech=[A])
     assert plan.orphaned == (Orphan(RULE, Entry(A), "old"),)
-    assert (plan.target_changes, plan.changes) == ((), ())
+    assert (shown(plan), plan.changes) == ([("web", "error")], ())
+
+
+def test_a_target_that_names_nothing_and_of_which_no_failure_speaks_is_an_error():
+    """It would be missing from the report, as if all were well."""
+    (target_change,) = planned(config(aws_target()), qatech=[A]).target_changes
+    assert (target_change.resource, target_change.status) == ("aws/-/eu-north-1", Status.ERROR)
+    assert "none of its places has anything that this target names" in target_change.error
 
 
 def test_an_orphan_still_counts_as_held():

@@ -6,21 +6,19 @@ see, of a target that is selected and whose feeds can be believed; `accounted` h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 from ipsync.core import guards
-from ipsync.core.blockers import Hindrance, blockers, conflicts, unfit
+from ipsync.core.at_rest import AtRest
+from ipsync.core.blockers import conflicts, unfit
 from ipsync.core.canonical import digest
-from ipsync.core.diff import Diff, Marked, Policy, Wants, diff, wants
-from ipsync.core.in_sync import InSync
+from ipsync.core.diff import Diff, Marked, Policy, diff
 from ipsync.core.judgement import Judgement, judge
 from ipsync.core.marks import mark_of, owned_marks
 from ipsync.core.model import (
     Config,
     ManagedList,
-    Network,
     Operation,
     ReadFailure,
     State,
@@ -33,18 +31,14 @@ from ipsync.core.operations import MARKED, entry_text, owned_texts
 from ipsync.core.placement import marked_for, overflow_of, settings_of
 from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, ResourceChange, TargetChange
 from ipsync.core.shown import NO_LISTS, Mine, accounted, list_changes, shown_target_change
-from ipsync.core.traits import Traits
 from ipsync.core.unknown import Unknown
 
 
 def make_plan(config: Config, observed: Observed, *, selected: Iterable[str] | None = None) -> Plan:
     """Compare what is wanted with what was read, let the guards judge it, and return the plan."""
-    targets = {t.name: t for t in reversed(config.targets)}  # at its first place: only `where` differs
-    order = {name: i for i, name in enumerate(dict.fromkeys(t.name for t in config.targets))}
-    chosen = set(targets) if selected is None else set(selected)
-    hindered = blockers((t for t in targets.values() if t.name in chosen), observed.feeds)
-    frozen = frozenset(name for name in targets if name not in chosen or hindered[name])
-    planner = _Planner(config, observed, frozen, hindered, Unknown(config, observed), targets, order)
+    rest = AtRest(config, observed.feeds, observed.now, selected)
+    targets, order, chosen = rest.targets, rest.order, rest.chosen
+    planner = _Planner(config, observed, rest, Unknown(config, observed))
     resources = [planner.planned(s) for s in sorted(observed.states, key=lambda s: s.resource)]
     failed = [_failed(f, targets[name]) for f in observed.failures for name in f.targets if name in chosen]
     target_changes = [*failed, *(e for r in resources for e in r.target_changes)]
@@ -83,16 +77,10 @@ class _Resource:
 class _Planner:
     config: Config
     observed: Observed
-    frozen: frozenset[str]
-    hindered: Mapping[str, Hindrance | None]
+    rest: AtRest
     unknown: Unknown
-    targets: Mapping[str, Target]
-    order: Mapping[str, int]
     made: dict[str, int] = field(default_factory=dict)
     """How many lists the resources so far make in each project: they share one quota."""
-
-    known: dict[tuple[tuple[str, ...], Traits, frozenset[int]], InSync | None] = field(default_factory=dict)
-    """What the same targets want of a resource: made once, not for each."""
 
     def planned(self, state: State) -> _Resource:
         """Plan one resource; a fault that only it provokes is its own error, and no other's."""
@@ -105,31 +93,17 @@ class _Planner:
 
     def _in_sync(self, state: State) -> _Resource | None:
         """Plan a resource that holds just what is wanted; None where that isn't seen at a glance."""
-        key = (state.targets, state.traits, state.families)
-        if key not in self.known:
-            self.known[key] = self._wanted_of(state)
-        wanted = self.known[key]
-        held = wanted.held(state) if wanted else None
-        if not wanted or held is None:
+        seen = self.rest.seen(state)
+        if not seen:
             return None
-        shown = self._shown(state)
-        changes = (replace(_blank(t, state), held=held[t.name]) for t in shown)
-        return _Resource(tuple(changes), identity=[state.resource, wanted.digest])
-
-    def _wanted_of(self, state: State) -> InSync | None:
-        """Return what is wanted where that alone decides: of single entries, by targets that can all be asked."""
-        targets = [self.targets[name] for name in self._in_order(state.targets)]
-        asked = targets and not any(t.name in self.frozen for t in targets)
-        if not state.traits.entries or not asked or unfit(targets, self._lists(targets)):
-            return None
-        wanted = self._wants(state, targets)
-        oldest = self.observed.now - (self.config.grace or timedelta(0))
-        return InSync(wanted, state.traits.entries, owner=self.config.owner, oldest=oldest)
+        held, wanted = seen
+        changes = (replace(_blank(t, state), held=held[t.name]) for t in self._shown(state))
+        return _Resource(tuple(changes), identity=[state.resource, wanted])
 
     def _resource(self, state: State) -> _Resource:
         state, strays = _without_strays(state, self.config.owner)
         targets = self._sharing(state)
-        frozen = self.frozen | self.unknown.may_name(state)
+        frozen = self.rest.frozen | self.unknown.may_name(state)
         healthy = [t for t in targets if t.name not in frozen]
         if len(healthy) < len(targets):
             state = _as_it_is(state)
@@ -157,7 +131,7 @@ class _Planner:
         if not state.traits.whole_lists:
             return state
         own = self._marked_for(state, state.managed_lists)
-        if not stem or not own or own & self.targets.keys():
+        if not stem or not own or own & self.rest.targets.keys():
             return state
         others = [p for s in self.observed.states if s.resource == f"{folder}/{stem}" for p in s.managed_lists]
         if not own & self._marked_for(state, others):
@@ -173,15 +147,11 @@ class _Planner:
 
     def _shown(self, state: State) -> list[Target]:
         """Return the selected targets that name the resource."""
-        return [self.targets[name] for name in self._in_order(state.targets) if name in self.hindered]
+        return [self.rest.targets[name] for name in self.rest.in_order(state.targets) if name in self.rest.hindered]
 
     def _sharing(self, state: State) -> list[Target]:
         """Return all targets that name the resource, and those that may name it but couldn't be asked."""
-        return [self.targets[name] for name in self._in_order({*state.targets, *self.unknown.may_name(state)})]
-
-    def _in_order(self, names: Iterable[str]) -> list[str]:
-        """Return those of the names that the config has, in its order."""
-        return sorted((n for n in names if n in self.targets), key=self.order.__getitem__)
+        return [self.rest.targets[name] for name in self.rest.in_order({*state.targets, *self.unknown.may_name(state)})]
 
     def _diff(self, state: State, targets: Sequence[Target], frozen: frozenset[str]) -> Diff:
         if state.traits.whole_lists and not targets:
@@ -194,24 +164,16 @@ class _Planner:
             targets,
             frozen,
             feeds=frozenset(f.name for f in self.config.feeds),
-            names=frozenset(self.targets),
+            names=frozenset(self.rest.targets),
         )
-        return diff(state, self._wants(state, policy.healthy), policy)
-
-    def _wants(self, state: State, targets: Sequence[Target]) -> Wants:
-        return wants(targets, self._lists(targets), ports=state.traits.ports, families=state.families)
-
-    def _lists(self, targets: Sequence[Target]) -> dict[str, Sequence[Network]]:
-        names = {f for t in targets for f in t.feeds}
-        results = {name: self.observed.feeds[name].snapshot for name in names}
-        return {name: snapshot.networks for name, snapshot in results.items() if snapshot}
+        return diff(state, self.rest.wants(state, policy.healthy), policy)
 
     def _judge(self, state: State, change: Diff, targets: Sequence[Target], healthy: Sequence[Target]) -> Judgement:
         if not healthy:
             return Judgement()
         blocked = conflicts(state, change, self.config.owner)
         judged = judge(state, change, targets, now=self.observed.now, grace=self.config.grace)
-        told = unfit(healthy, self._lists(healthy))
+        told = unfit(healthy, self.rest.lists(healthy))
         return replace(judged, violations=(*blocked, *judged.violations, *told), stops=judged.stops or bool(blocked))
 
     def _resource_change(
@@ -255,10 +217,10 @@ class _Planner:
     ) -> TargetChange:
         mine = Mine(target.name, state, change, self.config.owner)
         blank = replace(_blank(target, state), held=mine.held)
-        blocker = self.hindered[target.name]
+        blocker = self.rest.hindered[target.name]
         if blocker:
             return replace(blank, status=blocker.status, error=blocker.error, violations=blocker.violations)
-        waits = _waits(state, target, self._sharing(state), self.frozen | self.unknown.may_name(state))
+        waits = _waits(state, target, self._sharing(state), self.rest.frozen | self.unknown.may_name(state))
         if not resource_change:
             return shown_target_change(blank, mine, judgement, None, NO_LISTS, waits)
         goes, whole = list_changes(resource_change.allowed()), list_changes(resource_change.operations)

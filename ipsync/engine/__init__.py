@@ -24,7 +24,7 @@ from ipsync.core.report import Report
 from ipsync.engine.apply import carry_out
 from ipsync.engine.expand import expand
 from ipsync.engine.outcomes import second_try, with_results
-from ipsync.engine.read import list_all, observe, observed_of, plan_again, planned
+from ipsync.engine.read import observe, observed_now, plan_again, planned
 from ipsync.engine.recover import recover_open_intents
 from ipsync.engine.run import Clouds, Recorder, Run, tell
 
@@ -72,7 +72,7 @@ def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Re
     the clouds as they are now: the same id means the same writes, and the guards have looked at them again.
     """
     run = _started(run, "apply", saved.id)
-    observed = observed_of(run, saved.feeds, list_all(run), saved.created_at)
+    observed = observed_now(run, saved.feeds, saved.created_at)
     recover_open_intents(run, observed)
     made, _ = planned(run, observed)
     if made.id != saved.id:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from ipsync.core import freshness, guards
+from ipsync.core.at_rest import AtRest
 from ipsync.core.errors import FeedError, IpsyncError
 from ipsync.core.events import FeedFetched, FeedRead, PlanMade, Planned, ScopeRead, StageBegan
 from ipsync.core.model import Feed, Network, Operation, ReadFailure, State, Target
@@ -30,7 +31,8 @@ def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
     feeds = [f for f in run.config.feeds if f.name in names]
     with pool() as threads:
         fetching = [threads.submit(_fetch, run, f) for f in feeds]
-        found = list_all(run)
+        resting = threads.submit(lambda: _at_rest(run, [f.result() for f in fetching], now))
+        found = list_all(run, resting.result)
         results = {r.name: r for r in (f.result() for f in fetching)}
     for result in results.values():
         _record_feed(run, result, now)
@@ -76,19 +78,57 @@ def _added(operations: Iterable[Operation]) -> list[Network]:
 
 def plan_again(run: Run, observed: Observed, now: datetime) -> Plan:
     """Plan from the same feeds and the clouds as they are now."""
-    return planned(run, observed_of(run, observed.feeds, list_all(run), now))[0]
+    return planned(run, observed_now(run, observed.feeds, now))[0]
 
 
-def list_all(run: Run) -> list[State | ReadFailure]:
-    """Survey every scope of the selected targets."""
+def observed_now(run: Run, feeds: Mapping[str, FeedResult], now: datetime) -> Observed:
+    """Read the clouds; the feeds are known."""
+    rest = _at_rest(run, feeds.values(), now)
+    return observed_of(run, feeds, list_all(run, lambda: rest), now)
+
+
+def _at_rest(run: Run, results: Iterable[FeedResult], now: datetime) -> AtRest:
+    return AtRest(run.config, {r.name: r for r in results}, now, run.selected)
+
+
+def list_all(run: Run, rest: Callable[[], AtRest]) -> list[State | ReadFailure]:
+    """Survey every scope of the selected targets. What is at rest is let go at once, with all that read it.
+
+    `rest` tells what is; it may have to wait for the feeds.
+    """
     chosen = {t.scope for t in run.config.targets if t.name in run.selected}
     with pool() as threads:
         read = scopes(run.config.targets, chosen).values()
-        jobs = [(targets, threads.submit(_list_owned, run, targets)) for targets in read]
+        jobs = [(targets, threads.submit(_surveyed, run, targets, rest)) for targets in read]
         found = [(targets, item) for targets, job in jobs for item in job.result()]
     for targets, item in found:
         _note_reached(run, targets, item)
-    return [item for _, item in found]
+    return _whole_where_shared(run, [item for _, item in found])
+
+
+def _surveyed(run: Run, targets: Sequence[Target], rest: Callable[[], AtRest]) -> Sequence[State | ReadFailure]:
+    found = _list_owned(run, targets)
+    light = [rest().lightened(item) if isinstance(item, State) else None for item in found]
+    if found and all(light):
+        run.progress.let_go(targets[0].scope)
+    return [less or item for less, item in zip(light, found, strict=True)]
+
+
+def _whole_where_shared(run: Run, found: Sequence[State | ReadFailure]) -> list[State | ReadFailure]:
+    """Read again what was let go, but is named by other targets through another scope as well."""
+    names: dict[str, set[tuple[str, ...]]] = {}
+    for item in found:
+        if isinstance(item, State):
+            names.setdefault(item.resource, set()).add(item.targets)
+    return [
+        again for item in found for again in (_whole(run, item) if len(names.get(item.resource, ())) > 1 else [item])
+    ]
+
+
+def _whole(run: Run, item: State | ReadFailure) -> Sequence[State | ReadFailure]:
+    if isinstance(item, ReadFailure) or not item.targets or all(e.provider_id for e in item.entries):
+        return [item]
+    return read_full(run, run.progress.reached[item.targets[0], item.resource], [item])
 
 
 def _note_reached(run: Run, targets: Sequence[Target], item: State | ReadFailure) -> None:

@@ -56,6 +56,12 @@ class Progress:
     """What people are to be told beside the plan."""
     wrote: bool = False
 
+    def let_go(self, scope: tuple[object, ...]) -> None:
+        """Forget what reads a scope: where nothing is to do, nobody asks it again."""
+        with self.lock:
+            self.readers.pop(scope, None)
+            self.told.pop(scope, None)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -10,11 +10,16 @@ from factory import Log, Stage, aws_target, config, gcp_target, hosts
 
 from ipsync import engine
 from ipsync.core import places
+from ipsync.core.at_rest import AtRest
 from ipsync.core.errors import Denied
+from ipsync.core.events import PlanMade
 from ipsync.core.model import Where
+from ipsync.core.plan import Observed
+from ipsync.core.planner import make_plan
 from ipsync.core.report import exit_code
 from ipsync.engine import preflight
 from ipsync.engine.expand import expand
+from ipsync.engine.read import list_all
 from ipsync.targets.aws.where import AwsAccount, AwsGroups, AwsMany, AwsOrganization
 from ipsync.targets.base import Places, Unlisted
 
@@ -145,6 +150,15 @@ def test_a_sibling_doesn_t_take_what_a_listing_would_have_wanted():
     assert (len(stage.held(group("1"))), report.plan.orphaned) == (4, ())
 
 
+def test_what_a_target_left_at_one_place_is_an_orphan_though_another_can_not_be_read():
+    """The place was read, so it is known that the target doesn't name that group there any more."""
+    stage = world()
+    stage.sync()
+    stage.cloud.tags[group("1")] = {}
+    stage.cloud.unreadable = {t.scope for t in expanded(stage) if t.where.account == role("2")}
+    assert {o.resource for o in stage.sync().plan.orphaned} == {group("1")}
+
+
 def test_a_sibling_goes_on_where_another_place_is_denied():
     """The group is named by both, and only the target's place in another account can't be read."""
     stage = world(here("1"))
@@ -258,3 +272,61 @@ def test_the_log_of_a_plan_holds_what_was_listed():
     stage.plan()
     assert stage.log.events("run-ended")[-1]["notices"] == ["target web: 3 accounts"]
     assert isinstance(stage.log, Log)
+
+
+# ── what is at rest is let go ────────────────────────────────────────────────
+
+
+def observed(stage: World, run: engine.Run):
+    """Plan, and return what was read, as an observer sees it."""
+    seen = []
+    hears = lambda event, _recorded: seen.append(event.observed) if isinstance(event, PlanMade) else None  # noqa: E731
+    report = engine.plan(replace(run, subscribers=(hears,)))
+    return report, {s.resource: s for s in seen[-1].states}
+
+
+def test_what_is_at_rest_shares_its_entries_and_is_asked_no_more():
+    stage = world()
+    stage.sync()
+    run = stage.run()
+    report, states = observed(stage, run)
+    assert set(statuses(report).values()) == {"in-sync"}
+    assert len({id(states[group(a)].entries) for a in "123"}) == 1
+    assert [len(states[group(a)].entries) for a in "123"] == [3, 3, 3]
+    assert run.progress.readers == {}
+
+
+def test_where_something_is_to_do_each_entry_is_known_and_the_reader_stays():
+    stage = world()
+    stage.sync()
+    stage.cloud.groups[group("2")].popitem()
+    run = stage.run()
+    report, states = observed(stage, run)
+    assert statuses(report)[group("2")] == "change"
+    assert all(e.provider_id for e in states[group("2")].entries)
+    assert [scope[1] for scope in run.progress.readers] == [role("2")]
+
+
+def test_a_plan_s_id_does_not_depend_on_what_was_let_go():
+    stage = world()
+    stage.sync()
+    planned = stage.plan().plan
+    run, _ = expand(stage.run())
+    whole = [s for t in run.config.targets for s in stage.cloud.reader(t).list_owned([t], owner="acme")]
+    feeds = {f.name: f for f in planned.feeds}
+    assert make_plan(run.config, Observed(feeds, whole, [], stage.now)).id == planned.id
+
+
+def test_what_another_scope_names_too_is_read_again():
+    """It was let go as the first target's alone; the second one wants more of it, through another role."""
+    stage = world(accounts=["1"])
+    stage.sync()
+    sibling = here("1")
+    sibling = replace(sibling, where=replace(sibling.where, account=role("1", "other")))
+    stage.config = replace(stage.config, targets=(*stage.config.targets, sibling))
+    run, _ = expand(stage.run())
+    feeds = {f.name: f for f in stage.plan().plan.feeds}
+    found = list_all(run, lambda: AtRest(run.config, feeds, stage.now))
+    assert [(s.targets, all(e.provider_id for e in s.entries)) for s in found] == [(("web",), True), (("other",), True)]
+    stage.sync()
+    assert len(stage.held(group("1"))) == 4

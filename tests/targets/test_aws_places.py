@@ -15,6 +15,7 @@ from factory import NOW, Log, aws_target, config, hosts, snapshot
 from ipsync import engine
 from ipsync.engine import preflight
 from ipsync.targets import registry
+from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws.where import AwsAccount, AwsGroups, AwsMany, AwsOrganization
 from ipsync.targets.base import Unlisted
 
@@ -196,3 +197,22 @@ def test_check_tries_every_place(org):
     assert [f.subject for f in found if f.subject.endswith("read security groups")] == [
         f"aws {number} {EU}: read security groups" for number in numbers
     ]
+
+
+def test_a_thousand_accounts_do_not_cost_a_thousand_sessions(aws, monkeypatch):
+    """One client asks for all roles, and only the sessions of the last accounts are kept."""
+    monkeypatch.setattr(aws_client, "_KEPT", 2)
+    aws_client.forget(AwsAccount())
+    accounts = [role(f"{i:012d}") for i in range(1, 5)]
+    made = []
+    start = botocore.session.Session.create_client
+    monkeypatch.setattr(
+        botocore.session.Session,
+        "create_client",
+        lambda self, name, *a, **more: made.append(name) or start(self, name, *a, **more),
+    )
+    aws.reset_calls()
+    engine.plan(run(config(many(aws, *accounts)), hosts(2)))
+    assert [c.operation for c in aws.calls].count("AssumeRole") == 4
+    assert made.count("sts") == 1
+    assert len([key for key in aws_client._SESSIONS if key[1]]) == 2

@@ -44,6 +44,12 @@ for _name in ("botocore.credentials", "botocore.tokens"):
 _LOCK = threading.Lock()
 _LOADER: list[Any] = []
 _SESSIONS: dict[tuple[AwsAccount, str, str | None], botocore.session.Session] = {}
+_KEPT = 64
+"""Sessions of roles that are kept, the last used ones: an account's regions follow each other, and a thousand accounts
+must not cost the memory of a thousand sessions."""
+_REGIONS = 8
+_ASKED: dict[tuple[object, ...], Any] = {}
+"""The clients that assume roles, by their region, endpoint and credentials: one for all accounts of a region."""
 """By account, and by where its role is assumed: STS's region and endpoint; without those, before it is assumed."""
 _WORLD: list[tuple[object, ...]] = []
 """What the chain read when these sessions were made."""
@@ -99,15 +105,21 @@ def _judged(account: AwsAccount, *, parsed: Any, **_: object) -> None:
 
 def _given_up(error: Exception, account: AwsAccount) -> Unusable:
     """Explain a failure of the chain, and forget the account's sessions: the next pass begins anew, and may heal."""
-    plain = _SESSIONS.get((account, "", None))
+    plain = _SESSIONS.get(_plain(account))
     forget(account)
     return explained(error, source_of(plain or botocore.session.Session(), account), role=account.role_arn)
 
 
 def forget(account: AwsAccount) -> None:
     """Let the account's next client begin with a new session: its credentials are of no use."""
-    for key in [key for key in _SESSIONS if key[0] == account]:
+    for key in [key for key in list(_SESSIONS) if key[0] == account or key == _plain(account)]:
         _SESSIONS.pop(key, None)
+    _ASKED.clear()
+
+
+def _plain(account: AwsAccount) -> tuple[AwsAccount, str, None]:
+    """Return the key of what a role is assumed with: the same for all roles of a profile, or of the ambient credentials."""
+    return (AwsAccount(profile=account.profile), "", None)
 
 
 def _world() -> tuple[object, ...]:
@@ -144,20 +156,25 @@ def unknown_region(where: AwsRegion) -> str:
 def _session(where: AwsRegion) -> botocore.session.Session:
     if [now := _world()] != _WORLD:
         _SESSIONS.clear()
+        _ASKED.clear()
         _WORLD[:] = [now]
     account = where.account
-    plain = (account, "", None)
+    plain = _plain(account)
     source = _SESSIONS.get(plain) or _plain_session(account, where.region)
     _SESSIONS[plain] = source
     if account.role_arn is None:
         return source
     region = source.get_config_variable("region") or where.region
     key = (account, region, where.endpoint_url)
-    if key not in _SESSIONS:
+    made = _SESSIONS.pop(key, None)
+    if made is None:
         made = _plain_session(account, where.region)
         _assume(made, source, where, region, account.role_arn)
-        _SESSIONS[key] = made  # only now: what isn't the role yet must never be taken for it
-    return _SESSIONS[key]
+    _SESSIONS[key] = made  # only now: what isn't the role yet must never be taken for it
+    roles = [key for key in _SESSIONS if key[1]]
+    for oldest in roles[: max(0, len(roles) - _KEPT)]:
+        del _SESSIONS[oldest]
+    return made
 
 
 def _plain_session(account: AwsAccount, region: str | None = None) -> botocore.session.Session:
@@ -188,14 +205,25 @@ def _assume(made: Any, source: Any, where: AwsRegion, region: str, role_arn: str
         raise NoCredentialsError
     extra = {"RoleSessionName": "ipsync"} | ({"ExternalId": account.external_id} if account.external_id else {})
     fetcher = AssumeRoleCredentialFetcher(
-        client_creator=partial(
-            source.create_client, region_name=region, endpoint_url=where.endpoint_url, config=CONFIG
-        ),
+        client_creator=partial(_asked, source, region, where.endpoint_url),
         source_credentials=given,
         role_arn=role_arn,
         extra_args=extra,
     )
     made._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")  # noqa: SLF001
+
+
+def _asked(source: Any, region: str, endpoint_url: str | None, service: str, **keys: str | None) -> Any:
+    """Return the client that is asked for roles: made once, since making them isn't thread-safe, and costs 10 ms."""
+    key = (id(source), region, endpoint_url, service, *keys.values())
+    with _LOCK:
+        if key not in _ASKED:
+            if len(_ASKED) >= _REGIONS:
+                _ASKED.clear()
+            _ASKED[key] = source.create_client(
+                service, region_name=region, endpoint_url=endpoint_url, config=CONFIG, **keys
+            )
+        return _ASKED[key]
 
 
 class Bucket:

@@ -13,6 +13,7 @@ from ipsync.core.errors import Denied, FeedError, Missing, Rejected, Stale, Unce
 from ipsync.core.marks import format_time
 from ipsync.core.model import Entry, Operation
 from ipsync.core.report import exit_code
+from ipsync.sandbox.aws import replies
 from ipsync.targets import registry
 from ipsync.targets.aws import prefix_list_io as lists
 from ipsync.targets.aws.prefix_list_writer import Writer
@@ -325,12 +326,15 @@ def test_another_change_under_way_is_waited_for(desk):
     with pytest.raises(Unreachable, match="another change is under way"):
         execute(desk, "add", A)
     desk.cloud._settings.refusals.clear()
+    busy = replies.error("ConcurrentMutationLimitExceeded", "too many")
+    desk.cloud.reply("ModifyManagedPrefixList", busy, status=400, times=3)
+    execute(desk, "add", C)
     desk.cloud.lists.polls = 3
     desk.cloud.client("ec2").modify_managed_prefix_list(
-        PrefixListId=desk.v4, CurrentVersion=1, AddEntries=[{"Cidr": B, "Description": "by hand"}]
+        PrefixListId=desk.v4, CurrentVersion=2, AddEntries=[{"Cidr": B, "Description": "by hand"}]
     )
     execute(desk, "add", A)
-    assert desk.held() == sorted([A, B])
+    assert desk.held() == sorted([A, B, C])
 
 
 def test_a_list_that_went_meanwhile_is_missing(desk):

@@ -41,11 +41,13 @@ test: $(STAMP) ## all tests, with branch coverage
 test-fast: $(STAMP) ## the tests that finish in seconds, without coverage
 	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
 
-lint: $(STAMP) ## ruff, formatting, mypy --strict, import arrows
+lint: $(STAMP) ## ruff, formatting, mypy --strict, import arrows, Prometheus rules
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy --strict
 	$(BIN)/lint-imports --no-cache
+	@if command -v promtool >/dev/null; then cd deploy/monitoring && promtool check rules ipsync.rules.yaml && promtool test rules ipsync.rules.test.yaml; \
+	  else echo "promtool isn't here (Debian: apt install prometheus), so the Prometheus rules were not checked."; fi
 
 format: $(STAMP) ## let ruff format and mend what it can
 	$(BIN)/ruff format $(CODE)

@@ -78,9 +78,6 @@ class Metrics:
         self._notifications = Counter(
             "ipsync_notifications", "Messages to people, by how they ended.", ["kind", "result"], registry=new
         )
-        self._notified = Counter(
-            "ipsync_notifications", "Messages, by how they ended.", ["kind", "result"], registry=new
-        )
         self._undone = Gauge(
             "ipsync_contested_resources", "Resources on which somebody undoes a change.", ["target"], registry=new
         )
@@ -128,10 +125,6 @@ class Metrics:
             self._notifications.labels(event.kind, event.result).inc()
         elif isinstance(event, Copied):
             self._copied_now = True
-        elif isinstance(event, NotificationEnded):
-            self._notified.labels(event.kind, event.result).inc()
-        elif isinstance(event, ConfigRead):
-            self.follow(event.config)
         elif isinstance(event, PassEnded) and event.mode != "plan":
             self._ended(event)
 

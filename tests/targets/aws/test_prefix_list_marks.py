@@ -14,6 +14,7 @@ from ipsync.core.traits import Mark
 from ipsync.targets.aws import prefix_list_tags as list_tags
 from ipsync.targets.aws.prefix_list_marks import ListEntryMarks, described
 from ipsync.targets.aws.prefix_list_tags import Leaf, read, write
+from ipsync.targets.packing import Stamp, pack
 from ipsync.targets.tag_marks import DESCRIPTION, FEED, SINCE, TARGET
 
 MARKS = ListEntryMarks()
@@ -103,9 +104,11 @@ def test_what_can_t_be_read_says_nothing(value):
 
 def test_of_two_times_the_later_holds():
     """A run was killed between setting a tag and taking another away: it stays longer, never shorter."""
-    first, second = format_time(NOW), format_time(NOW + timedelta(hours=2))
-    tags = {"ipsync:acme:leaving:1": f"{second} 8.8.4.4", "ipsync:acme:leaving:2": f"{first} 8.8.4.4"}
-    assert read(tags, "acme").of(A, WEB).since == NOW + timedelta(hours=2)
+    earlier, later = (f"{format_time(at)} 8.8.4.4" for at in (NOW, NOW + timedelta(hours=2)))
+    packed, packed_later = (pack({A: Stamp(since=at)}) for at in (NOW, NOW + timedelta(hours=2)))
+    for first, second in ((later, earlier), (earlier, packed_later), (later, packed), (packed, packed_later)):
+        tags = {"ipsync:acme:leaving:1": first, "ipsync:acme:leaving:2": second}
+        assert read(tags, "acme").of(A, WEB).since == NOW + timedelta(hours=2)
 
 
 LEAVES = st.lists(

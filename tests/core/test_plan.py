@@ -135,7 +135,15 @@ def test_a_feed_that_could_not_be_read_stops_its_target_and_says_why(qatech, cdn
     plan = planned(made, group(ours(A), ours(B)), qatech=qatech, cdn=cdn)
     refusal = Violation("feed", Verdict.REFUSE, error)
     expected = TargetChange(
-        "web", "aws-security-group", GROUP, Status.ERROR, violations=(refusal,), held=2, error=error
+        "web",
+        "aws-security-group",
+        GROUP,
+        Status.ERROR,
+        violations=(refusal,),
+        held=2,
+        error=error,
+        noun="group",
+        holder="account",
     )
     assert plan.target_changes == (expected,)
     assert plan.changes == ()
@@ -191,6 +199,8 @@ def test_an_element_shows_everything_that_happens_to_its_entries():
             marks=("8.8.8.8/32 443/tcp",),
             sources=tuple((Entry(n, HTTPS), "qatech") for n in (A, F, E, G)),
             held=5,
+            noun="group",
+            holder="account",
         ),
     )
     (resource_change,) = plan.changes

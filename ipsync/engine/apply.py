@@ -139,15 +139,7 @@ class _Told:
 
 def _execute(run: Run, writer: Writer, target: Target, resource_change: ResourceChange, operation: Operation) -> _Told:
     """Record the intent, write, record the outcome: what was seen there afterwards, whatever the cloud answered."""
-    intent = run.emit(
-        Intent(
-            resource=operation.resource,
-            kind=operation.kind,
-            target=resource_change.leader,
-            before=operation.before,
-            after=operation.after,
-        )
-    )
+    intent = _announced(run, resource_change.leader, operation)
     try:
         receipt = _written(run, writer, target, operation)
     except Uncertain as error:
@@ -170,6 +162,18 @@ def _execute(run: Run, writer: Writer, target: Target, resource_change: Resource
     applied = Outcome(intent=intent.seq, resource=operation.resource, result="applied", request_id=receipt.request_id)
     run.emit(applied)
     return _Told(intent.seq, "applied")
+
+
+def _announced(run: Run, target: str, operation: Operation) -> Recorded:
+    return run.emit(
+        Intent(
+            resource=operation.resource,
+            kind=operation.kind,
+            target=target,
+            before=operation.before,
+            after=operation.after,
+        )
+    )
 
 
 def _written(run: Run, writer: Writer, target: Target, operation: Operation) -> Receipt:

@@ -1,49 +1,69 @@
 """Everything that happens in a run, as one frozen class an event: what the audit log keeps, and what only observers hear.
 
 A `Record` is written to the audit log before anything else learns of it (contract, section 6). A `Signal` is never
-written: it tells metrics, notifications and the status page how far a run is. The names of records stand here alone.
+written: it tells metrics, notifications and the status page how far a run is (core/signals.py; all events are imported
+from here). The names of records stand here alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from ipsync.core.contents import Contents
+from ipsync.core.signals import (
+    CloudCalled,
+    ConfigRead,
+    Contested,
+    Event,
+    FeedFetched,
+    NotificationEnded,
+    PassEnded,
+    PlanMade,
+    Recorded,
+    ScopeRead,
+    Signal,
+    StageBegan,
+    Subscriber,
+)
 
-if TYPE_CHECKING:  # the nouns that signals carry; a command that only reads the log doesn't load them
-    from ipsync.core.model import Config
-    from ipsync.core.plan import FeedResult, Observed, Plan
-    from ipsync.core.report import Report
+__all__ = [
+    "INTENT",
+    "NAMES",
+    "RECORDS",
+    "RESERVED",
+    "Approval",
+    "CloudCalled",
+    "ConfigRead",
+    "Contested",
+    "Copied",
+    "Event",
+    "FeedFetched",
+    "FeedRead",
+    "Intent",
+    "NotificationEnded",
+    "Notified",
+    "Outcome",
+    "PassEnded",
+    "PlanMade",
+    "Planned",
+    "Record",
+    "Recorded",
+    "Recovered",
+    "Rotated",
+    "RunEnded",
+    "RunStarted",
+    "ScopeRead",
+    "Signal",
+    "StageBegan",
+    "Subscriber",
+    "TornEnd",
+    "intent_of",
+]
 
 INTENT = "intent"
 """The field in which an outcome, or what a later run found, holds the number of its intent."""
-
-
-class Event:
-    """Something that happened."""
-
-    __slots__ = ()
-
-
-class Recorded(Protocol):
-    """A record's place in the chain."""
-
-    @property
-    def seq(self) -> int:
-        """Its number, from 1; 0 where nothing is recorded."""
-
-    @property
-    def hash(self) -> str:
-        """Its hash, in hexadecimal."""
-
-
-Subscriber = Callable[[Event, Recorded | None], None]
-"""Hears each event, and of a record its place; one call at a time, from any thread. It should come back soon."""
-
-
-# ── records ──────────────────────────────────────────────────────────────────
 
 
 class Record(Event):
@@ -241,93 +261,3 @@ NAMES = (*dict.fromkeys(record.name for record in RECORDS), *RESERVED)
 def intent_of(record: Mapping[str, Any]) -> int:
     """Return the number of the intent that a record speaks of; 0 where it speaks of none."""
     return int(record.get(INTENT, 0))
-
-
-# ── signals ──────────────────────────────────────────────────────────────────
-
-
-class Signal(Event):
-    """An event that only observers hear."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class StageBegan(Signal):
-    """A part of the pass begins: `read`, `plan`, `open`, `close`, `verify`; what moved meanwhile is planned again."""
-
-    stage: str
-    run: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FeedFetched(Signal):
-    """A feed's answer is there, or why it can't be used. Comes before the record of it."""
-
-    result: FeedResult
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class ScopeRead(Signal):
-    """A scope's resources were listed; `error` says why nothing of it could be read."""
-
-    scope: tuple[object, ...]
-    seconds: float
-    error: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CloudCalled(Signal):
-    """A cloud was called. A read's operation has the provider's own name, a write's is what it does (`add`, `replace`).
-
-    `result` is `ok` or `error`, of a write `error` where the cloud refused, and `unknown` where its reply was lost.
-    """
-
-    provider: str
-    operation: str
-    result: str
-
-
-@dataclass(frozen=True, slots=True)
-class PlanMade(Signal):
-    """A plan, and what it was made from. Comes after the record of it."""
-
-    plan: Plan
-    observed: Observed
-
-
-@dataclass(frozen=True, slots=True)
-class Contested(Signal):
-    """What somebody undoes between the runs: what to tell people, by resource; empty where nobody does."""
-
-    told: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ConfigRead(Signal):
-    """The long-running worker has read its config again: the `config` from now on.
-
-    Where the one in the file is refused, the one of before, and what is wrong.
-    """
-
-    config: Config
-    refused: Sequence[str] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationEnded(Signal):
-    """A message was delivered, or given up (`delivered`, `failed`). Comes from a thread of its own, between passes too."""
-
-    kind: str
-    result: str
-
-
-@dataclass(frozen=True, slots=True)
-class PassEnded(Signal):
-    """A pass is over: with its report, or with the error that ended it. Always the last event of a pass."""
-
-    mode: str
-    seconds: float
-    report: Report | None = None
-    error: Exception | None = None

@@ -75,10 +75,10 @@ class PrefixLists:
     # ── made, described ──────────────────────────────────────────────────
 
     def made(self, params: Params, answer: bytes) -> bytes:
-        """Take up a list that moto made; `params` are those of the call."""
+        """Take up a list that moto made; `params` are those of the call, whose other answers stay as they are."""
         root = aws_replies.parse(answer)
         node = root.find("prefixList")
-        if node is None:
+        if node is None or "AddressFamily" not in params:
             return answer
         found = PrefixList(node.findtext("prefixListId") or "", params["AddressFamily"], int(params["MaxEntries"]))
         found.versions[1] = _checked_entries(params, "Entry", found)
@@ -183,8 +183,10 @@ def check_tags(params: Params) -> None:
             raise Refused("InvalidParameterValue", f"Tag key {value!r} is too long")
 
 
-def check_creation(params: Params) -> Params:
-    """Refuse a list that EC2 wouldn't make; return what moto is asked: its entries are kept here."""
+def asked_of_moto(action: str, params: Params) -> Params:
+    """Return what moto is asked: a list without its entries, which are kept here. Refuse one that EC2 wouldn't make."""
+    if action != "CreateManagedPrefixList":
+        return params
     if params.get("AddressFamily") not in {"IPv4", "IPv6"}:
         raise Refused("InvalidParameterValue", "The address family must be IPv4 or IPv6")
     if not 1 <= int(params.get("MaxEntries", "0")) <= MOST_ENTRIES:

@@ -158,10 +158,8 @@ class Strict:
     def _of_a_list(self, environ: dict[str, Any], action: str, params: Params) -> Answer:
         if action in aws_lists.ANSWERED:
             return 200, self.lists.answer(action, params, lag=self._settings.lag)
-        if action == "CreateManagedPrefixList":
-            status, data = self._forward(environ, aws_lists.check_creation(params))
-            return status, self.lists.made(params, data)
-        return self._forward(environ, params)
+        status, data = self._forward(environ, aws_lists.asked_of_moto(action, params))
+        return status, self.lists.made(params, data)
 
     # ── reading ──────────────────────────────────────────────────────────
 

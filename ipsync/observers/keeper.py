@@ -13,12 +13,14 @@ from ipsync.core.events import (
     Copied,
     Event,
     FeedFetched,
+    FeedRead,
     PassEnded,
     Record,
     Recorded,
     RunStarted,
     StageBegan,
 )
+from ipsync.core.marks import parse_time
 from ipsync.core.model import Config, Feed
 from ipsync.core.plan import FeedResult
 from ipsync.core.printable import plain
@@ -75,7 +77,8 @@ class Keeper:
         elif isinstance(event, StageBegan):
             self._swap(stage=STAGES.get(event.stage, event.stage))
         elif isinstance(event, FeedFetched):
-            self._feed(event.result)
+            result = event.result
+            self._feeds(result.name, lambda known: _after(known, result))
         elif isinstance(event, Contested):
             self._contested = event.told
         elif isinstance(event, ConfigRead):
@@ -92,14 +95,15 @@ class Keeper:
         copied = event.through if isinstance(event, Copied) else before.copied if before else None
         if recorded.seq:
             self._swap(head=Head(recorded.seq, recorded.hash, copied))
+        if isinstance(event, FeedRead):
+            self._feeds(event.feed, lambda known: _dated(known, event, self.status.started_at))
         if isinstance(event, RunStarted):
             self._swap(stage="beginning", next_at=None)
 
     # ── feeds ────────────────────────────────────────────────────────────────
 
-    def _feed(self, result: FeedResult) -> None:
-        feeds = (_after(known, result) if known.name == result.name else known for known in self.status.feeds)
-        self._swap(feeds=tuple(feeds))
+    def _feeds(self, name: str, change: Callable[[FeedStatus], FeedStatus]) -> None:
+        self._swap(feeds=tuple(change(known) if known.name == name else known for known in self.status.feeds))
 
     # ── the end of a pass ────────────────────────────────────────────────────
 
@@ -154,3 +158,15 @@ def _after(known: FeedStatus, result: FeedResult) -> FeedStatus:
         number=len(snapshot.networks),
         addresses=tuple(canonical(n) for n in snapshot.networks[:ADDRESSES]),
     )
+
+
+def _dated(known: FeedStatus, record: FeedRead, began: datetime) -> FeedStatus:
+    """Return a feed's state with what the log knows of its age (core/freshness.py)."""
+    since = parse_time(record.since or "")
+    if since is None:
+        return known
+    if record.rejected is not None:
+        return replace(known, failing_since=min(since, known.failing_since or since))
+    since = min(since, known.since or since)
+    first = known.at_least and record.before is None and since >= began
+    return replace(known, since=since, at_least=first, failing_since=None)

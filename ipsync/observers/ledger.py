@@ -72,22 +72,23 @@ class Ledger:
         self.holdings = held
 
     def _held(self, changes: tuple[TargetChange, ...]) -> Iterator[tuple[str, str, Holding]]:
-        marks: dict[str, dict[Entry, Mark]] = {}
+        calm: dict[tuple[int, str, tuple[str, ...]], tuple[Allowed, ...]] = {}
         for change in changes:
             if state := self._states.get(change.resource):
-                if change.resource not in marks:
-                    marks[change.resource] = owned_marks(state, owner=self.config.owner)
-                found = _allowed(change, state, marks[change.resource], self.config.grace)
+                key = (id(state.entries), change.target, state.targets)  # what is at rest shares its entries
+                found = calm.get(key) if change.status is Status.IN_SYNC else None
+                if found is None:
+                    found = _allowed(change, state, self.config)
+                if change.status is Status.IN_SYNC:
+                    calm[key] = found
                 ports = dict(state.wanted_settings).get("ports", "")
-                sure = change.status not in UNSURE
-                yield change.target, change.resource, Holding(found, ports, self.clock(), sure)
+                yield change.target, change.resource, Holding(found, ports, self.clock(), change.status not in UNSURE)
 
 
-def _allowed(
-    change: TargetChange, state: State, marks: dict[Entry, Mark], grace: timedelta | None
-) -> tuple[Allowed, ...]:
+def _allowed(change: TargetChange, state: State, config: Config) -> tuple[Allowed, ...]:
     """Return what is let in after the writes, sorted; where their outcome isn't known, what may be let in."""
-    found = {e: _marked(e, mark, grace) for e, mark in marks.items() if change.target in _owners(mark, state)}
+    marks = owned_marks(state, owner=config.owner)
+    found = {e: _marked(e, mark, config.grace) for e, mark in marks.items() if change.target in _owners(mark, state)}
     why = dict(change.sources)
     if change.status in {Status.APPLIED, *UNSURE}:
         found |= {e: Allowed(e, why.get(e, "")) for e in change.add}

@@ -191,6 +191,7 @@ class Metrics:
             "ipsync_sync": self._sync,
             "ipsync_guard_violations": self._violations,
             "ipsync_cloud_calls": self._calls,
+            "ipsync_notifications": self._notifications,
         }
         gauges = {m.name: (g, names) for g, names in self._known() for m in g.collect()}
         for family in list(text_string_to_metric_families(text)):

@@ -71,12 +71,16 @@ class TargetStatus:
 
 @dataclass(frozen=True, slots=True)
 class FeedStatus:
-    """One feed. `since` is when its list was first seen as it is; `at_least`: it may be older than this process."""
+    """One feed. `since` is when its list was first seen as it is; `at_least`: it may be older than the log.
+
+    `failing_since` is when it could first not be used.
+    """
 
     name: str
     url: str
     insecure: bool = False
     error: str | None = None
+    failing_since: datetime | None = None
     good_at: datetime | None = None
     since: datetime | None = None
     at_least: bool = True

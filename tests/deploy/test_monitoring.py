@@ -67,7 +67,7 @@ def test_every_metric_that_is_asked_for_exists(metrics):
 
 
 def test_every_label_that_is_asked_for_exists_and_has_such_values(metrics):
-    values = {"state": {*STATES, "orphaned"}, "result": {*RESULTS.values(), "ok", "error", "unknown"}}
+    values = {"state": {*STATES, "orphaned"}, "result": {*RESULTS.values(), "ok", "error", "unknown", "delivered"}}
     values |= {"verdict": {"allow", "needs-approval", "refuse"}, "job": {"ipsync"}}
     for query in queries():
         for name, selector in re.findall(r"\b(ipsync_\w+)\{([^}]*)\}", query):

@@ -7,15 +7,16 @@ import hashlib
 import json
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
-from factory import NOW, aws_target, config
+from factory import NOW, aws_target, config, hosts, snapshot
 from scene import EVIL, FOUGHT, Scene
 
 from ipsync.core.errors import AuditLogError
-from ipsync.core.events import Copied, PassEnded, RunStarted, StageBegan
+from ipsync.core.events import Copied, FeedFetched, FeedRead, PassEnded, RunStarted, StageBegan
+from ipsync.core.plan import FeedResult
 from ipsync.observers import standing
 from ipsync.observers.keeper import Keeper
 from ipsync.observers.ledger import Ledger
@@ -153,6 +154,18 @@ def test_each_event_makes_a_new_value(keeper):
     before = keeper.status
     keeper(StageBegan("open"), None)
     assert before.stage == ""
+
+
+def test_a_feed_s_age_is_the_log_s_not_the_worker_s(keeper):
+    for listed in (snapshot(hosts(2)), None):
+        keeper(FeedFetched(FeedResult("qatech", "https://x", listed, None if listed else "503"), 1), None)
+        rejected = None if listed else "503"
+        keeper(FeedRead(feed="qatech", url="https://x", since="2025-12-01T00:00:00Z", rejected=rejected), Place)
+    (known,) = keeper.status.feeds
+    assert (known.since, known.at_least) == (datetime(2025, 12, 1, tzinfo=UTC), False)
+    assert known.failing_since == datetime(2025, 12, 1, tzinfo=UTC)
+    keeper(FeedRead(feed="qatech", url="https://x", since="2025-12-01T00:00:00Z"), Place)
+    assert keeper.status.feeds[0].failing_since is None
 
 
 def test_how_far_the_log_is_copied(keeper):

@@ -83,6 +83,7 @@ class Keeper:
             self._contested = event.told
         elif isinstance(event, ConfigRead):
             self._follow(event.config)
+            self._swap(refused=tuple(event.refused))
         elif isinstance(event, PassEnded):
             self._ended(event)
 

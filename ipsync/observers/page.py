@@ -32,6 +32,7 @@ TONES = {
 }
 SAYS = {"allow": "warns", "needs-approval": "needs approval", "refuse": "refuses"}
 MINUTE, HOUR, DAY = 60, 3600, 86400
+MOMENT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +59,40 @@ def verdict(status: Status) -> Verdict:
     return Verdict("Contested" if status.contested else "All as wished", "wait" if status.contested else "good")
 
 
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """A page, and of what it was made."""
+
+    status: Status
+    at: datetime
+    well: bool
+    answer: Answer
+
+    def serves(self, status: Status, now: datetime, *, well: bool) -> bool:
+        """Tell whether the page still holds: until something changes, or a minute has passed.
+
+        While a pass runs something changes with every call; then a page serves for a moment, however many ask for it.
+        """
+        same = well == self.well and f"{now:%H:%M}" == f"{self.at:%H:%M}"
+        moment = status.passes is self.status.passes and (now - self.at).total_seconds() < MOMENT
+        return same and (status is self.status or moment)
+
+
 class StatusPage:
-    """Makes the page of what holds now. It is made anew when something has changed, and once a minute."""
+    """Makes the page of what holds now, once for all who ask."""
 
     def __init__(self, status: Callable[[], Status], complaint: Callable[[], str | None]) -> None:
         self._status, self._complaint = status, complaint
-        self._made: tuple[Status, object, Answer] | None = None
+        self._made: _Made | None = None
         self._lock = Lock()
         self._template, self._headers = _template(), {"Content-Security-Policy": policy()}
 
     def __call__(self) -> Answer:
         """Return the page."""
         now, status, complaint = datetime.now(UTC), self._status(), self._complaint()
-        minute = (now.replace(second=0, microsecond=0), complaint is None)
         made = self._made
-        if made and made[0] is status and made[1] == minute:
-            return made[2]
+        if made and made.serves(status, now, well=complaint is None):
+            return made.answer
         with self._lock:
             text = self._template.render(
                 status=status,
@@ -89,7 +108,7 @@ class StatusPage:
                 version=__version__,
             )
         answer = Answer(text.encode(), "text/html; charset=utf-8", headers=self._headers)
-        self._made = status, minute, answer
+        self._made = _Made(status, now, complaint is None, answer)
         return answer
 
     def json(self) -> Answer:

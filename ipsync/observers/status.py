@@ -126,12 +126,16 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything. `stage` is what a running pass does, empty between passes."""
+    """Everything. `stage` is what a running pass does, empty between passes.
+
+    `refused` is what is wrong with the config in the file, where the one of before goes on.
+    """
 
     owner: str
     config: str
     started_at: datetime
     changed_at: datetime
+    refused: tuple[str, ...] = ()
     result: str = ""
     stage: str = ""
     next_at: datetime | None = None

@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
+import time_machine
 from factory import NOW, aws_target, config, hosts, snapshot
 from scene import EVIL, FOUGHT, Scene
 
 from ipsync.core.errors import AuditLogError
-from ipsync.core.events import Copied, FeedFetched, FeedRead, PassEnded, RunStarted, StageBegan
+from ipsync.core.events import ConfigRead, Copied, FeedFetched, FeedRead, PassEnded, RunStarted, StageBegan
 from ipsync.core.plan import FeedResult
 from ipsync.observers import standing
 from ipsync.observers.keeper import Keeper
@@ -168,6 +169,16 @@ def test_a_feed_s_age_is_the_log_s_not_the_worker_s(keeper):
     assert keeper.status.feeds[0].failing_since is None
 
 
+def test_a_config_that_is_read_again_holds_and_one_that_is_refused_is_told(keeper):
+    fresh = config(aws_target(), aws_target("new"))
+    keeper(ConfigRead(keeper._config, ("ipsync.yaml:9: targets[0].feed: <b>there is no feed</b> qatch",)), None)
+    html = StatusPage(lambda: keeper.status, lambda: None)().body.decode()
+    assert "targets[0].feed: &lt;b&gt;there is no feed" in html
+    keeper(ConfigRead(fresh), None)
+    assert [t.name for t in keeper.status.targets] == ["web", "new"]
+    assert keeper.status.refused == ()
+
+
 def test_how_far_the_log_is_copied(keeper):
     keeper(Copied(object="s3://b/x", through=6), Place)
     keeper(RunStarted(mode="sync"), Place)
@@ -279,11 +290,20 @@ def test_before_the_first_pass_there_is_a_page_too(keeper):
 
 
 def test_it_is_made_once_as_long_as_nothing_changes(keeper, monkeypatch):
-    page = StatusPage(lambda: keeper.status, lambda: None)
-    first = page()
-    assert page() is first or page() is page()  # a minute may have passed between
-    keeper(StageBegan("open"), None)
-    assert "letting in" in page().body.decode()
+    with time_machine.travel(NOW, tick=False) as clock:
+        page = StatusPage(lambda: keeper.status, lambda: None)
+        first = page()
+        keeper(StageBegan("open"), None)
+        assert page() is first, "while a pass runs something changes with every call"
+        clock.shift(1.5)
+        assert "letting in" in page().body.decode()
+        keeper(PassEnded("sync", 1, error=RuntimeError("boom")), None)
+        ended = page()
+        assert "boom" in ended.body.decode(), "a pass that is over is shown at once"
+        clock.shift(30)
+        assert page() is ended
+        clock.shift(60)
+        assert page() is not ended, "it says how long ago things were"
 
 
 def test_a_loop_that_does_not_turn_is_told(keeper):

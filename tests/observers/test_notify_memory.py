@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipsync.observers.notify.happenings import Happening
@@ -95,6 +95,7 @@ def test_what_a_log_holds_wrongly_is_told_once_more(broken):
     assert remembered([{"event": "notified", "kind": "slack", "sink": "s", "told": [broken]}], "slack", "s") == ()
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sets(st.integers(0, 3)), st.integers(1, 600)), max_size=60))
 def test_never_a_storm(passes):
     """However four states come and go, none is told more often than so many times within any `remind_every`."""

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock, Timer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ipsync.cli import streams
 from ipsync.core.events import (
@@ -158,10 +158,10 @@ class Bar:
             if self._timer is None:  # the pass is over
                 return
             made.add_task(self._text, total=self._total, completed=self._done)
+            before, self._progress = sys.stderr, made
             made.start()
             made.console.show_cursor()  # a signal's patience may end the program here
-            self._move_logs()
-            self._progress = made
+            self._move_logs(before)
 
     def _show(self) -> None:
         with self._lock:
@@ -183,9 +183,9 @@ class Bar:
                 self._moved.clear()
             self._progress = None
 
-    def _move_logs(self) -> None:
+    def _move_logs(self, before: TextIO) -> None:
         """Let the log's lines stand above the bar: rich has put its own stream in the place of stderr."""
         for handler in logging.getLogger().handlers:
-            if isinstance(handler, logging.StreamHandler):
+            if isinstance(handler, logging.StreamHandler) and handler.stream is before:
                 self._moved.append((handler, handler.stream))
                 handler.setStream(sys.stderr)

@@ -53,7 +53,7 @@ BREAKS = (
     Break("no grace", "core/diff.py", "+ policy.grace\n", "\n"),
     Break("a shorter grace", "core/diff.py", "+ policy.grace\n", "+ policy.grace * 0.8\n"),
     Break("a mark from a wrong clock is set anew", "core/diff.py", "CLOCK_SKEW = timedelta(hours=48)", "CLOCK_SKEW = timedelta(hours=1)"),
-    Break("icmp goes with every family", "core/diff.py", "[s for s in target.services if suits(s.protocol, network.version)]", "list(target.services)"),
+    Break("icmp goes with every family", "core/desired.py", "[s for s in target.services if suits(s.protocol, network.version)]", "list(target.services)"),
     # ── marks ──
     Break("a frozen entry is given to its sibling", "core/diff.py", "if policy.frozen & {t.name for t in policy.targets} & set(mark.targets):", "if False:"),
     Break("a frozen target's name is taken out of the list", "core/diff.py", "targets=tuple(sorted({t.name for t in sharing} | frozen))", "targets=tuple(sorted({t.name for t in sharing}))"),

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ipsync.core.blockers import blockers, unfit
-from ipsync.core.diff import Wants, wants
+from ipsync.core.desired import Desired, desired
 from ipsync.core.in_sync import InSync
 from ipsync.core.model import Config, Entry, Network, Note, State, Target
 from ipsync.core.plan import FeedResult
@@ -56,9 +56,9 @@ class AtRest:
         """Return those of the names that the config has, in its order."""
         return sorted((n for n in names if n in self.targets), key=self.order.__getitem__)
 
-    def wants(self, state: State, targets: Sequence[Target]) -> Wants:
-        """Return what these targets want of a resource."""
-        return wants(targets, self.lists(targets), ports=state.traits.ports, families=state.families)
+    def desired(self, state: State, targets: Sequence[Target]) -> Desired:
+        """Return what is desired of a resource by these targets."""
+        return desired(targets, self.lists(targets), ports=state.traits.ports, families=state.families)
 
     def lists(self, targets: Sequence[Target]) -> dict[str, Sequence[Network]]:
         """Return what the feeds of these targets list, as far as they can be believed."""
@@ -75,4 +75,4 @@ class AtRest:
         asked = targets and not any(t.name in self.frozen for t in targets)
         if not state.traits.entries or not asked or unfit(targets, self.lists(targets)):
             return None
-        return InSync(self.wants(state, targets), state.traits.entries, owner=self._owner, oldest=self._oldest)
+        return InSync(self.desired(state, targets), state.traits.entries, owner=self._owner, oldest=self._oldest)

@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ipsync.core.addresses import sort_key
+from ipsync.core.desired import Desired
 from ipsync.core.marks import STATIC, mark_of
-from ipsync.core.model import BOTH, Entry, Leaving, Network, Service, State, Target, suits
+from ipsync.core.model import Entry, Leaving, Service, State, Target
 from ipsync.core.traits import Mark, Traits
 
 CLOCK_SKEW = timedelta(hours=48)
@@ -28,9 +29,6 @@ CLOCK_SKEW = timedelta(hours=48)
 
 Up to this it is believed, since it may be our own clock that is behind: setting the mark anew would then let the
 address go that much too early. Believing a wrong one keeps it that much longer at the most."""
-
-Wants = Mapping[Entry, Mapping[str, frozenset[str]]]
-"""Each wanted entry, by target, with its origins: names of feeds, or STATIC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,36 +82,6 @@ class Diff:
         )
 
 
-def wants(
-    targets: Sequence[Target],
-    lists: Mapping[str, Sequence[Network]],
-    *,
-    ports: bool,
-    families: frozenset[int] = BOTH,
-) -> Wants:
-    """Return what the targets want of one resource: (feeds' networks and static ones) × services of their family.
-
-    `families` are the IP versions that the resource can hold.
-    """
-    found: dict[Entry, dict[str, frozenset[str]]] = {}
-    for target in targets:
-        origins: dict[Network, frozenset[str]] = {}
-        sources = [(feed, lists[feed]) for feed in target.feeds] + [(STATIC, target.static)]
-        for origin, networks in sources:
-            for network in (n for n in networks if n.version in families):
-                origins[network] = origins.get(network, frozenset()) | {origin}
-        for network, names in origins.items():
-            for service in _services(target, network, ports=ports):
-                found.setdefault(Entry(network, service), {})[target.name] = names
-    return found
-
-
-def _services(target: Target, network: Network, *, ports: bool) -> Sequence[Service | None]:
-    """Return what a target lets this source in to: icmp exists in IPv4 alone, icmpv6 in IPv6 (IANA)."""
-    fitting = [s for s in target.services if suits(s.protocol, network.version)]
-    return fitting if ports else [None] if fitting or not target.services else []
-
-
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What the decisions about one resource rest on, besides the resource itself.
@@ -136,14 +104,14 @@ class Policy:
         return [t for t in self.targets if t.name not in self.frozen]
 
 
-def diff(state: State, wanted: Wants, policy: Policy) -> Diff:
-    """Compare one resource with what is wanted of it."""
+def diff(state: State, desired: Desired, policy: Policy) -> Diff:
+    """Compare one resource with what is desired of it."""
     owned, foreign = _split(state, policy.owner)
-    kept, remarked = _wanted(owned, wanted, state, policy)
-    fates = [_fate(m, state, policy) for m in owned if m.entry not in wanted]
+    kept, remarked = _wanted(owned, desired, state, policy)
+    fates = [_fate(m, state, policy) for m in owned if m.entry not in desired]
     held = {m.entry for m in owned}
     fresh = _Fresh(state, policy, first=all(f.kind == "orphan" for f in fates) and not kept and not remarked)
-    missing = [fresh.marked(entry, by) for entry, by in wanted.items() if entry not in held]
+    missing = [fresh.marked(entry, by) for entry, by in desired.items() if entry not in held]
     covered = _Cover(foreign)
     return Diff(
         add=_sorted(m for m in missing if not covered.allows(m.entry)),
@@ -182,11 +150,13 @@ def _split(state: State, owner: str) -> tuple[list[Marked], list[Entry]]:
     return list(owned.values()), foreign
 
 
-def _wanted(owned: Sequence[Marked], wanted: Wants, state: State, policy: Policy) -> tuple[list[Marked], list[Marked]]:
+def _wanted(
+    owned: Sequence[Marked], desired: Desired, state: State, policy: Policy
+) -> tuple[list[Marked], list[Marked]]:
     kept: list[Marked] = []
     remarked: list[Marked] = []
     for item in owned:
-        by = wanted.get(item.entry)
+        by = desired.get(item.entry)
         if by is None:
             continue
         mark = _list_mark(item.mark, by, policy) if state.traits.whole_lists else _current(item.mark, by, policy)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from ipsync.core.canonical import digest
-from ipsync.core.diff import Wants
+from ipsync.core.desired import Desired
 from ipsync.core.model import Entry, Note, State
 from ipsync.core.operations import entry_text
 from ipsync.core.traits import EntryMarks
@@ -23,12 +23,12 @@ Asking = frozenset[tuple[str, str]]
 class InSync:
     """What the same targets want, ready to be compared with many resources."""
 
-    def __init__(self, wanted: Wants, marks: EntryMarks, *, owner: str, oldest: datetime) -> None:
+    def __init__(self, desired: Desired, marks: EntryMarks, *, owner: str, oldest: datetime) -> None:
         """`oldest`: when an entry must have been added after, for that time to be worth keeping (diff.py, `aged`)."""
         self._marks, self._owner, self._oldest = marks, owner, oldest
-        self.digest = digest(sorted([entry_text(e), sorted(map(list, _asking(by)))] for e, by in wanted.items()))
-        self._asking = {entry: _asking(by) for entry, by in wanted.items()}
-        self._entries = frozenset(wanted)
+        self.digest = digest(sorted([entry_text(e), sorted(map(list, _asking(by)))] for e, by in desired.items()))
+        self._asking = {entry: _asking(by) for entry, by in desired.items()}
+        self._entries = frozenset(desired)
         sets = set(self._asking.values())
         self._all = next(iter(sets)) if len(sets) == 1 else None
 

@@ -166,7 +166,7 @@ class _Planner:
             feeds=frozenset(f.name for f in self.config.feeds),
             names=frozenset(self.rest.targets),
         )
-        return diff(state, self.rest.wants(state, policy.healthy), policy)
+        return diff(state, self.rest.desired(state, policy.healthy), policy)
 
     def _judge(self, state: State, change: Diff, targets: Sequence[Target], healthy: Sequence[Target]) -> Judgement:
         if not healthy:

@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 from factory import ENTRIES, GROUP, HTTPS, LISTS, NOW, RULE, aws_target, entry_note, gcp_target, networks, rule_note
 
-from ipsync.core.diff import CLOCK_SKEW, Diff, Policy, diff, service_covers, wants
+from ipsync.core.desired import desired
+from ipsync.core.diff import CLOCK_SKEW, Diff, Policy, diff, service_covers
 from ipsync.core.marks import STATIC
 from ipsync.core.model import Entry, Leaving, Service, State
 from ipsync.core.traits import Mark
@@ -39,7 +40,7 @@ def decided(entries, *targets, lists=None, listed=False, grace: timedelta | None
     names = frozenset({t.name for t in targets} | set(gone))
     known = frozenset({f for t in targets for f in t.feeds} | set(gone))
     policy = Policy("acme", NOW, grace, targets, frozenset(frozen), feeds=known, names=names)
-    return diff(state, wants(healthy, feeds, ports=not listed), policy)
+    return diff(state, desired(healthy, feeds, ports=not listed), policy)
 
 
 def fates(change: Diff) -> dict[str, list]:

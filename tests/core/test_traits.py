@@ -8,7 +8,8 @@ import pytest
 from factory import ENTRIES, NOW, aws_target, config, entry_note, list_target, networks, snapshot
 
 from ipsync.core.blockers import unfit
-from ipsync.core.diff import Policy, diff, wants
+from ipsync.core.desired import desired
+from ipsync.core.diff import Policy, diff
 from ipsync.core.guards import check_capacity
 from ipsync.core.model import BOTH, Capacity, Entry, State, Status, Verdict
 from ipsync.core.plan import FeedResult, Observed
@@ -31,7 +32,7 @@ def decided(*entries, targets=(ONE, TWO), frozen=(), names=("one", "two"), famil
         "acme", NOW, timedelta(hours=72), targets, frozenset(frozen), frozenset({"first", "second"}), frozenset(names)
     )
     healthy = [t for t in targets if t.name not in frozen]
-    return diff(state, wants(healthy, {"first": [A], "second": []}, ports=False, families=families), policy)
+    return diff(state, desired(healthy, {"first": [A], "second": []}, ports=False, families=families), policy)
 
 
 def test_what_a_feed_drops_has_its_grace_though_no_target_has_ports():
@@ -52,7 +53,7 @@ def test_what_had_begun_to_leave_for_a_renamed_target_goes_on_leaving():
 
 @pytest.mark.parametrize(("families", "wanted"), [(BOTH, [A, V6]), ({4}, [A]), ({6}, [V6])])
 def test_a_resource_is_asked_for_the_families_that_it_holds(families, wanted):
-    found = wants([ONE], {"first": [A, V6]}, ports=False, families=frozenset(families))
+    found = desired([ONE], {"first": [A, V6]}, ports=False, families=frozenset(families))
     assert [e.network for e in found] == wanted
 
 

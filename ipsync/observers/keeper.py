@@ -22,8 +22,9 @@ from ipsync.core.events import (
 )
 from ipsync.core.marks import parse_time
 from ipsync.core.model import Config, Feed
-from ipsync.core.plan import FeedResult
+from ipsync.core.plan import FeedResult, Orphan
 from ipsync.core.printable import plain
+from ipsync.core.report import Report
 from ipsync.observers.ended import RESULTS, ended_with
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.standing import APPROVALS, Standing
@@ -109,34 +110,35 @@ class Keeper:
     # ── the end of a pass ────────────────────────────────────────────────────
 
     def _ended(self, event: PassEnded) -> None:
-        result = RESULTS[ended_with(event)]
         report = event.report
-        text = headline(report) if report else f"{event.error}"
         made = Pass(
             self._clock(),
             event.seconds,
-            result,
-            text,
+            RESULTS[ended_with(event)],
+            headline(report) if report else f"{event.error}",
             run=report.run if report else "",
             checkpoint=report.checkpoint if report else "",
         )
-        self._swap(stage="", result=result, passes=(made, *self.status.passes)[:PASSES])
         if report:
-            standing = Standing(self._config, report, self._ledger.holdings, self._contested, self._again)
-            approvals = standing.approvals()
-            orphaned = [
-                f"{canonical(o.entry.network)} {o.entry.service or ''} on {o.resource}" for o in report.plan.orphaned
-            ]
-            contested = tuple(self._contested.values())
-            self._swap(
-                targets=standing.targets(),
-                approvals=tuple(approvals[:APPROVALS]),
-                approvals_not_shown=max(0, len(approvals) - APPROVALS),
-                approve_all=standing.approve_all(),
-                contested=contested,
-                orphaned=tuple(orphaned[:ORPHANS]),
-                notices=tuple(n for n in report.notices if n not in contested),
-            )
+            self._reported(report)
+        self._swap(stage="", result=made.result, passes=(made, *self.status.passes)[:PASSES])
+
+    def _reported(self, report: Report) -> None:
+        standing = Standing(self._config, report, self._ledger.holdings, self._contested, self._again)
+        approvals, contested = standing.approvals(), tuple(self._contested.values())
+        self._swap(
+            targets=standing.targets(),
+            approvals=tuple(approvals[:APPROVALS]),
+            approvals_not_shown=max(0, len(approvals) - APPROVALS),
+            approve_all=standing.approve_all(),
+            contested=contested,
+            orphaned=tuple(map(_orphan, report.plan.orphaned[:ORPHANS])),
+            notices=tuple(n for n in report.notices if n not in contested),
+        )
+
+
+def _orphan(orphan: Orphan) -> str:
+    return f"{canonical(orphan.entry.network)} {orphan.entry.service or ''} on {orphan.resource}"
 
 
 def _unread(feed: Feed) -> FeedStatus:

@@ -34,6 +34,8 @@ ACTIONS = ("add", "remove")
 SECONDS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 """A pass takes one second with a few groups, and minutes over a thousand scopes."""
 
+NEVER = "0: never since this began to count"
+
 
 class Metrics:
     """Hears everything and holds the numbers. The ledger must hear the end of a pass before it."""
@@ -43,49 +45,31 @@ class Metrics:
         self._config, self._ledger, self._clock = config, ledger, clock
         self._contested: Mapping[str, str] = {}
         self._copied_now = False
-        new = self.registry
-        self._sync = Counter("ipsync_sync", "Passes that may write, by how they ended.", ["result"], registry=new)
-        self._duration = Histogram(
-            "ipsync_sync_duration_seconds", "How long such a pass took.", buckets=SECONDS, registry=new
-        )
-        self._success = Gauge(
-            "ipsync_last_success_timestamp_seconds",
-            "When a target was last seen as it is wished everywhere; 0: never since this began to count.",
-            ["target"],
-            registry=new,
-        )
-        self._addresses = Gauge(
-            "ipsync_feed_addresses", "Entries that a feed listed when it was last good.", ["feed"], registry=new
-        )
-        self._fetched = Gauge(
-            "ipsync_feed_last_success_timestamp_seconds",
-            "When a feed was last good; 0: never since this began to count.",
-            ["feed"],
-            registry=new,
-        )
-        self._entries = Gauge(
-            "ipsync_entries", "Entries of a target on all its resources, by state.", ["target", "state"], registry=new
-        )
-        self._pending = Gauge(
-            "ipsync_pending_changes", "Changes that the last pass left undone.", ["target", "action"], registry=new
-        )
-        self._violations = Counter(
-            "ipsync_guard_violations", "What guards said, once a pass and place.", ["guard", "verdict"], registry=new
-        )
-        self._calls = Counter(
-            "ipsync_cloud_calls", "Calls of clouds.", ["provider", "operation", "result"], registry=new
-        )
-        self._notifications = Counter(
-            "ipsync_notifications", "Messages to people, by how they ended.", ["kind", "result"], registry=new
-        )
-        self._undone = Gauge(
-            "ipsync_contested_resources", "Resources on which somebody undoes a change.", ["target"], registry=new
-        )
         self._copied: Gauge | None = None
-        Gauge("ipsync_build_info", "The version that runs; always 1.", ["version"], registry=new).labels(
-            __version__
-        ).set(1)
+        count, gauge = self._counter, self._gauge
+        self._sync = count("sync", "Passes that may write, by how they ended.", "result")
+        self._duration = Histogram(
+            "ipsync_sync_duration_seconds", "How long such a pass took.", buckets=SECONDS, registry=self.registry
+        )
+        self._success = gauge(
+            "last_success_timestamp_seconds", f"When a target was as it is wished; {NEVER}.", "target"
+        )
+        self._addresses = gauge("feed_addresses", "Entries that a feed listed when it was last good.", "feed")
+        self._fetched = gauge("feed_last_success_timestamp_seconds", f"When a feed was last good; {NEVER}.", "feed")
+        self._entries = gauge("entries", "Entries of a target on all its resources.", "target", "state")
+        self._pending = gauge("pending_changes", "Changes that the last pass left undone.", "target", "action")
+        self._violations = count("guard_violations", "What guards said, once a pass and place.", "guard", "verdict")
+        self._calls = count("cloud_calls", "Calls of clouds.", "provider", "operation", "result")
+        self._notifications = count("notifications", "Messages to people, by how they ended.", "kind", "result")
+        self._undone = gauge("contested_resources", "Resources on which somebody undoes a change.", "target")
+        gauge("build_info", "The version that runs; always 1.", "version").labels(__version__).set(1)
         self.follow(config)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"ipsync_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"ipsync_{name}", text, labels, registry=self.registry)
 
     def follow(self, config: Config) -> None:
         """Go on with this config: series of what it no longer names are dropped, those of new names begin."""
@@ -101,8 +85,7 @@ class Metrics:
         for name in feeds:
             self._fetched.labels(name)
         if config.audit_objects and self._copied is None:
-            text = "Whether the last pass is in the bucket of audit.objects."
-            self._copied = Gauge("ipsync_audit_copied", text, registry=self.registry)
+            self._copied = self._gauge("audit_copied", "Whether the last pass is in the bucket of audit.objects.")
         self._config = config
 
     def _by_name(self, targets: set[str], feeds: set[str]) -> Sequence[tuple[Gauge, set[str]]]:

@@ -31,6 +31,8 @@ CONNECTIONS = 128
 """At most so many; each is a file that a pass can't open where a process may have 1,024."""
 REQUEST_TIME = 10.0
 """Seconds for a client to send a whole request, from its connection's begin or from the answer before, and to take one."""
+LAST = 5
+"""Seconds that the end waits for a thread; then the process ends without it."""
 BOUNDS = {
     "threads": 4,
     "connection_limit": CONNECTIONS * 4,  # never reached: ours makes room before
@@ -66,10 +68,17 @@ class Server:
         return is_loopback(self.host)
 
     def close(self) -> None:
-        """End it, and wait for that."""
+        """End it, and wait for that.
+
+        Its files are closed when its threads are over: a thread that wakes another would write into whatever has got
+        the number of a closed file since.
+        """
         self._over.set()
         self._server.pull_trigger()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=LAST)
+        self._server.task_dispatcher.shutdown(timeout=LAST)
+        if not self._thread.is_alive():
+            self._server.hang_up()
 
     def _turn(self) -> None:
         while not self._over.is_set():
@@ -79,9 +88,6 @@ class Server:
             except Exception:  # the thread must outlive whatever a client provokes
                 log.exception("the web server: a fault; it goes on")
                 time.sleep(1)
-        self._server.task_dispatcher.shutdown(timeout=1)
-        self._server.hang_up()
-        wasyncore.close_all(self._server.channels)
 
 
 def is_loopback(host: str) -> bool:
@@ -147,9 +153,10 @@ class _Server(TcpWSGIServer):
                 channel.handle_close()
 
     def hang_up(self) -> None:
-        """Close all connections."""
+        """Close everything."""
         for channel in self._open():
             channel.handle_close()
+        wasyncore.close_all(self.channels)
 
     def _open(self) -> list[_Channel]:
         return list(cast("dict[int, _Channel]", self.active_channels).values())

@@ -6,7 +6,7 @@ import base64
 import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import requests
@@ -66,8 +66,7 @@ def browser(folder: Path) -> Iterator[Browser]:
     with subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, text=True) as driver:
         try:
             port = next(m[1] for line in driver.stdout if (m := re.search(r"started successfully on port (\d+)", line)))
-            made = Browser(f"http://127.0.0.1:{port}", folder)
-            yield made
-            made.close()
+            with closing(Browser(f"http://127.0.0.1:{port}", folder)) as made:  # else the window outlives its driver
+                yield made
         finally:
             driver.terminate()

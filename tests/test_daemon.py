@@ -147,7 +147,7 @@ import os, threading
 from ipsync import daemon
 stop, again = threading.Event(), threading.Event()
 daemon.stop_on_signals(stop, reload=again)
-print("ready", flush=True)
+os.write(1, b"ready\\n")  # one write, or the terminal may be gone before the second
 for event, word in ((again, "again"), (stop, "stop")):
     if event.wait(20):
         os.write(int(os.environ["SAY"]), word.encode())

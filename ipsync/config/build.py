@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ipsync.config import schema as shape
 from ipsync.config.rules import PRESET
+from ipsync.config.wave_build import checks, waves
 from ipsync.core import model
 from ipsync.targets import registry
 from ipsync.values import models
@@ -32,6 +33,8 @@ def build(file: shape.File, *, digest: str) -> model.Config:
         jitter=file.schedule.jitter,
         listen=file.listen,
         notify=tuple(_notify(each) for each in file.notify),
+        waves=waves(file.waves),
+        checks=checks(file.verify),
         digest=digest,
         notices=tuple(_notices(file.targets)),
     )
@@ -78,6 +81,7 @@ def _target(file: shape.File, target: models.AnyTarget) -> model.Target:
         static=tuple(target.static),
         limits=tuple(_limits(file, target, feeds)),
         remove_first=values.get("remove_first", False),
+        wave=target.wave or "",
     )
 
 

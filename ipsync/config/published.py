@@ -11,6 +11,7 @@ from typing import Any
 
 from ipsync.config.rules import PRESET, SINKS
 from ipsync.config.schema import file_model
+from ipsync.config.wave_rules import FOR_COMMANDS
 from ipsync.targets import registry
 from ipsync.targets.base import Kind, when
 from ipsync.values.fields import OUR_HEADERS, PLAIN_HTTP, PLAIN_HTTP_HERE, RESERVED
@@ -38,6 +39,7 @@ def schema() -> Node:
     for name, (key, node) in narrower.items():
         made["$defs"][name]["properties"][key] |= node
     made["properties"]["feeds"] |= FEEDS
+    made["properties"]["verify"] |= {"propertyNames": FEEDS["propertyNames"]}
     made["properties"]["targets"]["items"] = _by_kind(made["properties"]["targets"]["items"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "ipsync config, version 1"}
 
@@ -64,6 +66,7 @@ _WANTS_SOMETHING = when(
 )
 _ALL_ALONE = when("ports", {"contains": {"type": "string", "pattern": f"^{ALL}$"}}, _may("ports", {"maxItems": 1}))
 _SOMETHING: Node = {"not": {"type": "null"}}
+_ALWAYS_IS_ENOUGH = when("when", {"const": "always"}, _may("every", {"type": "null"}))
 RULES: Mapping[str, list[Node]] = {
     "Feed": [
         when(
@@ -77,6 +80,12 @@ RULES: Mapping[str, list[Node]] = {
         {"oneOf": [_must(key, _SOMETHING) for key in SINKS]},
         when("secret", _SOMETHING, _must("webhook", _SOMETHING)),
     ],
+    "Check": [
+        {"oneOf": [_must("qatech", {"type": "object"}), _must("command", {"type": "array"})]},
+        when("qatech", {"type": "object"}, {"not": {"anyOf": [{"required": [key]} for key in FOR_COMMANDS]}}),
+        _ALWAYS_IS_ENOUGH,
+    ],
+    "Qatech": [_ALWAYS_IS_ENOUGH],
 }
 """By the model's name: what concerns more than one of its keys."""
 EVERY_KIND = (_WANTS_SOMETHING, _ALL_ALONE)

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ipsync.config import schema as shape
+from ipsync.config import wave_rules
 from ipsync.config.yaml_document import Document, Path
 from ipsync.targets import registry
 from ipsync.values import models
@@ -37,6 +38,7 @@ def check(document: Document, file: shape.File | None) -> None:
         _target(index, target, document)
         _feeds_exist(index, target, feeds, document)
     _unique_names(targets, document)
+    wave_rules.check(document, targets)
     _together(targets, file, document)
 
 
@@ -86,15 +88,9 @@ def _feeds_exist(index: int, target: Mapping[str, Any], feeds: Mapping[str, Any]
     places = [((*path, i), n) for i, n in enumerate(named)] if isinstance(named, list) else [(path, named)]
     for place, name in places:
         if isinstance(name, str) and name not in feeds and document.sound(place):
-            document.add(place, f"there is no feed {document.shown(place, name)}; {_instead(name, feeds)}")
+            from ipsync.config.names import instead  # noqa: PLC0415 - only errors need it
 
-
-def _instead(name: str, feeds: Mapping[str, Any]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415 - only errors need it
-
-    near = get_close_matches(name, feeds, 1)
-    known = ", ".join(feeds)
-    return f"did you mean {near[0]}?" if near else f"the file has: {known}" if known else "add it under feeds"
+            document.add(place, f"there is no feed {document.shown(place, name)}; {instead(name, feeds, 'feeds')}")
 
 
 # ── several targets ──────────────────────────────────────────────────────────

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
+from ipsync.config.wave_schema import Check, Wave
 from ipsync.core.model import Word
 from ipsync.targets import registry
 from ipsync.values import amounts as a
@@ -164,6 +165,8 @@ class File(Strict):
     removal: Removal = section("How slowly addresses leave: the grace.")
     guards: Guards = section("Limits for everything; a feed's and a target's own win.")
     targets: list[Any]
+    waves: list[Wave] = Field([], description="In which order targets are written; those without a wave come last.")
+    verify: dict[f.FeedName, Check] = Field({}, description="By name: what proves that a wave's doors are open.")
     audit: Audit = section("Where the audit log goes, and its key.")
     schedule: Schedule = section("When `ipsync run` makes its passes; the other commands make one.")
     listen: f.Listen | None = Field(

@@ -27,7 +27,7 @@ _BOOL = {"yes": True, "true": True, "on": True, "no": False, "false": False, "of
 _TAG = "tag:yaml.org,2002:"
 _MERGE = f"{_TAG}merge"
 _TEXTS = {"str", "timestamp", "value"}
-_SECRETS = {"hmac_key", "external_id", "secret", "webhook", "slack"}
+_SECRETS = {"hmac_key", "external_id", "secret", "token", "webhook", "slack"}
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

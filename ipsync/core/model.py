@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 from ipsync.core import traits
 from ipsync.core.contents import Contents
+from ipsync.core.rollout import Check, Wave
 
 Network = traits.Network
 Note = traits.Note
@@ -131,6 +132,7 @@ class Target:
     static: tuple[Network, ...] = ()
     limits: tuple[tuple[str, Limits], ...] = ()
     remove_first: bool = False
+    wave: str = ""
 
     @property
     def scope(self) -> tuple[object, ...]:
@@ -178,6 +180,8 @@ class Config:
     jitter: float = 60.0  # seconds
     listen: tuple[str, int] | None = ("127.0.0.1", 9464)  # where `ipsync run` serves metrics and its status page
     notify: tuple[Notify, ...] = ()
+    waves: tuple[Wave, ...] = ()
+    checks: tuple[Check, ...] = ()  # what waves name in their `verify`
     digest: str = ""
     source: str = field(default="", compare=False)  # the file's absolute path
     notices: tuple[str, ...] = ()  # what each report says of it
@@ -352,7 +356,7 @@ class Held:
 
 
 class Status(StrEnum):
-    """How an element of a plan stands; the last three only after a sync."""
+    """How an element of a plan stands; the last four only after a sync."""
 
     IN_SYNC = "in-sync"
     CHANGE = "change"
@@ -361,6 +365,7 @@ class Status(StrEnum):
     APPLIED = "applied"
     PARTIAL = "partial"
     UNKNOWN = "unknown"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)

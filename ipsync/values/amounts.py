@@ -72,6 +72,14 @@ def age(value: object) -> float:
     return total
 
 
+def wait(value: object) -> float:
+    """Read how long to wait for somebody: a duration that is some time at all."""
+    total = duration(value)
+    if not total:
+        raise Shown(value, "is no time to wait; write it like 30m")
+    return total
+
+
 def size(value: object) -> int:
     """Read a size in bytes: 5242880, or `5MiB`."""
     text = str(value) if type(value) is int else value
@@ -130,6 +138,7 @@ Remind = Annotated[
     float, BeforeValidator(remind), text_schema(_SPAN, "24h", **_but(_NULL, r"0*[1-9]s", r"0*[1-5][0-9]s"))
 ]
 Age = Annotated[float, BeforeValidator(age), text_schema(_SPAN, "30d", **_but(*_UNDER_AN_HOUR))]
+Wait = Annotated[float, BeforeValidator(wait), text_schema(_SPAN, "30m", **_but(_NULL))]
 Timeout = Annotated[
     float,
     BeforeValidator(timeout),

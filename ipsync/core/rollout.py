@@ -1,0 +1,67 @@
+"""What the operator wrote of waves: in which order targets are written, and whom to ask whether their doors are open."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Wave:
+    """Targets that are written together, after those of the waves before. `pause` is in seconds, before the next one."""
+
+    name: str
+    verify: tuple[str, ...] = ()
+    pause: float = 0.0
+    max_changed_targets: int | None = None
+
+
+REST = Wave("")
+"""The targets that name no wave: they come last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A program that gets the change as JSON on its standard input, and whose exit code 0 says that all is well."""
+
+    argv: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TestedApplication:
+    """An application of a vendor's test run, with what is other than its default."""
+
+    __test__ = False  # pytest takes every Test… for tests
+
+    application: str
+    environment: str | None = None
+    environment_url: str | None = None
+    environment_name: str | None = None
+    device_preset: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VendorRun:
+    """A test run at the vendor. Where `url` and `token` are None, the environment says them."""
+
+    url: str | None = None
+    token: str | None = field(default=None, repr=False)
+    test_plan: str | None = None
+    applications: tuple[TestedApplication, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What proves that the doors of a wave are open. `timeout` is in seconds, for the whole wait.
+
+    when   `changed`: after a change, and until it has passed; `always`: in every run
+    every  also without a change, once the last proof is so old
+    """
+
+    name: str
+    by: Command | VendorRun
+    timeout: float
+    rerun_failed: int = 0
+    when: Literal["changed", "always"] = "changed"
+    every: timedelta | None = None

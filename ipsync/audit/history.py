@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ipsync.audit.files import holding, line_at, lines_backwards, placed_backwards
 from ipsync.audit.record import Record
+from ipsync.core import standing
 from ipsync.core.events import (
     Copied,
     FeedRead,
@@ -37,6 +38,8 @@ class Open:
     positions: dict[int, int] = field(default_factory=dict)
     places: list[Record] = field(default_factory=list)
     """What the last `run-ended` says of the places that hold something; each hands it on to the next."""
+    waves: dict[standing.Key, Record] = field(default_factory=dict)
+    """The newest word on each wave and each of its checks; a `run-ended` hands all of them on."""
 
     def take(self, record: Record, position: int) -> None:
         """Follow one more record of the log."""
@@ -47,12 +50,21 @@ class Open:
             self.intents.pop(intent_of(record), None)
         elif RunEnded.names(record):
             self.places = record.get("places", [])
+        elif word := standing.taken(record):
+            self.waves[word[0]] = word[1]
+
+    def older(self, words: Iterable[Record]) -> None:
+        """Take what an older record says of waves, where nothing newer does."""
+        for each in words:
+            if word := standing.taken(each):
+                self.waves.setdefault(word[0], word[1])
 
     def fields(self) -> dict[str, list[int] | list[Record]]:
         """Return what a `run-ended` says of them: their numbers, and the bytes in their files at which they begin."""
         seqs = sorted(self.intents)
         places = [self.positions[seq] for seq in seqs if seq in self.positions]
         handed_on = {"places": self.places} if self.places else {}
+        handed_on |= {"waves": list(self.waves.values())} if self.waves else {}
         return {"open": seqs, **({"open_at": places} if seqs and len(places) == len(seqs) else {}), **handed_on}
 
 
@@ -78,14 +90,17 @@ def open_intents(newest_first: Sequence[Path]) -> Open:
         elif RunEnded.names(record) and wanted is None:
             wanted = set(record.get("open", ())) - settled
             found.places = record.get("places", [])
+            found.older(record.get("waves", ()))
             for older, where in _told(record, wanted, newest_first):
                 found.take(older, where)
                 wanted.discard(int(older["seq"]))
+        elif wanted is None:
+            found.older([record])
         if wanted is not None and not wanted - settled:
             break
     left = sorted(seq for seq in found.intents if seq not in settled)
     intents, positions = ({seq: each[seq] for seq in left} for each in (found.intents, found.positions))
-    return Open(intents, positions, found.places)  # type: ignore[arg-type]
+    return Open(intents, positions, found.places, found.waves)  # type: ignore[arg-type]
 
 
 def _told(ended: Record, wanted: Iterable[int], files: Sequence[Path]) -> Iterator[tuple[Record, int]]:

@@ -82,6 +82,11 @@ class AuditLog:
         """What the last run that ended knew of the places where something is held (places.py)."""
         return self._chain.open.places
 
+    @property
+    def waves(self) -> list[Record]:
+        """The newest word of any run on each wave and check (core/standing.py)."""
+        return list(self._chain.open.waves.values())
+
     def runs_before(self, count: int, *, config: str | None = None) -> list[list[Record]]:
         """Return the records of the last runs that could write, newest first, each in order.
 

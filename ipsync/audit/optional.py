@@ -27,6 +27,7 @@ class NullAuditLog:
 
     pending: Mapping[int, Record] = {}
     places: Sequence[Record] = ()
+    waves: Sequence[Record] = ()
 
     def record(self, event: events.Record) -> Checkpoint:
         """Do nothing."""
@@ -82,6 +83,11 @@ class OptionalAuditLog:
     def places(self) -> Sequence[Record]:
         """What the last run that ended knew of the places where something is held."""
         return self._audit_log.places
+
+    @property
+    def waves(self) -> Sequence[Record]:
+        """The newest word on each wave and check."""
+        return self._audit_log.waves
 
     def runs_before(self, count: int, *, config: str | None = None) -> list[list[Record]]:
         """Return the records of the last runs that could write, newest first."""

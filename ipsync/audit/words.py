@@ -16,6 +16,8 @@ from ipsync.core.events import (
     Recovered,
     RunEnded,
     RunStarted,
+    Verification,
+    WaveReached,
     intent_of,
 )
 from ipsync.core.printable import printable
@@ -129,6 +131,21 @@ def _notified(record: Mapping[str, Any]) -> str:
     return f"notified {record.get('sink')} of {said}{failed}"
 
 
+def _verification(record: Mapping[str, Any]) -> str:
+    run = f" run {record['run_id']}" if record.get("run_id") else ""
+    url = f" {record['url']}" if record.get("url") else ""
+    failed = f"; failed: {', '.join(record['failed'])}" if record.get("failed") else ""
+    detail = f"; {record['detail']}" if record.get("detail") else ""
+    where = f"check {record.get('check')} of wave {record.get('wave')}"
+    return f"{where}: {record.get('state')}{run}{url}{failed}{detail}"
+
+
+def _wave(record: Mapping[str, Any]) -> str:
+    name = f"wave {record['wave']}" if record.get("wave") else "the targets without a wave"
+    detail = f": {record['detail']}" if record.get("detail") else ""
+    return f"{name} {record.get('state')}{detail}"
+
+
 def _plain(record: Mapping[str, Any]) -> str:
     return str(record.get("event"))
 
@@ -143,4 +160,6 @@ _WORDS = {
     Notified.name: _notified,
     RunStarted.name: _started,
     RunEnded.name: _ended,
+    Verification.name: _verification,
+    WaveReached.name: _wave,
 }

@@ -184,8 +184,42 @@ class TornEnd(Record):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Verification(Record):
+    """Somebody is asked whether a wave's doors are open: before it is asked (`asked`), and after each answer.
+
+    `state` is a verifier's word (verification/base.py); after `running`, the run goes on until a later record ends it.
+    `reruns` tells how often its failed tests were run again.
+    """
+
+    name: ClassVar[str] = "verification"
+    wave: str
+    check: str
+    state: str
+    config: str | None = None
+    request: Mapping[str, object] | None = None
+    run_id: str | None = None
+    url: str | None = None
+    failed: Sequence[str] | None = None
+    detail: str | None = None
+    reruns: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaveReached(Record):
+    """How a wave stands (core/waves.py, `WaveState`): before its first write, and when the run is through with it."""
+
+    name: ClassVar[str] = "wave"
+    wave: str
+    state: str
+    config: str | None = None
+    changed: int | None = None
+    detail: str | None = None
+    approve: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Record):
-    """A run ends. The log adds the intents that are open, and hands on `places` where the run says nothing of them."""
+    """A run ends. The log adds the intents that are open, how waves stand, and `places` where the run is silent on them."""
 
     name: ClassVar[str] = "run-ended"
     mode: str
@@ -246,13 +280,15 @@ RECORDS: tuple[type[Record], ...] = (
         Outcome,
         Recovered,
         TornEnd,
+        Verification,
+        WaveReached,
         RunEnded,
         Notified,
         Rotated,
         Copied,
     ),
 )
-RESERVED = ("verification", "wave", "adopted", "released", "rolled-back")
+RESERVED = ("adopted", "released", "rolled-back")
 """Further names that the contract knows: a later version's log may hold them."""
 NAMES = (*dict.fromkeys(record.name for record in RECORDS), *RESERVED)
 """Every kind of record there is (contract, section 6)."""

@@ -26,5 +26,6 @@ _MEANINGS = {
     "The targets concerned were not touched.",
     ExitCode.PENDING: "Only with `--detailed-exitcode`: changes are pending.",
     ExitCode.REFUSED: "A guard refused or needs approval. What it guards was not touched.",
-    ExitCode.PARTIAL: "Partial: some targets are as wished, others failed or are unknown.",
+    ExitCode.PARTIAL: "Partial: some targets are as wished, others failed, are unknown, "
+    "or were held because a wave's check failed.",
 }

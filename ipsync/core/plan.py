@@ -38,6 +38,7 @@ class TargetChange:
     marks     entries and lists whose marks alone change: who wants them, not what is let in
     waiting   the changes that a guard holds back, each with the id that approves it
     sources   why each entry that is added, removed or leaving is or was wanted: feeds, or `static`
+    wave      the wave in which it is written (waves.py)
     noun, holder   what people call such a resource, and what it belongs to (traits.py)
     """
 
@@ -61,6 +62,7 @@ class TargetChange:
     error: str | None = None
     noun: str = "resource"
     holder: str = ""
+    wave: str = ""
 
 
 @dataclass(frozen=True)  # no slots: the writes are worked out once

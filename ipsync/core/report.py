@@ -8,6 +8,7 @@ from datetime import datetime
 from ipsync.core.exit_codes import ExitCode
 from ipsync.core.model import Status, Verdict
 from ipsync.core.plan import Plan, TargetChange
+from ipsync.core.waves import PROBLEMS, WaveReport
 
 AS_WISHED = {Status.IN_SYNC, Status.APPLIED}
 FAILED = {Status.ERROR, Status.PARTIAL, Status.UNKNOWN}
@@ -24,15 +25,17 @@ class Report:
     checkpoint: str = ""
     notices: tuple[str, ...] = ()
     refused: bool = False
+    waves: tuple[WaveReport, ...] = ()
 
 
 def exit_code(report: Report, *, detailed: bool) -> ExitCode:
     """Return the contract's exit code (section 1): the first that holds of 4, 1, 3, 2, 0.
 
-    A target left half done or unknown is 4 even when it is alone, since 1 says that nothing was touched.
+    A target left half done or unknown is 4 even when it is alone, since 1 says that nothing was touched; so are
+    targets that wait for a wave, and a wave whose check didn't pass.
     """
     statuses = {e.status for e in report.plan.target_changes}
-    half_done = bool(statuses & {Status.PARTIAL, Status.UNKNOWN})
+    half_done = bool(statuses & {Status.PARTIAL, Status.UNKNOWN, Status.HELD}) or unproven(report)
     if half_done or (statuses & AS_WISHED and statuses & FAILED):
         return ExitCode.PARTIAL
     if statuses & FAILED or any(f.error for f in report.plan.feeds):
@@ -40,6 +43,11 @@ def exit_code(report: Report, *, detailed: bool) -> ExitCode:
     if report.refused or Status.BLOCKED in statuses or any(objects(e) for e in report.plan.target_changes):
         return ExitCode.REFUSED
     return ExitCode.PENDING if detailed and Status.CHANGE in statuses else ExitCode.DONE
+
+
+def unproven(report: Report) -> bool:
+    """Tell whether a check of a wave was asked and didn't pass."""
+    return any(w.state in PROBLEMS and not all(p.passed for p in w.proofs) for w in report.waves)
 
 
 def objects(target_change: TargetChange) -> bool:
@@ -59,7 +67,7 @@ def approvable(report: Report) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The plan's totals: entries to add, remove and leaving; elements in sync, blocked and failed."""
+    """The plan's totals: entries to add, remove and leaving; elements in sync, blocked, failed and held by a wave."""
 
     add: int
     remove: int
@@ -67,6 +75,7 @@ class Summary:
     in_sync: int
     blocked: int
     failed: int
+    held: int = 0
 
 
 def summarize(target_changes: tuple[TargetChange, ...]) -> Summary:
@@ -78,4 +87,5 @@ def summarize(target_changes: tuple[TargetChange, ...]) -> Summary:
         in_sync=sum(e.status in AS_WISHED and not e.waiting for e in target_changes),
         blocked=sum(e.status is Status.BLOCKED or bool(e.waiting) for e in target_changes),
         failed=sum(e.status in FAILED for e in target_changes),
+        held=sum(e.status is Status.HELD for e in target_changes),
     )

@@ -27,6 +27,11 @@ class Command:
 
     argv: tuple[str, ...]
 
+    @property
+    def asked(self) -> dict[str, object]:
+        """Return what the audit log says of it; arguments may hold secrets."""
+        return {"command": self.argv[0]}
+
 
 @dataclass(frozen=True, slots=True)
 class TestedApplication:
@@ -49,6 +54,13 @@ class VendorRun:
     token: str | None = field(default=None, repr=False)
     test_plan: str | None = None
     applications: tuple[TestedApplication, ...] = ()
+
+    @property
+    def asked(self) -> dict[str, object]:
+        """Return what the audit log says of it: no token, and no address that may hold one."""
+        plan = {"test_plan": self.test_plan} if self.test_plan else {}
+        named = [one.application for one in self.applications]
+        return {**plan, **({"applications": named} if named else {})}
 
 
 @dataclass(frozen=True, slots=True)

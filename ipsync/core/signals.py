@@ -48,7 +48,7 @@ class Signal(Event):
 
 @dataclass(frozen=True, slots=True)
 class StageBegan(Signal):
-    """A part of the pass begins: `read`, `plan`, `open`, `close`, `verify`; what moved meanwhile is planned again."""
+    """A part of the pass begins: `read`, `plan`, `open`, `close`, `verify`, `prove`, `pause`; what moved meanwhile is planned again."""
 
     stage: str
     run: str = ""

@@ -7,6 +7,8 @@
 4. For a plan, stop here: no object that can write has been made.
 5. Apply resource by resource: intent on disk, write, outcome on disk. A lost reply is read back (apply.py).
 6. Read each scope again and compare with what was intended. What changed under our feet is planned once more.
+
+Where the config has waves, 5 and 6 are done wave by wave, each verified before the next (waves.py).
 """
 
 from __future__ import annotations
@@ -17,16 +19,17 @@ from ipsync.core import places
 from ipsync.core.contested import contested
 from ipsync.core.errors import PlanFileError
 from ipsync.core.events import Approval, Contested, Recorded, RunEnded, RunStarted
+from ipsync.core.holds import foreseen
 from ipsync.core.model import Held, Verdict
 from ipsync.core.plan import Observed, Plan
 from ipsync.core.planfile import SavedPlan, moved
 from ipsync.core.report import Report
-from ipsync.engine.apply import carry_out
+from ipsync.engine.carrying import Wish
 from ipsync.engine.expand import expand
-from ipsync.engine.outcomes import second_try, with_results
-from ipsync.engine.read import observe, observed_now, plan_again, planned
+from ipsync.engine.read import observe, observed_now, planned
 from ipsync.engine.recover import recover_open_intents
 from ipsync.engine.run import Clouds, Recorder, Run, tell
+from ipsync.engine.waves import holding, in_waves
 
 Approvals = frozenset[str]
 """Ids that a human approved: of plans, and of changes that wait."""
@@ -40,7 +43,8 @@ def plan(run: Run) -> Report:
     now = run.clock()
     made, observed = observe(run, now)
     undone = _contested(run, made)
-    return _ended(run, observed, Report(run.id, "plan", now, made, notices=tuple(undone.values())))
+    waves = foreseen(made, run.config, run.standing, selected=run.selected)
+    return _ended(run, observed, Report(run.id, "plan", now, made, notices=tuple(undone.values()), waves=waves))
 
 
 def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
@@ -53,16 +57,9 @@ def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
     made, observed = observe(run, now)
     undone = _contested(run, made)
     approved = _approved(run, made, approve)
-    results = carry_out(run, made, approved=approved)
-    done = with_results(made, results, approved=approved)
-    stale = {r.resource for r in results if r.stale}
-    if stale and not run.stopping():
-        again = plan_again(run, observed, run.clock())
-        approved = again.approvals(approve)
-        retried = carry_out(run, again, approved=approved, only=stale)
-        done = second_try(done, with_results(again, retried, approved=approved), results)
-    notices = (*_approval_notices(approve, made), *undone.values())
-    return _ended(run, observed, Report(run.id, "sync", now, done, notices=notices))
+    done, waves = in_waves(run, made, Wish(approve, approved, observed))
+    notices = (*_approval_notices(run, approve, made), *undone.values())
+    return _ended(run, observed, Report(run.id, "sync", now, done, notices=notices, waves=waves))
 
 
 def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Report:
@@ -79,10 +76,9 @@ def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Re
         run.emit(RunEnded(mode="apply", refused="the world has moved since the plan was made"))
         raise PlanFileError(moved(saved, made))
     approved = _approved(run, made, approve)
-    results = carry_out(run, made, approved=approved)
-    done = with_results(made, results, approved=approved)
-    notices = _approval_notices(approve, made)
-    return _ended(run, observed, Report(run.id, "apply", saved.created_at, done, notices=notices))
+    done, waves = in_waves(run, made, Wish(approve, approved))
+    notices = _approval_notices(run, approve, made)
+    return _ended(run, observed, Report(run.id, "apply", saved.created_at, done, notices=notices, waves=waves))
 
 
 def _contested(run: Run, made: Plan) -> dict[str, str]:
@@ -94,8 +90,9 @@ def _contested(run: Run, made: Plan) -> dict[str, str]:
 
 def _approved(run: Run, made: Plan, given: Approvals) -> frozenset[str]:
     """Record each approval, and return the ids of the changes that they let go."""
+    waves = holding(run, made)
     for each in sorted(given):
-        held = sorted(made.approvals(frozenset({each})))
+        held = sorted({*made.approvals(frozenset({each})), *(i for i in waves if each in {i, made.id})})
         run.emit(Approval(plan=each, current=made.id, holds=each == made.id or bool(held), changes=held))
     return made.approvals(given)
 
@@ -134,9 +131,10 @@ def _stopped(run: Run) -> tuple[str, ...]:
     return (f"a signal ended this run early: {said}; the next run does the rest",)
 
 
-def _approval_notices(given: Approvals, made: Plan) -> tuple[str, ...]:
+def _approval_notices(run: Run, given: Approvals, made: Plan) -> tuple[str, ...]:
     """Say of each approval that lets nothing go why it doesn't."""
     known = {h.id: h for w in made.changes for h in w.held}
+    given = given - holding(run, made).keys()
     return tuple(text for each in sorted(given) if (text := _idle(each, made, known.get(each))))
 
 
@@ -145,6 +143,6 @@ def _idle(given: str, made: Plan, held: Held | None) -> str:
         return ""
     if held:
         return f"{given} was refused by a guard, and a refusal can't be approved"
-    kind = "change" if given.startswith("change:") else "plan"
-    now = f", but the plan is now {made.id}" if kind == "plan" else ", and no change that waits now has this id"
+    kind = next((k for k in ("change", "wave") if given.startswith(f"{k}:")), "plan")
+    now = f", but the plan is now {made.id}" if kind == "plan" else ", and nothing that waits now has this id"
     return f"the approval names {kind} {given}{now}: look at it again, then approve that"

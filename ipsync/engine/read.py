@@ -15,6 +15,7 @@ from ipsync.core.events import FeedFetched, FeedRead, PlanMade, Planned, ScopeRe
 from ipsync.core.model import Feed, Network, Operation, ReadFailure, State, Target
 from ipsync.core.plan import FeedResult, Observed, Plan, ResourceChange
 from ipsync.core.planner import make_plan
+from ipsync.core.waves import arranged
 from ipsync.engine.expand import opened
 from ipsync.engine.recover import recover_open_intents
 from ipsync.engine.run import Run, pool, scopes
@@ -58,6 +59,7 @@ def planned(run: Run, observed: Observed) -> tuple[Plan, Observed]:
         blank = [replace(s, capacity=()) if s.resource in unsure else s for s in observed.states]
         observed = _completed(run, replace(observed, states=blank), unsure)
         draft = make_plan(run.config, observed, selected=run.selected)
+    draft = arranged(draft, run.config)
     _record_plan(run, draft)
     run.signal(PlanMade(draft, observed))
     return draft, observed

@@ -8,18 +8,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from threading import Event as ThreadEvent
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from ipsync.core.errors import AuditLogError
+from ipsync.core.errors import AuditLogError, UsageError
 from ipsync.core.events import CloudCalled, Event, Intent, Record, Recorded, Signal, Subscriber
 from ipsync.core.model import Config, Feed, Snapshot, Target
 from ipsync.core.places import Place
+from ipsync.core.rollout import Check
+from ipsync.core.standing import Standing
 from ipsync.targets.base import Places, Reader, Writer, as_configured
+
+if TYPE_CHECKING:  # a config without checks loads nothing of it
+    from ipsync.verification.base import Verifier
 
 log = logging.getLogger(__name__)
 
 THREADS = 8
+Change = Callable[[], Mapping[str, object]]
 
 
 class Recorder(Protocol):
@@ -63,6 +70,10 @@ class Progress:
             self.told.pop(scope, None)
 
 
+def _nobody(check: Check, _change: Change) -> Verifier:
+    raise UsageError(f"nobody is there to be asked for check {check.name}")
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run's surroundings. `stopping` tells that a signal asked for an end after the write in flight."""
@@ -82,6 +93,12 @@ class Run:
     """Where the audit log's earlier runs held something."""
     others: frozenset[str] = frozenset()
     """The config files of those places that live beside this run's."""
+    standing: Standing = field(default_factory=Standing)
+    """How its waves and their checks stood when the audit log last heard of them."""
+    verifier: Callable[[Check, Change], Verifier] = _nobody
+    """Who proves that a wave's doors are open; the change is asked for by who needs it."""
+    stop: ThreadEvent = field(default_factory=ThreadEvent)
+    """Set when the run is to end: no wait is slept through."""
     stopping: Callable[[], bool] = lambda: False
     announcing: Callable[[], object] = lambda: None
     """Called before each intent is recorded: from then on a write may be under way."""

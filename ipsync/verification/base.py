@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 State = Literal["running", "passed", "failed", "cancelled", "unknown"]
 """`unknown` is everything that proves nothing: an error over there, an answer that contradicts itself, a lost one."""
@@ -40,4 +40,13 @@ class Verifier(Protocol):
 
         Raises Unavailable where asking again may help, another VerificationError where it doesn't.
         """
+        ...
+
+
+@runtime_checkable
+class Repeats(Verifier, Protocol):
+    """One that can run again what failed in a run."""
+
+    def rerun_failed(self, run_id: str) -> Result:
+        """Run again what failed: the result has the new run's id. As `start` in everything else."""
         ...

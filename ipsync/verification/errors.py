@@ -1,6 +1,7 @@
 """What can go wrong when somebody else is asked for a proof, split by what the caller does next.
 
 VerificationError         refused, or an answer that says nothing: nothing was started, mend what the text names
+├── NotFound              there is no such thing: not yet, no more, or not in the project of this token
 ├── Unavailable           no usable answer at this moment: asking again later may help, and starts nothing twice
 ├── AnswerLost            something may have been started and nobody knows: never ask for it again, look first
 └── BrokenOff             whoever asked doesn't want the answer any more; nothing was sent, or it only reads
@@ -15,6 +16,10 @@ from ipsync.core.errors import IpsyncError, UsageError
 
 class VerificationError(IpsyncError):
     """The verifier refused, or answered with something that says nothing. Nothing was started."""
+
+
+class NotFound(VerificationError):
+    """There is no such thing over there."""
 
 
 class Unavailable(VerificationError):

@@ -14,7 +14,7 @@ from ipsync.core import events
 from ipsync.core.events import Intent, Outcome, Recovered, RunEnded
 
 ROOT = Path(ipsync.__file__).parent
-ORDINARY = {"feed", "plan"}
+ORDINARY = {"feed", "plan", "wave"}
 """Names of events that are other words too: a key of the config, a command. They are looked for where events are."""
 
 

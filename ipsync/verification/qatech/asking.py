@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from threading import Event
 from typing import Any, Literal, TypeVar
 
@@ -17,7 +18,7 @@ from ipsync.core.printable import printable
 from ipsync.transport.errors import Cancelled, NoAnswer
 from ipsync.transport.exchange import Answer, Line, Request, within
 from ipsync.transport.strict_json import Unclear, loads
-from ipsync.verification.errors import AnswerLost, BrokenOff, Unavailable, VerificationError
+from ipsync.verification.errors import AnswerLost, BrokenOff, NotFound, Unavailable, VerificationError
 from ipsync.verification.qatech import refusals
 from ipsync.verification.qatech.answers import Unreadable
 
@@ -169,7 +170,8 @@ def _refusal(question: Question, reply: Reply) -> VerificationError:
         text += f"; {refusals.remedy(status, token_name=question.token_name, after=after)}"
     if status == 429 or status >= 500:  # noqa: PLR2004 - it may be otherwise in a moment
         return Unavailable(question.not_done(text), after=after)
-    return VerificationError(question.not_done(text))
+    kind = NotFound if status == HTTPStatus.NOT_FOUND else VerificationError
+    return kind(question.not_done(text))
 
 
 def _unclear(question: Question, text: str, kind: type[VerificationError]) -> VerificationError:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ipsync.verification.base import Result
-from ipsync.verification.errors import AnswerLost
+from ipsync.verification.errors import AnswerLost, NotFound, Unavailable
 from ipsync.verification.qatech.answers import Run
 from ipsync.verification.qatech.bodies import RerunRequest, RunRequest
 from ipsync.verification.qatech.client import Client
 from ipsync.verification.qatech.verdict import judged, started
+
+SETTLING = 30.0
+"""Seconds after its start in which a run that isn't found may not be known everywhere at QA.tech yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,22 +23,30 @@ class QatechVerifier:
 
     client: Client
     wanted: RunRequest
+    started: dict[str, float] = field(default_factory=dict)
+    """When each run was started here, by the monotonic clock."""
 
     def start(self) -> Result:
         """Start the run."""
-        return _known(lambda: self.client.start(self.wanted))
+        return self._known(lambda: self.client.start(self.wanted))
 
     def poll(self, run_id: str) -> Result:
         """Return what is known of a run now."""
-        return judged(self.client.run(run_id, test_cases="failed"))
+        try:
+            return judged(self.client.run(run_id, test_cases="failed"))
+        except NotFound as error:
+            if time.monotonic() - self.started.get(run_id, -SETTLING) < SETTLING:
+                raise Unavailable(str(error)) from None
+            raise
 
     def rerun_failed(self, run_id: str) -> Result:
         """Run again what failed: the result has the new run's id. As `start` in everything else."""
-        return _known(lambda: self.client.rerun(run_id, RerunRequest(failed_only=True)))
+        return self._known(lambda: self.client.rerun(run_id, RerunRequest(failed_only=True)))
 
-
-def _known(start: Callable[[], Run]) -> Result:
-    try:
-        return started(start())
-    except AnswerLost as error:
-        return Result("unknown", detail=str(error))
+    def _known(self, start: Callable[[], Run]) -> Result:
+        try:
+            result = started(start())
+        except AnswerLost as error:
+            return Result("unknown", detail=str(error))
+        self.started[result.run_id] = time.monotonic()
+        return result

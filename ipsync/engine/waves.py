@@ -1,0 +1,193 @@
+"""Carry out a plan wave by wave: write, read back, verify, pause, next. A wave that isn't proven holds those behind it.
+
+Nothing is rolled back. Within a wave everything that opens is opened before anything closes (apply.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ipsync.core.events import StageBegan, WaveReached
+from ipsync.core.holds import UNPROVEN, Moment, holds, is_due, pause_left
+from ipsync.core.model import Status
+from ipsync.core.plan import Plan
+from ipsync.core.report import Report
+from ipsync.core.rollout import Check, Wave
+from ipsync.core.waves import (
+    Proof,
+    WaveReport,
+    WaveState,
+    approvable,
+    behind,
+    freed,
+    held_back,
+    hold_id,
+    is_pending,
+    lacking,
+    named,
+    of,
+    ordered,
+    told,
+)
+from ipsync.engine.carrying import Wish, carried_out
+from ipsync.engine.run import Run
+
+TOUCHED = {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN}
+
+
+def in_waves(run: Run, made: Plan, wish: Wish) -> tuple[Plan, tuple[WaveReport, ...]]:
+    """Carry out what no guard holds back, wave by wave, and say how each wave ended."""
+    if not run.config.waves:
+        return carried_out(run, made, wish), ()
+    past = {wave for wave in holding(run, made).values() if made.id in wish.given}
+    past |= {wave for each, wave in holding(run, made).items() if each in wish.given}
+    way = _Way(run, wish, freed(made, None if made.id in wish.given else wish.given), past)
+    for wave in ordered(run.config):
+        way.take(wave)
+    return way.plan, tuple(way.reports)
+
+
+def holding(run: Run, made: Plan) -> dict[str, str]:
+    """Return the waves that an approval can let go, or let go past, by the id that does it."""
+    if not run.config.waves:
+        return {}
+    return approvable(made, holds(made, run.config, run.standing, selected=run.selected), run.config)
+
+
+@dataclass(slots=True)
+class _Way:
+    """A run's way through the waves. `hold` says why the rest waits, once something does."""
+
+    run: Run
+    wish: Wish
+    plan: Plan
+    past: set[str]
+    reports: list[WaveReport] = field(default_factory=list)
+    hold: str = ""
+
+    def take(self, wave: Wave) -> None:
+        """Write one wave and prove it, or hold it."""
+        if self.hold:
+            self._hold_back(wave)
+            return
+        changed = self._written(wave)
+        report = self._judged(wave, changed)
+        self.reports.append(report)
+        if report.state in {WaveState.INCOMPLETE, WaveState.FAILED}:
+            self.hold = f"{named(wave.name)} holds it: {report.detail}"
+        elif self._waits(wave):
+            self._pause(wave, again=bool(changed or report.proofs))
+
+    # ── write ────────────────────────────────────────────────────────────
+
+    def _written(self, wave: Wave) -> int:
+        """Write what is to be written in a wave; return how many of its targets were touched."""
+        todo = {c.resource for c in of(self.plan, wave.name) if is_pending(c, self.wish.approved)}
+        if not todo:
+            return 0
+        self._say(wave, WaveState.BEGAN)
+        self.plan = carried_out(self.run, self.plan, self.wish, only=todo, wave=wave.name)
+        return sum(c.status in TOUCHED and c.resource in todo for c in of(self.plan, wave.name))
+
+    def _hold_back(self, wave: Wave) -> None:
+        number = sum(is_pending(c, self.wish.approved) for c in of(self.plan, wave.name))
+        self.plan = held_back(self.plan, wave.name, approved=self.wish.approved)
+        state = WaveState.HELD if number else WaveState.IN_SYNC
+        self.reports.append(WaveReport(wave.name, state, number, self.hold if number else ""))
+        if number:
+            self._say(wave, WaveState.HELD, changed=number, detail=self.hold)
+
+    # ── prove ────────────────────────────────────────────────────────────
+
+    def _judged(self, wave: Wave, changed: int) -> WaveReport:
+        """Say how a wave stands after it was written: whole and proven, or why not."""
+        approved = wave.name in self.past
+        why = lacking(self.plan, wave.name, self.run.config, selected=self.run.selected)
+        if why and not approved:
+            return self._held(wave, WaveState.INCOMPLETE, changed, why, ())
+        proofs = self._proofs(wave, changed, approved=approved)
+        if proofs and not proofs[-1].passed:
+            return self._held(wave, WaveState.FAILED, changed, told(proofs[-1]), proofs)
+        return self._done(wave, changed, proofs, approved=approved)
+
+    def _proofs(self, wave: Wave, changed: int, *, approved: bool) -> tuple[Proof, ...]:
+        """Ask the checks that are due, in order, up to the first that doesn't pass."""
+        if approved and not changed:
+            return ()
+        checks = {c.name: c for c in self.run.config.checks}
+        moment = Moment(self.run.clock(), bool(changed), self._waits(wave))
+        proofs: list[Proof] = []
+        for check in (checks[name] for name in wave.verify):
+            if is_due(wave, check, self.run.standing, moment):
+                proofs.append(self._proof(wave, check, fresh=bool(changed)))
+                if not proofs[-1].passed:
+                    break
+        return tuple(proofs)
+
+    def _proof(self, wave: Wave, check: Check, *, fresh: bool) -> Proof:
+        from ipsync.engine.proving import prove  # noqa: PLC0415 - a config without checks loads nothing of it
+
+        return prove(self.run, wave.name, check, lambda: self._document(wave, check), fresh=fresh)
+
+    def _document(self, wave: Wave, check: Check) -> Mapping[str, object]:
+        """Return the wave's change as a command gets it: the plan's JSON, of this wave alone."""
+        from ipsync.render.json import document  # noqa: PLC0415 - a command alone needs it
+
+        mine = replace(self.plan, target_changes=tuple(of(self.plan, wave.name)), orphaned=())
+        return {
+            "wave": wave.name,
+            "check": check.name,
+            **document(Report(self.run.id, "verify", self.run.clock(), mine)),
+        }
+
+    # ── how it ended ─────────────────────────────────────────────────────
+
+    def _held(self, wave: Wave, state: WaveState, changed: int, why: str, proofs: tuple[Proof, ...]) -> WaveReport:
+        waits = self._waits(wave)
+        approve = hold_id(self.plan, wave.name, self.run.config) if waits else ""
+        if waits or changed or state is WaveState.FAILED:
+            self._say(wave, state, changed=changed, detail=why, approve=approve)
+        return WaveReport(wave.name, state, changed, why, proofs, approve)
+
+    def _done(self, wave: Wave, changed: int, proofs: tuple[Proof, ...], *, approved: bool) -> WaveReport:
+        proven = WaveState.VERIFIED if wave.verify else WaveState.APPLIED
+        before = self.run.standing.waves.get(wave.name)
+        if approved and not proofs:
+            state = WaveState.APPROVED
+        elif changed or proofs or (before and before.state in UNPROVEN):
+            state = proven
+        else:
+            return WaveReport(wave.name, WaveState.IN_SYNC)
+        self._say(wave, state, changed=changed)
+        return WaveReport(wave.name, state, changed, proofs=proofs)
+
+    def _waits(self, wave: Wave) -> bool:
+        return any(is_pending(c, self.wish.approved) for c in behind(self.plan, wave.name, self.run.config))
+
+    def _pause(self, wave: Wave, *, again: bool) -> None:
+        """Wait until the next wave may begin: by the monotonic clock, and no longer than a signal lets us."""
+        run, standing = self.run, self.run.standing
+        left = wave.pause if again else pause_left(wave, standing, now=run.clock())
+        if not left:
+            return
+        run.signal(StageBegan("pause"))
+        until = time.monotonic() + left
+        while (rest := until - time.monotonic()) > 0 and not run.stopping():
+            if run.stop.wait(min(rest, 1.0)):
+                break
+        if run.stop.is_set() or run.stopping():
+            self.hold = f"a signal ended the run in the pause after {named(wave.name)}; the next run goes on from there"
+
+    def _say(self, wave: Wave, state: WaveState, *, changed: int = 0, detail: str = "", approve: str = "") -> None:
+        self.run.emit(
+            WaveReached(
+                wave=wave.name,
+                state=state.value,
+                config=self.run.config.source or None,
+                changed=changed or None,
+                detail=detail or None,
+                approve=approve or None,
+            )
+        )

@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from ipsync import engine
@@ -27,6 +29,8 @@ from ipsync.core.events import Copied, Notified, PassEnded, RunEnded, RunStarted
 from ipsync.core.model import Config, Feed, Snapshot
 from ipsync.core.printable import printable
 from ipsync.core.report import Report
+from ipsync.core.rollout import Check
+from ipsync.core.standing import standing
 from ipsync.engine import preflight
 from ipsync.render.json import document
 from ipsync.targets import registry
@@ -34,6 +38,7 @@ from ipsync.targets.base import Finding
 
 if TYPE_CHECKING:
     from ipsync.observers.notify import Notifier
+    from ipsync.verification.base import Verifier
 
 log = logging.getLogger(__name__)
 
@@ -70,18 +75,19 @@ def sync_once(  # noqa: PLR0913 - what a caller may choose, by name
     *,
     only: Iterable[str] = (),
     approve: Iterable[str] = (),
-    stopping: Callable[[], bool] = lambda: False,
+    stop: Event | None = None,
+    stopping: Callable[[], bool] | None = None,
     writing: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
     observers: Sequence[Subscriber] = (),
 ) -> Report:
     """Make one pass that may write. Raises AuditLogError, before any write, when it can't be recorded.
 
-    `stopping` is asked before each write, `writing` is called before each intent, `observers` hear everything
-    (core/events.py).
+    `stop` asks for an end: before the next write, and of any wait at once. `stopping` is the same for who has no event.
+    `writing` is called before each intent, `observers` hear everything (core/events.py).
     """
     names, run = selection(config, only), _run_id()
-    seen: dict[str, Any] = {"clock": clock, "stopping": stopping, "announcing": writing, "subscribers": observers}
+    seen: dict[str, Any] = {"clock": clock, "announcing": writing, "subscribers": observers, **_ends(stop, stopping)}
     with _heard("sync", observers) as heard, _log(config, run, clock) as audit_log:
         seen |= _known(config, names, audit_log)
         made = _run(config, run, names, audit_log, open_intents=tuple(audit_log.pending.values()), **seen)
@@ -93,14 +99,15 @@ def apply_once(  # noqa: PLR0913 - as above
     data: bytes,
     *,
     approve: Iterable[str] = (),
-    stopping: Callable[[], bool] = lambda: False,
+    stop: Event | None = None,
+    stopping: Callable[[], bool] | None = None,
     writing: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
     observers: Sequence[Subscriber] = (),
 ) -> Report:
     """Apply a saved plan's bytes. Raises PlanFileError, with nothing written to a cloud, when it may not be applied."""
     run = _run_id()
-    seen: dict[str, Any] = {"clock": clock, "stopping": stopping, "announcing": writing, "subscribers": observers}
+    seen: dict[str, Any] = {"clock": clock, "announcing": writing, "subscribers": observers, **_ends(stop, stopping)}
     with _heard("apply", observers) as heard, _log(config, run, clock) as audit_log:
         try:
             saved = planfile.load(data, config, now=clock())
@@ -224,6 +231,18 @@ def _identity(config: Config, run: str) -> dict[str, Any]:
     return {"owner": config.owner, "actor": actor(), "run": run, **keys}
 
 
+def _ends(stop: Event | None, stopping: Callable[[], bool] | None) -> dict[str, Any]:
+    """Return how a run learns that it is to end, and who is asked for proofs, whom the same event ends."""
+    event = stop or Event()
+    return {"stop": event, "stopping": stopping or event.is_set, "verifier": partial(_verifier, event)}
+
+
+def _verifier(stop: Event, check: Check, change: engine.Change) -> Verifier:
+    from ipsync.verification.making import verifier  # noqa: PLC0415 - a config without checks loads nothing of it
+
+    return verifier(check, change, environ=os.environ, stop=stop)
+
+
 def _known(
     config: Config, names: frozenset[str], audit_log: AuditLog | OptionalAuditLog | NullAuditLog
 ) -> dict[str, Any]:
@@ -249,6 +268,7 @@ def _run(
     )
     known = places.read(audit_log.places)
     others = {p.config for p in known if p.config not in {"", config.source} and Path(p.config).exists()}
+    more |= {"standing": standing(audit_log.waves, owner=config.owner, config=config.source)}
     return engine.Run(run, config, clouds, audit_log, clock, names, places=known, others=frozenset(others), **more)
 
 

@@ -87,7 +87,7 @@ def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tupl
             config,
             only=targets,
             approve=frozenset(approve),
-            stopping=stop.is_set,
+            stop=stop,
             writing=wrote.set,
             observers=hearing,
         )
@@ -116,7 +116,7 @@ def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) 
     config = options.load(config_path)
     aside = options.reports_aside(config, output)
     with telling(config, left, observers=progress.observers(config, ())) as hearing:
-        report = app.apply_once(config, data, approve=frozenset(approve), stopping=stop.is_set, writing=wrote.set,
+        report = app.apply_once(config, data, approve=frozenset(approve), stop=stop, writing=wrote.set,
                                 observers=hearing)  # fmt: skip
         return reporting.show(report, output, command("apply", file=file), detailed=False, aside=aside)
 

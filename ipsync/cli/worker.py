@@ -60,7 +60,7 @@ class Worker:
         return app.sync_once(
             self.config,
             only=self._targets,
-            stopping=self._stop.is_set,
+            stop=self._stop,
             writing=self._wrote.set,
             observers=self._hearing(),
         )

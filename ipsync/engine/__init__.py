@@ -28,13 +28,13 @@ from ipsync.engine.carrying import Wish
 from ipsync.engine.expand import expand
 from ipsync.engine.read import observe, observed_now, planned
 from ipsync.engine.recover import recover_open_intents
-from ipsync.engine.run import Clouds, Recorder, Run, tell
+from ipsync.engine.run import Change, Clouds, Recorder, Run, tell
 from ipsync.engine.waves import holding, in_waves
 
 Approvals = frozenset[str]
 """Ids that a human approved: of plans, and of changes that wait."""
 
-__all__ = ["Approvals", "Clouds", "Recorded", "Recorder", "Run", "apply", "plan", "sync", "tell"]
+__all__ = ["Approvals", "Change", "Clouds", "Recorded", "Recorder", "Run", "apply", "plan", "sync", "tell"]
 
 
 def plan(run: Run) -> Report:

@@ -13,6 +13,7 @@ from ipsync.core.model import Entry, Leaving
 from ipsync.core.plan import FeedResult, Orphan, TargetChange
 from ipsync.core.printable import json_text
 from ipsync.core.report import Report, approvable, summarize
+from ipsync.render import waves
 from ipsync.render.text import headline
 
 
@@ -37,7 +38,9 @@ def _head(report: Report) -> dict[str, object]:
 
 def _tail(report: Report) -> dict[str, object]:
     plan = report.plan
+    ordered = {"waves": waves.as_json(report)} if report.waves else {}
     return {
+        **ordered,
         "orphaned": [_orphan(o) for o in plan.orphaned],
         "summary": dataclasses.asdict(summarize(plan.target_changes)),
     }
@@ -114,6 +117,7 @@ def _element(target_change: TargetChange) -> dict[str, object]:
             for v in target_change.violations
         ],
         "error": target_change.error,
+        "wave": target_change.wave or None,
     }
 
 

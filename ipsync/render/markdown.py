@@ -15,6 +15,7 @@ from ipsync.core.addresses import canonical
 from ipsync.core.model import Entry, Status, Verdict
 from ipsync.core.plan import FeedResult, Orphan, TargetChange
 from ipsync.core.report import Report, approvable, summarize
+from ipsync.render import waves
 from ipsync.render.groups import Group, grouped, in_sync, told_and_calm
 from ipsync.render.rules import reasons, told, waits
 
@@ -72,7 +73,7 @@ def _head(report: Report) -> Iterator[str]:
     yield ""
     yield (
         f"**{total.add}** to add, **{total.remove}** to remove, **{total.leaving}** leaving · "
-        f"{total.in_sync} in sync, {total.blocked} blocked, {total.failed} failed"
+        f"{total.in_sync} in sync, {total.blocked} blocked, {total.failed} failed{f', {total.held} held' if total.held else ''}"
     )
     yield ""
     yield "| feed | addresses | |"
@@ -82,6 +83,10 @@ def _head(report: Report) -> Iterator[str]:
 
 def _tail(report: Report, again: str) -> Iterator[str]:
     yield ""
+    for _, line in waves.lines(report, again):
+        yield f"{'  ' if line.startswith(' ') else ''}- {_code(line.strip())}"
+    if report.waves:
+        yield ""
     for notice in report.notices:
         yield from (f"> {_code(notice)}", "")
     yield f"Plan id: {_code(report.plan.id)}"

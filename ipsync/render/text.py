@@ -9,7 +9,8 @@ import click
 from ipsync.core.addresses import canonical
 from ipsync.core.model import Entry, Leaving, Status, Verdict, Violation
 from ipsync.core.plan import FeedResult, Orphan, TargetChange
-from ipsync.core.report import Report, approvable, summarize
+from ipsync.core.report import Report, approvable, summarize, unproven
+from ipsync.render import waves
 from ipsync.render.groups import Group, grouped, in_sync, told_and_calm
 from ipsync.render.rules import reasons, told, waits
 
@@ -25,8 +26,9 @@ COLOURS = {
     Status.ERROR: "red",
     Status.PARTIAL: "red",
     Status.UNKNOWN: "red",
+    Status.HELD: "magenta",
 }
-DONE = {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN}
+DONE = {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN, Status.HELD}
 
 
 def render_text(report: Report, *, colour: bool, again: str, verbose: bool) -> str:
@@ -67,6 +69,9 @@ def _lines(report: Report, ink: _Ink, again: str, *, verbose: bool) -> Iterator[
         yield ""
         yield from _orphans(plan.orphaned)
     yield ""
+    if report.waves:
+        yield from (ink(sign, line) if sign else line for sign, line in waves.lines(report, again))
+        yield ""
     yield from _summary(report, ink, again)
 
 
@@ -152,13 +157,13 @@ def headline(report: Report) -> str:
     changes = _done(report.plan.target_changes) if done else f"Plan: {total.add} to add, {total.remove} to remove"
     return (
         f"{changes}, {total.leaving} leaving; "
-        f"{_count(total.in_sync, 'target')} in sync, {total.blocked} blocked, {total.failed} failed."
+        f"{_count(total.in_sync, 'target')} in sync, {total.blocked} blocked, {total.failed} failed{f', {total.held} held' if total.held else ''}."
     )
 
 
 def _summary(report: Report, ink: _Ink, again: str) -> Iterator[str]:
     yield ink.strong(headline(report))
-    if all(e.status is Status.IN_SYNC for e in report.plan.target_changes):
+    if all(e.status is Status.IN_SYNC for e in report.plan.target_changes) and not unproven(report):
         yield "Nothing to change."
     yield from report.notices
     yield f"Plan id: {report.plan.id}"

@@ -1,0 +1,101 @@
+"""A config in waves over a cloud in memory, a log that hands on how they stand, and a verifier that tests script."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from factory import NOW, Log, Stage, aws_target, config
+
+from ipsync import engine
+from ipsync.core.events import Record
+from ipsync.core.marks import format_time
+from ipsync.core.rollout import Check, VendorRun, Wave
+from ipsync.core.standing import standing, taken
+from ipsync.verification.base import Result
+from ipsync.verification.errors import VerificationError
+
+CANARY, MAIN = "aws/1/eu-north-1/sg-1", "aws/1/eu-north-1/sg-2"
+SMOKE = Check("smoke", VendorRun(), timeout=5.0, rerun_failed=0)
+WAVES = (Wave("canary", ("smoke",)), Wave("main"))
+A, B, C = "8.8.8.8/32", "9.9.9.9/32", "1.1.1.1/32"
+
+
+def target(name: str, group: str, wave: str = ""):
+    return replace(aws_target(name, where={"groups": (group,)}), wave=wave)
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@dataclass(slots=True)
+class Vendor:
+    """Runs of tests: each passes or fails as `open` says when it ends, or as `ends` says in turn."""
+
+    open: Callable[[], bool] = lambda: True
+    ends: list[Result | Exception] = field(default_factory=list)
+    started: list[str] = field(default_factory=list)
+    polled: list[str] = field(default_factory=list)
+    on_start: Callable[[], None] = lambda: None
+    on_poll: Callable[[], None] = lambda: None
+
+    def start(self) -> Result:
+        self.on_start()
+        self.started.append(f"run{len(self.started) + 1}")
+        return Result("running", self.started[-1], f"https://qa/{self.started[-1]}")
+
+    def poll(self, run_id: str) -> Result:
+        self.on_poll()
+        self.polled.append(run_id)
+        if self.ends:
+            end = self.ends.pop(0)
+            if isinstance(end, Exception):
+                raise end
+            return replace(end, run_id=run_id)
+        return Result("passed", run_id) if self.open() else Result("failed", run_id, failed=("The start page",))
+
+    def rerun_failed(self, run_id: str) -> Result:
+        if run_id not in self.started:
+            raise VerificationError("no such run")
+        return self.start()
+
+
+@dataclass(slots=True)
+class Dated(Log):
+    """A log whose records have what the real one's have besides."""
+
+    clock: Callable[[], object] = lambda: NOW
+
+    def record(self, event: Record):
+        done = Log.record(self, event)
+        self.records[-1] |= {"owner": "acme", "at": format_time(self.clock())}
+        return done
+
+
+@dataclass(slots=True)
+class Waves(Stage):
+    """A stage in waves."""
+
+    vendor: Vendor = field(default_factory=Vendor)
+    stop: object = None
+
+    def __post_init__(self) -> None:
+        self.cloud.groups = {CANARY: {}, MAIN: {}}
+        self.log = Dated(clock=lambda: self.now)
+
+    def run(self, *only: str) -> engine.Run:
+        words = {}
+        for record in self.log.records:
+            if word := taken(record):
+                words[word[0]] = word[1]
+        known = standing(words.values(), owner="acme", config="")
+        made = Stage.run(self, *only)
+        stop = {"stop": self.stop, "stopping": self.stop.is_set} if self.stop else {}
+        return replace(made, standing=known, verifier=lambda _check, _change: self.vendor, **stop)
+
+
+def stage(*listed: str, waves: Iterable[Wave] = WAVES, checks: Iterable[Check] = (SMOKE,), targets=None) -> Waves:
+    targets = targets or (target("web", "sg-1", "canary"), target("app", "sg-2", "main"))
+    made = replace(config(*targets), waves=tuple(waves), checks=tuple(checks))
+    return Waves(made, lists={"qatech": listed})

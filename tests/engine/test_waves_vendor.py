@@ -1,0 +1,331 @@
+"""Waves through the app: a real audit log, the vendor on loopback over HTTP, and commands as processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from threading import Event
+
+import pytest
+from factory import snapshot
+from waves import CANARY, MAIN, A, B, Killed, stage
+
+from ipsync import app, audit
+from ipsync.audit import AuditLog
+from ipsync.core import events
+from ipsync.core.report import exit_code
+from ipsync.core.rollout import Check, Command, VendorRun, Wave
+from ipsync.sandbox.qatech.project import Project
+from ipsync.sandbox.qatech.vendor import TOKEN, Vendor
+from ipsync.targets.base import Places
+from ipsync.verification import waiting
+from ipsync.verification.qatech.client import Client
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(waiting, "FIRST", 0.001)
+    monkeypatch.setattr(waiting, "GROWTH", 1.0)
+    for name in ("QATECH_API_TOKEN", "QATECH_API_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def vendor():
+    with Vendor(["8.8.8.8"]) as made:
+        yield made
+    assert made.violations == []
+
+
+class House:
+    """One installation: a config with a log of its own over the cloud of a stage."""
+
+    def __init__(self, here, monkeypatch, path, check, **wave):
+        self.here, self.path = here, path
+        waves = (Wave("canary", (check.name,), **wave), Wave("main"))
+        self.config = replace(here.config, audit_path=str(path), waves=waves, checks=(check,), source="c.yaml")
+        monkeypatch.setattr(app.registry, "open_reader", here.cloud.reader)
+        monkeypatch.setattr(app.registry, "open_writer", here.cloud.writer)
+        monkeypatch.setattr(app.registry, "places", lambda targets: [Places((t.where,)) for t in targets])
+        monkeypatch.setattr(app, "fetch_feed", lambda feed: snapshot(here.lists[feed.name]))
+
+    def sync(self, **more):
+        return app.sync_once(self.config, **more)
+
+    def records(self, event):
+        return [r for r in audit.show(self.path) if event.names(r)]
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch, vendor):
+    def made(name="audit.jsonl", **changes):
+        run = VendorRun(vendor.url, changes.pop("token", TOKEN), changes.pop("plan", "pln_smoke"))
+        check = Check("smoke", run, timeout=changes.pop("timeout", 5.0), **changes)
+        here = stage(A)
+        vendor.is_open = lambda address: f"{address}/32" in here.held(CANARY)
+        return House(here, monkeypatch, tmp_path / name, check)
+
+    return made
+
+
+def code(report):
+    return exit_code(report, detailed=False)
+
+
+def starts(vendor):
+    return [call.operation for call in vendor.calls.made if call.operation == "run.start"]
+
+
+def told(report):
+    return report.waves[0].proofs[0]
+
+
+def test_the_vendor_proves_that_the_door_is_open(house, vendor):
+    home = house()
+    report = home.sync()
+    assert (code(report), told(report).state, told(report).run_id) == (0, "passed", "run003")
+    assert told(report).url == "https://app.qa.tech/p/demo/results/run003"
+    assert [r["state"] for r in home.records(events.Verification)] == ["asked", "running", "passed"]
+    assert home.records(events.Verification)[0]["request"] == {"test_plan": "pln_smoke"}
+    assert TOKEN not in home.path.read_text()
+    assert audit.verify(home.path).ok
+
+
+def test_a_door_that_stays_shut_holds_the_rest(house, vendor):
+    home = house(rerun_failed=1)
+    vendor.is_open = lambda _address: False
+    report = home.sync()
+    assert (code(report), home.here.held(MAIN)) == (4, [])
+    assert told(report).failed == ("The start page is reached",)
+    assert [r["state"] for r in home.records(events.Verification)] == [
+        "asked", "running", "failed", "asked", "running", "failed",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"plan": "pln_empty"}, "the run has no tests, so it proves nothing"),
+        ({"token": "qatech-other-project-2"}, "404"),
+        ({"token": "qatech-nobody-s-token"}, "401"),
+        ({"token": None}, "QATECH_API_TOKEN is not set"),
+    ],
+)
+def test_what_proves_nothing_is_told_and_holds(house, vendor, changes, said):
+    other = Project()
+    other.plans.clear()
+    vendor.projects["qatech-other-project-2"] = other
+    home = house(**changes)
+    report = home.sync()
+    assert (code(report), home.here.held(MAIN)) == (4, [])
+    assert said in told(report).detail
+    assert told(report).state != "passed"
+
+
+def test_a_run_without_tests_is_not_passed_by_a_later_run_that_knows_its_id(house, vendor):
+    home = house(plan="pln_empty")
+    home.sync()
+    report = home.sync()
+    assert (told(report).state, code(report)) == ("failed", 4)
+
+
+def test_a_run_that_somebody_cancels_holds(house, vendor, monkeypatch):
+    home = house()
+    ask = Client.run
+    monkeypatch.setattr(Client, "run", lambda self, *a, **k: vendor.project.cancel(a[0]) or ask(self, *a, **k))
+    report = home.sync()
+    assert (told(report).state, code(report)) == ("cancelled", 4)
+
+
+def test_a_result_that_changes_after_it_was_told_is_not_asked_for_again(house, vendor):
+    home = house()
+    vendor.project.habits.add("changes-result")
+    assert code(home.sync()) == 0
+    home.here.lists["qatech"] = [A, B]
+    vendor.addresses, vendor.is_open = ["1.1.1.1"], lambda _address: False
+    vendor.project.habits.clear()
+    assert code(home.sync()) == 4
+    assert len(starts(vendor)) == 2
+
+
+@pytest.mark.parametrize("fault", ["reset-after", "malformed", "500", "html", "empty-object"])
+def test_a_lost_answer_to_the_start_holds_and_nothing_is_sent_twice(house, vendor, fault):
+    home = house()
+    vendor.faults.plan("run.start", fault)
+    report = home.sync()
+    assert (told(report).state, code(report), len(starts(vendor))) == ("unknown", 4, 1)
+    assert "look at the project's newest runs" in told(report).detail
+    assert home.here.held(MAIN) == []
+
+
+def test_a_run_that_is_not_known_everywhere_yet_is_asked_for_again(house, vendor, monkeypatch):
+    home, ask, missed = house(), Project.get, []
+
+    def late(self, *args, **kwargs):
+        if len(missed) < 2:
+            missed.append(args)
+            return self._run("not-yet")
+        return ask(self, *args, **kwargs)
+
+    monkeypatch.setattr(Project, "get", late)
+    assert code(home.sync()) == 0
+    assert len(missed) == 2
+
+
+def test_a_process_that_is_killed_while_it_waits_is_made_up_for_by_the_log(house, vendor, monkeypatch):
+    home = house()
+
+    def killed(*_args, **_more):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "run", killed)
+        with pytest.raises(Killed):
+            home.sync()
+    app.plan_once(home.config)  # its end hands on what it found
+    report = home.sync()
+    assert (code(report), len(starts(vendor)), told(report).run_id) == (0, 1, "run003")
+
+
+def test_a_signal_ends_a_wait_in_the_midst_of_an_answer(house, vendor):
+    home, stop = house(timeout=60.0), Event()
+    vendor.faults.plan("run.get", "hang")
+    vendor.faults.seconds = 30
+    timer = threading.Timer(0.2, stop.set)
+    timer.start()
+    began = time.monotonic()
+    report = home.sync(stop=stop)
+    assert time.monotonic() - began < 10
+    assert (code(report), told(report).state) == (4, "running")
+    assert home.records(events.RunEnded)[-1]["interrupted"] is True
+    assert code(home.sync()) == 0
+    assert len(starts(vendor)) == 1
+
+
+def test_while_one_waits_others_may_append_to_the_log(house, vendor):
+    home = house()
+    appended = []
+
+    def append(_address):
+        with AuditLog.open(home.path, owner="x", actor="x", run="x", clock=app.now, writes=False) as other:
+            appended.append(other.record(events.Copied(object="x", through=1)).seq)
+        return True
+
+    vendor.is_open = append
+    assert code(home.sync()) == 0
+    assert appended
+    assert audit.verify(home.path).ok
+
+
+def test_two_that_verify_at_once_each_hear_of_their_own_run(house, vendor):
+    one, two = house("one.jsonl"), house("two.jsonl")
+    vendor.is_open = lambda _address: True
+    vendor.project.polls = 4
+    reports = {}
+    threads = [threading.Thread(target=lambda h=h: reports.update({id(h): h.sync()})) for h in (one, two)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    runs = {told(report).run_id for report in reports.values()}
+    assert len(runs) == 2
+    assert [code(report) for report in reports.values()] == [0, 0]
+
+
+def test_how_waves_stand_survives_many_runs_and_other_configs(house, vendor):
+    home = house()
+    vendor.is_open = lambda _address: False
+    home.sync()
+    other = replace(home.config, source="other.yaml")
+    for _ in range(3):
+        app.plan_once(other)
+        app.plan_once(home.config)
+    shown = app.plan_once(home.config)
+    assert "its check smoke failed" in shown.waves[0].detail
+    assert app.plan_once(other).waves[0].detail == ""
+
+
+def test_nothing_of_verification_is_loaded_without_a_check():
+    text = "import sys; from ipsync import app, config, engine; print([m for m in sys.modules if 'verification' in m])"
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# ── commands ─────────────────────────────────────────────────────────────────
+
+
+def command(tmp_path, monkeypatch, text, **more):
+    script = tmp_path / "reach.py"
+    script.write_text(text)
+    argv = (sys.executable, str(script), "--staging")
+    check = Check("own", Command(argv), timeout=more.pop("timeout", 20.0), **more)
+    return House(stage(A), monkeypatch, tmp_path / "audit.jsonl", check)
+
+
+def test_a_command_gets_the_change_and_its_exit_code_decides(tmp_path, monkeypatch):
+    seen = tmp_path / "seen.json"
+    home = command(tmp_path, monkeypatch, f"import sys; open({str(seen)!r}, 'w').write(sys.stdin.read())")
+    assert code(home.sync()) == 0
+    change = json.loads(seen.read_text())
+    assert (change["wave"], change["check"], change["version"], change["owner"]) == ("canary", "own", 1, "acme")
+    assert [(t["target"], t["status"], t["add"]) for t in change["targets"]] == [
+        ("web", "applied", [{"cidr": A, "ports": "443/tcp"}])
+    ]
+
+
+def test_a_command_that_says_no_holds_the_rest_with_its_last_words(tmp_path, monkeypatch):
+    home = command(tmp_path, monkeypatch, "print('no way in\\x1b[31m'); raise SystemExit(3)")
+    report = home.sync()
+    assert (code(report), told(report).state, home.here.held(MAIN)) == (4, "failed", [])
+    assert "ended with exit code 3: no way in" in told(report).detail
+    assert "\x1b" not in told(report).detail
+
+
+def test_a_command_that_is_not_there_holds_the_rest(tmp_path, monkeypatch):
+    home = House(stage(A), monkeypatch, tmp_path / "a.jsonl", Check("own", Command(("/no/such/program",)), timeout=5))
+    assert "can't be run: No such file" in told(home.sync()).detail
+
+
+def test_a_command_that_takes_too_long_is_ended_with_all_that_it_started(tmp_path, monkeypatch):
+    pid = tmp_path / "pid"
+    text = f"""\
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+open({str(pid)!r}, "w").write(str(child.pid))
+time.sleep(60)
+"""
+    home = command(tmp_path, monkeypatch, text, timeout=1.5)
+    report = home.sync()
+    assert "took longer than 1.5 s" in told(report).detail
+    assert not _alive(int(pid.read_text()))
+
+
+def test_a_signal_ends_a_command_and_the_next_run_asks_again(tmp_path, monkeypatch):
+    home = command(tmp_path, monkeypatch, "import time; time.sleep(60)")
+    stop = Event()
+    threading.Timer(0.3, stop.set).start()
+    began = time.monotonic()
+    report = home.sync(stop=stop)
+    assert time.monotonic() - began < 10
+    assert (code(report), told(report).state) == (4, "unknown")
+    assert home.here.held(MAIN) == []
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_an_old_proof_is_asked_for_again_by_the_log_s_time(house, vendor):
+    home = house(every=timedelta(hours=24))
+    home.sync()
+    assert home.sync().waves[0].proofs == ()
+    assert told(home.sync(clock=lambda: app.now() + timedelta(hours=25))).state == "passed"

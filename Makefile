@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ipsync-stamp
 PROVE_STAMP := $(VENV)/.ipsync-prove-stamp
-WORKERS ?= 2
+WORKERS ?= 4
+SPREAD = -n $(WORKERS) --dist worksteal
 CODE := ipsync tests docs/make_cli.py $(wildcard bench proof)
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
@@ -12,7 +13,7 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test test-fast lint format bench prove docs lock clean
+.PHONY: help venv demo test test-fast coverage lint format bench prove docs lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -35,11 +36,14 @@ $(STAMP): requirements-dev.lock pyproject.toml
 demo: $(STAMP) ## the whole job against local clouds: no account, no network
 	@$(BIN)/ipsync demo
 
-test: $(STAMP) ## all tests, with branch coverage
-	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term $(ARGS)
+test: $(STAMP) ## all tests
+	$(BIN)/python -m pytest $(SPREAD) $(ARGS)
 
-test-fast: $(STAMP) ## the tests that finish in seconds, without coverage
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not slow' $(ARGS)
+coverage: $(STAMP) ## all tests, and which branches they don't take
+	$(BIN)/python -m pytest $(SPREAD) --cov --cov-report=term $(ARGS)
+
+test-fast: $(STAMP) ## the tests that finish in seconds
+	$(BIN)/python -m pytest $(SPREAD) -m 'not slow' $(ARGS)
 
 lint: $(STAMP) ## ruff, formatting, mypy --strict, import arrows, Prometheus rules
 	$(BIN)/ruff check $(CODE)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from threading import Event, Timer
+from threading import Event, Thread, Timer
 from types import FrameType
 from typing import Generic, TypeVar
 
@@ -184,16 +184,16 @@ def stop_on_signals(
         os._exit(ExitCode.PARTIAL if doubtful else untouched)
 
     def ask(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        if ends[0] < math.inf:
             return
-        log.warning(
-            "%s: ending after the write in flight, in %g s at the latest", signal.Signals(number).name, PATIENCE
-        )
-        stop.set()
         ends[0] = time.monotonic() + PATIENCE
         watchdog = Timer(PATIENCE, give_up)
         watchdog.daemon = True
         watchdog.start()
+        set_soon(stop)
+        log.warning(
+            "%s: ending after the write in flight, in %g s at the latest", signal.Signals(number).name, PATIENCE
+        )
 
     terminals = _terminals()
 
@@ -201,13 +201,18 @@ def stop_on_signals(
         if reload is None or terminals - _terminals():
             ask(number, frame)
         else:
-            reload.set()
+            set_soon(reload)
 
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, hang_up)
     return lambda: ends[0] - time.monotonic()
+
+
+def set_soon(event: Event) -> None:
+    """Set an event from a signal's handler: by a thread, since the wait that the signal interrupts may hold its lock."""
+    Thread(target=event.set, daemon=True).start()
 
 
 def _terminals() -> frozenset[int]:

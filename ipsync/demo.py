@@ -23,6 +23,7 @@ from ipsync import audit as audit_log
 from ipsync import config as configs
 from ipsync.core.model import Config
 from ipsync.core.report import Report, exit_code
+from ipsync.daemon import set_soon
 from ipsync.observers import watch
 from ipsync.observers.watch import Watched
 from ipsync.render import render
@@ -307,7 +308,7 @@ def _stopping() -> Event:
     """Return what a signal sets from now on."""
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda *_: set_soon(stop))
     return stop
 
 

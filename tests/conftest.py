@@ -60,3 +60,8 @@ def gcp(_gcp):
     yield _gcp
     assert _gcp.violations == [], "Google's own description rejects a request or one of our answers"
     assert _gcp.opened == [], "a request opened a rule to everybody"
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with what takes long, so that no worker is left alone with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)

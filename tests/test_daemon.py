@@ -142,6 +142,22 @@ def test_a_hangup_that_is_ignored_stays_so():
     assert "SIGHUP" not in said
 
 
+def test_a_signal_in_the_middle_of_a_wait_locks_nothing_up():
+    """A wait holds its event's lock for moments; a handler that took it in one of them would wait for itself."""
+    code = """
+import os, signal, threading
+from ipsync import daemon
+stop, again = threading.Event(), threading.Event()
+daemon.stop_on_signals(stop, reload=again)
+for event, number in ((again, signal.SIGHUP), (stop, signal.SIGTERM)):
+    with event._cond:
+        os.kill(os.getpid(), number)
+    print(event.wait(10), flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "True\nTrue\n"
+
+
 RELOADER = """
 import os, sys, threading, time
 from ipsync import daemon

@@ -70,9 +70,10 @@ def client() -> Iterator[Client]:
 @contextmanager
 def _signals(stop: Event) -> Iterator[None]:
     """Let SIGTERM, SIGINT and SIGHUP (where it isn't ignored) ask for an end."""
+    from ipsync.daemon import set_soon
 
     def ask(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
+        set_soon(stop)
 
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     asked = [number for number, handler in before.items() if handler is not signal.SIG_IGN]

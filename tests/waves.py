@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from factory import NOW, Log, Stage, aws_target, config
@@ -39,6 +39,12 @@ class Vendor:
     polled: list[str] = field(default_factory=list)
     on_start: Callable[[], None] = lambda: None
     on_poll: Callable[[], None] = lambda: None
+    wave: str = ""
+    """The wave that it was last asked for."""
+
+    def asked(self, change: Callable[[], Mapping[str, object]]) -> Vendor:
+        self.wave = str(change()["wave"])
+        return self
 
     def start(self) -> Result:
         self.on_start()
@@ -46,8 +52,8 @@ class Vendor:
         return Result("running", self.started[-1], f"https://qa/{self.started[-1]}")
 
     def poll(self, run_id: str) -> Result:
-        self.on_poll()
         self.polled.append(run_id)
+        self.on_poll()
         if self.ends:
             end = self.ends.pop(0)
             if isinstance(end, Exception):
@@ -92,7 +98,7 @@ class Waves(Stage):
         known = standing(words.values(), owner="acme", config="")
         made = Stage.run(self, *only)
         stop = {"stop": self.stop, "stopping": self.stop.is_set} if self.stop else {}
-        return replace(made, standing=known, verifier=lambda _check, _change: self.vendor, **stop)
+        return replace(made, standing=known, verifier=lambda _check, change: self.vendor.asked(change), **stop)
 
 
 def stage(*listed: str, waves: Iterable[Wave] = WAVES, checks: Iterable[Check] = (SMOKE,), targets=None) -> Waves:

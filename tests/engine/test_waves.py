@@ -153,7 +153,14 @@ def test_everything_but_passed_holds(ends, said):
 def test_a_start_whose_answer_was_lost_holds_and_is_not_sent_again():
     here = stage(A)
     starts = []
-    lost = type("Lost", (), {"start": lambda _self: starts.append(1) or Result("unknown", detail="look there")})()
+    lost = type(
+        "Lost",
+        (),
+        {
+            "asked": lambda self, _: self,
+            "start": lambda _self: starts.append(1) or Result("unknown", detail="look there"),
+        },
+    )()
     here.vendor = lost
     report = here.sync()
     assert (len(starts), statuses(report)["app"], code(report)) == (1, "held", 4)
@@ -299,7 +306,7 @@ def test_the_next_run_picks_up_a_run_that_a_kill_left_open():
         here.sync()
     here.vendor.on_poll = lambda: None
     report = here.sync()
-    assert (here.vendor.started, here.vendor.polled) == (["run1"], ["run1"])
+    assert (here.vendor.started, here.vendor.polled) == (["run1"], ["run1", "run1"])
     assert (here.held(MAIN), code(report)) == ([A], 0)
 
 
@@ -314,7 +321,7 @@ def test_what_was_written_since_an_open_run_began_is_proven_by_another():
         here.sync()
     here.vendor.on_poll = here.vendor.on_start = lambda: None
     here.sync()
-    assert here.vendor.polled == ["run2"]
+    assert here.vendor.polled == ["run1", "run2"]
 
 
 def test_a_kill_between_the_write_and_the_question_is_made_up_for():

@@ -83,6 +83,7 @@ def test_a_resource_that_several_waves_share_is_written_in_the_last_of_them():
     assert statuses(report)["web"] == "held"
     assert here.held(CANARY) == []
     assert {e.wave for e in report.plan.target_changes} == {"main"}
+    assert statuses(here.sync("web")) == {"web": "held"}, "whoever is selected"
 
 
 # ── holds ────────────────────────────────────────────────────────────────────
@@ -125,6 +126,11 @@ def test_a_failed_check_is_told_even_where_nothing_waits_behind_it():
     here = failing(A, targets=(target("web", "sg-1", "canary"),))
     report = here.sync()
     assert (statuses(report), code(report)) == ({"web": "applied"}, 4)
+    report = here.sync()
+    assert (statuses(report), code(report)) == ({"web": "in-sync"}, 4)
+    here.vendor.open = lambda: True
+    assert code(here.sync()) == 0
+    assert here.vendor.started == ["run1", "run2", "run3"]
 
 
 @pytest.mark.parametrize(
@@ -316,10 +322,11 @@ def test_what_was_written_since_an_open_run_began_is_proven_by_another():
     with pytest.raises(Killed):
         here.sync()
     here.lists["qatech"] = [A, B]
-    here.vendor.on_start = killed(here)
+    here.cloud.after = lambda _write: killed(here)()
     with pytest.raises(Killed):  # after the second write, before another run was asked for
         here.sync()
-    here.vendor.on_poll = here.vendor.on_start = lambda: None
+    here.vendor.on_poll, here.cloud.after = lambda: None, lambda _write: None
+    here.open_intents = here.log.pending()
     here.sync()
     assert here.vendor.polled == ["run1", "run2"]
 

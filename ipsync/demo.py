@@ -21,6 +21,7 @@ from typing import Any
 from ipsync import app as worker
 from ipsync import audit as audit_log
 from ipsync import config as configs
+from ipsync import demo_waves
 from ipsync.core.model import Config
 from ipsync.core.report import Report, exit_code
 from ipsync.daemon import set_soon
@@ -28,8 +29,10 @@ from ipsync.observers import watch
 from ipsync.observers.watch import Watched
 from ipsync.render import render
 from ipsync.sandbox.aws.cloud import AwsCloud
+from ipsync.sandbox.doors import group_lets_in, network_lets_in
 from ipsync.sandbox.feed import FeedServer
 from ipsync.sandbox.gcp.cloud import GcpCloud
+from ipsync.sandbox.qatech.vendor import Vendor
 
 Say = Callable[[str], object]
 LEFT_OUT = ("ipsync ", "\x1b[1mipsync ", "feed ", "Plan id", "Audit log checkpoint")
@@ -99,6 +102,7 @@ class Stage:
     feed: FeedServer
     group: str
     config_path: Path
+    vendor: Vendor
 
     def load(self) -> Config:
         """Return the stage's config."""
@@ -129,7 +133,17 @@ def stage(folder: Path) -> Iterator[Stage]:
         path.write_text(text)
         aws.reset_calls()
         with _environment(aws.environment()):
-            yield Stage(aws, gcp, feed, group, path)
+            yield Stage(aws, gcp, feed, group, path, stack.enter_context(_vendor(aws, gcp, group)))
+
+
+def _vendor(aws: AwsCloud, gcp: GcpCloud, group: str) -> Vendor:
+    """Return a QA.tech whose runners get in where both clouds let them in."""
+
+    def is_open(address: str) -> bool:
+        rules = gcp.firewalls(PROJECT).values()
+        return group_lets_in(aws.rules(group, region=REGION), address) and network_lets_in(rules, address)
+
+    return Vendor(LISTED, is_open=is_open)
 
 
 def _seed(aws: AwsCloud, gcp: GcpCloud) -> str:
@@ -253,8 +267,10 @@ def _acts(teller: _Teller) -> Iterator[str | None]:
     yield _unless(code == 3 and teller.writes() == before, "an empty feed was applied")  # noqa: PLR2004
 
     yield from _lists(teller)
+    shop = demo_waves.Shop(clouds.aws, clouds.feed, clouds.vendor, REGION)
+    yield from demo_waves.acts(teller, shop, clouds.config_path, LISTED, NEWCOMER)
 
-    teller.title("9. And all of it can be proven.")
+    teller.title("11. And all of it can be proven.")
     result = audit_log.verify(Path(config.audit_path))
     teller.say("$ ipsync audit verify")
     teller.say(f"{result.records} records hold, head {result.head}" if result.ok else str(result.problem))
@@ -316,6 +332,7 @@ def _how_to_use(clouds: Stage, say: Say) -> None:
     say(f"# The feed is at {clouds.feed.url}; it lists {', '.join(LISTED)}.")
     say("# In another terminal:")
     env = {k: v for k, v in clouds.aws.environment().items() if k != "AWS_ENDPOINT_URL"}
+    env |= {"QATECH_API_URL": clouds.vendor.url, "QATECH_API_TOKEN": clouds.vendor.token}
     for name, value in sorted({**env, "IPSYNC_CONFIG": str(clouds.config_path)}.items()):
         say(f"export {name}={shlex.quote(value)}")
     say("ipsync plan")

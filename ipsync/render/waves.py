@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ipsync.core.report import Report
 from ipsync.core.waves import PROBLEMS, Proof, WaveReport, WaveState, named
 
-AGAIN = "after a new `ipsync plan --out FILE` "
+AGAIN = ", after a new `ipsync plan --out FILE`"
 """What was saved is done as far as it could be; to go on, the rest is planned anew."""
 
 
@@ -20,7 +20,7 @@ def lines(report: Report, again: str) -> Iterator[tuple[str, str]]:
             yield "!", f"    {_hold(report, wave)}"
         if wave.approve:
             later = AGAIN if report.mode == "apply" else ""
-            yield "", f"    to let the waves behind it go all the same, {later}{again} --approve {wave.approve}"
+            yield "", f"    to let the waves behind it go all the same{later}: {again} --approve {wave.approve}"
 
 
 def _sign(wave: WaveReport) -> str:

@@ -12,6 +12,7 @@ from factory import GROUP, Stage, aws_target, config, gcp_target, networks
 
 from ipsync.core.errors import Denied
 from ipsync.core.model import Entry, Limits, Service, Status
+from ipsync.core.waves import Proof, WaveReport, WaveState
 from ipsync.render import pieces, render
 from ipsync.render.json import document
 
@@ -246,3 +247,34 @@ def test_json_in_pieces_is_the_document(rich):
         assert {k: body[k] for k in document(report)} == document(report)
         assert text == json.dumps(body, indent=2, ensure_ascii=False) + "\n"
     assert max(map(len, pieces(many(), output="json", colour=False))) < 5_000
+
+
+def waved(mode="sync"):
+    made = Stage(config(aws_target()), lists={"qatech": ["8.8.8.8"]}).sync()
+    proof = Proof("smoke", "failed", "run1", "https://qa/run1", ("Start `page`\n",))
+    waves = (
+        WaveReport("canary", WaveState.FAILED, 1, "its check smoke failed", (proof,), "wave:1"),
+        WaveReport("", WaveState.HELD, 2, "wave canary holds it"),
+    )
+    return replace(made, mode=mode, waves=waves)
+
+
+def test_waves_stand_in_every_form_with_the_run_s_address_and_the_failed_tests():
+    text, markdown, body = (render(waved(), output=o, colour=False) for o in ("text", "markdown", "json"))
+    assert "wave canary  failed\n    check smoke  failed  run run1  https://qa/run1  failed: Start `page`" in text
+    assert "to let the waves behind it go all the same: ipsync sync --approve wave:1\n" in text
+    assert "the targets without a wave  held  (2 targets to change)\n    wave canary holds it\n" in text
+    assert "``  - check" not in markdown
+    assert "https://qa/run1" in markdown
+    assert json.loads(body)["waves"][0]["checks"] == [
+        {"name": "smoke", "state": "failed", "run": "run1", "url": "https://qa/run1", "failed": ["Start `page`\n"],
+         "detail": None}
+    ]  # fmt: skip
+    assert json.loads(body)["waves"][1] == {
+        "name": None, "state": "held", "changed": 2, "detail": "wave canary holds it", "approve": None, "checks": []
+    }  # fmt: skip
+
+
+def test_a_saved_plan_is_made_anew_before_what_it_held_goes_on():
+    text = render(waved("apply"), output="text", colour=False)
+    assert "all the same, after a new `ipsync plan --out FILE`: ipsync apply FILE --approve wave:1" in text

@@ -226,7 +226,7 @@ def _counted(what: str, rounds: list[tuple[int, int, list[str]]]) -> list[Row]:
     reached = f"{doors} double writes, {sum(not f for _, _, f in rounds)} of {len(rounds)} rounds end as they must"
     return [
         Row(what, len(rounds) * EIGHT, reached, "no double write", not doors and not bad),
-        *([Row("  marks written twice alike, no door touched", marks, str(marks))] if marks else []),
+        *([Row("  marks and lists written twice alike, no door moved", marks, str(marks))] if marks else []),
         *(Row("  BROKEN", 1, text) for text in bad[:5]),
     ]
 
@@ -261,8 +261,13 @@ def _applied(log: Path) -> list[Change]:
 
 
 def _opens_or_closes(change: Change) -> bool:
-    """Tell a door's change from a mark's: EC2 takes the same tag twice, and has no way to ask whether it is there."""
-    _, before, after = change
+    """Tell a door's change from what changes nothing the second time.
+
+    EC2 takes the same tag twice, and Compute Engine the same PATCH: neither can be asked to write only what is unchanged.
+    """
+    resource, before, after = change
+    if resource.startswith("gcp/") and before.entries and after.entries:
+        return False
     return _but_for_leaving(before) != _but_for_leaving(after)
 
 

@@ -8,23 +8,27 @@ from proof import ROOT, breaks, calls, kills, processes, replay, surroundings
 from proof.table import Row, broken, text
 
 
+def assert_kept(rows):
+    assert broken(rows) == [], text(rows)
+
+
 def test_a_killed_run_is_made_good_by_the_next():
-    assert broken(kills.rows(60)) == []
+    assert_kept(kills.rows(40))
 
 
 @pytest.mark.slow
 def test_a_killed_process_is_made_good_by_the_next():
-    assert broken(processes.rows(4, 1)) == []
+    assert_kept(processes.rows(2, 1))
 
 
 @pytest.mark.slow
 def test_whatever_a_cloud_call_meets_is_made_good():
-    assert broken(calls.rows(quick=True)) == []
+    assert_kept(calls.rows(quick=True))
 
 
 @pytest.mark.slow
 def test_disks_clocks_signals_and_neighbours_do_no_harm():
-    assert broken(surroundings.rows(quick=True)) == []
+    assert_kept(surroundings.rows(quick=True))
 
 
 @pytest.mark.parametrize("broken", breaks.BREAKS, ids=lambda broken: broken.what)
@@ -36,12 +40,12 @@ def test_each_break_finds_the_line_that_it_breaks(broken):
 
 @pytest.mark.slow
 def test_a_promise_broken_on_purpose_is_noticed():
-    assert broken(breaks.rows(quick=True)) == []
+    assert_kept(breaks.rows(quick=True))
 
 
 @pytest.mark.slow
 def test_a_published_list_replayed_wipes_nothing():
-    assert broken(replay.rows(replay.FIXTURE)) == []
+    assert_kept(replay.rows(replay.FIXTURE))
 
 
 def test_the_table_tells_promises_from_notes():

@@ -81,9 +81,17 @@ def _told_as_stuck(told: Told, resource: str) -> bool:
     return any(line.status in STUCK for line in told.of(resource))
 
 
-def _of_unread(told: Told, target: str) -> list[Line]:
-    """Return what is said of a target whose resources aren't known yet: its region's line, `aws/-/REGION`."""
-    return [line for line in told.lines if line.target == target and "/-/" in line.resource]
+def _of_unread(told: Told, target: str, resource: str) -> list[Line]:
+    """Return what is said of a target whose resources aren't known yet: its place's line, `aws/ACCOUNT/REGION`.
+
+    The account is `-` where only a reading tells which it is.
+    """
+    place = resource.rpartition("/")[0]
+    return [
+        line
+        for line in told.lines
+        if line.target == target and ("/-/" in line.resource or (line.resource == place and line.status in FAILED))
+    ]
 
 
 def all_is_open_or_told(facts: Facts, course: Course, told: Told, after: After) -> Foul:
@@ -94,7 +102,7 @@ def all_is_open_or_told(facts: Facts, course: Course, told: Told, after: After) 
         for resource in (r for r, names in facts.naming.items() if target.name in names):
             held = after.get(resource, {})
             missing = [h for h in wants(facts, target) if not _covered(h, held, target.where)]
-            lines = [line for line in (*told.of(resource), *_of_unread(told, target.name)) if _excuses(line)]
+            lines = [line for line in (*told.of(resource), *_of_unread(told, target.name, resource)) if _excuses(line)]
             silent = [h for h in missing if not any(_speaks_of(line, target.name, h) for line in lines)]
             if silent:
                 yield f"{target.name}: {_some(silent)} is wanted on {resource} and neither open nor told as held"

@@ -329,3 +329,17 @@ def test_an_old_proof_is_asked_for_again_by_the_log_s_time(house, vendor):
     home.sync()
     assert home.sync().waves[0].proofs == ()
     assert told(home.sync(clock=lambda: app.now() + timedelta(hours=25))).state == "passed"
+
+
+def test_a_saved_plan_is_applied_in_waves(house, vendor):
+    home = house()
+    vendor.is_open = lambda _address: False
+    data = app.save(app.plan_once(home.config), home.config)
+    assert starts(vendor) == []
+    report = app.apply_once(home.config, data)
+    assert (code(report), home.here.held(CANARY), home.here.held(MAIN)) == (4, [A], [])
+    again = app.plan_once(home.config)
+    data, id_ = app.save(again, home.config), again.waves[0].approve
+    assert code(app.apply_once(home.config, data, approve=[id_])) == 0
+    assert home.here.held(MAIN) == [A]
+    assert len(starts(vendor)) == 1

@@ -13,7 +13,10 @@ from ipsync.core.model import Config
 LATE = 120.0
 """Seconds that a pass may begin late: the loop looks at the schedule once a minute."""
 ANY_STEP = 600.0
-"""Seconds that any one step of a pass may take, the fetching of a feed apart; a cloud call is given up far sooner."""
+"""Seconds that any one step of a pass may take, apart from a feed's fetching, a wave's check and its pause.
+
+A cloud call is given up far sooner.
+"""
 
 
 class Health:
@@ -59,4 +62,5 @@ class Health:
 
 def longest_silence(config: Config) -> float:
     """Return how many seconds a pass may say nothing: as long as its longest step takes."""
-    return max([feed.timeout for feed in config.feeds], default=0.0) + ANY_STEP
+    waits = (*(f.timeout for f in config.feeds), *(c.timeout for c in config.checks), *(w.pause for w in config.waves))
+    return max(waits, default=0.0) + ANY_STEP

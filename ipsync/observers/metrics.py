@@ -22,10 +22,12 @@ from ipsync.core.events import (
     NotificationEnded,
     PassEnded,
     Recorded,
+    Verification,
 )
 from ipsync.core.model import Config, Status, Verdict
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import AS_WISHED, Report
+from ipsync.core.standing import ASKED, RUNNING
 from ipsync.observers.ended import RESULTS, ended_with
 from ipsync.observers.ledger import Ledger
 
@@ -60,6 +62,7 @@ class Metrics:
         self._pending = gauge("pending_changes", "Changes that the last pass left undone.", "target", "action")
         self._violations = count("guard_violations", "What guards said, once a pass and place.", "guard", "verdict")
         self._calls = count("cloud_calls", "Calls of clouds.", "provider", "operation", "result")
+        self._verifications = count("verification", "Checks of waves, by how they ended.", "result")
         self._notifications = count("notifications", "Messages to people, by how they ended.", "kind", "result")
         self._undone = gauge("contested_resources", "Resources on which somebody undoes a change.", "target")
         gauge("build_info", "The version that runs; always 1.", "version").labels(__version__).set(1)
@@ -104,6 +107,8 @@ class Metrics:
             self._contested = event.told
         elif isinstance(event, ConfigRead):
             self.follow(event.config)
+        elif isinstance(event, Verification) and event.state not in {ASKED, RUNNING}:
+            self._verifications.labels(event.state).inc()
         elif isinstance(event, NotificationEnded):
             self._notifications.labels(event.kind, event.result).inc()
         elif isinstance(event, Copied):
@@ -175,6 +180,7 @@ class Metrics:
             "ipsync_guard_violations": self._violations,
             "ipsync_cloud_calls": self._calls,
             "ipsync_notifications": self._notifications,
+            "ipsync_verification": self._verifications,
         }
         gauges = {m.name: (g, names) for g, names in self._known() for m in g.collect()}
         for family in list(text_string_to_metric_families(text)):

@@ -36,6 +36,8 @@ CONTRACT = [
     "ipsync_pending_changes",
     "ipsync_guard_violations_total",
     "ipsync_cloud_calls_total",
+    "ipsync_verification_total",
+    "ipsync_notifications_total",
     "ipsync_build_info",
 ]
 

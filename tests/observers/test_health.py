@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from factory import aws_target, config
 
 from ipsync.core.events import PassEnded, StageBegan
+from ipsync.core.rollout import Check, Command, Wave
 from ipsync.observers.health import Health
 
 
@@ -78,3 +80,14 @@ def test_at_the_end_it_is_well(health, clock):
     health.waits(None)
     clock.now += 1e6
     assert health.complaint() is None
+
+
+def test_a_check_of_a_wave_may_take_its_time(clock):
+    check = Check("smoke", Command(("/bin/true",)), timeout=1800)
+    health = Health(replace(config(aws_target()), checks=(check,), waves=(Wave("canary", ("smoke",)),)), clock=clock)
+    health.began()
+    health(StageBegan("prove"), None)
+    clock.now += 1800
+    assert health.complaint() is None
+    clock.now += 601
+    assert "no sign of life" in health.complaint()

@@ -9,7 +9,7 @@ from factory import NOW, Stage, aws_target, config, gcp_target, hosts
 
 from ipsync import __version__
 from ipsync.core.errors import AuditLogError, Denied
-from ipsync.core.events import CloudCalled, Contested, Copied, PassEnded
+from ipsync.core.events import CloudCalled, Contested, Copied, PassEnded, Verification
 from ipsync.core.model import Limits
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.metrics import Metrics
@@ -220,3 +220,13 @@ def test_what_the_config_no_longer_names_is_not_carried_on():
 def test_what_is_not_ours_is_refused(text):
     with pytest.raises(ValueError):
         Watched().metrics.carry_on(text)
+
+
+def test_a_check_counts_once_it_has_ended():
+    watched = Watched()
+    for state in ("asked", "running", "passed", "asked", "unknown"):
+        watched.metrics(Verification(wave="canary", check="smoke", state=state), None)
+    found = {
+        state: watched.value("verification_total", result=state) for state in ("asked", "running", "passed", "unknown")
+    }
+    assert found == {"asked": None, "running": None, "passed": 1, "unknown": 1}

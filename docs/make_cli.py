@@ -1,8 +1,12 @@
-"""Writes docs/cli.md from the commands themselves: `make docs`. A test compares the two, so the page can't grow old."""
+"""Writes docs/cli.md from the commands themselves: `make docs`; with `-`, to standard output.
+
+A test compares the two, so the page can't grow old.
+"""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,4 +55,7 @@ def _helps(name: str, command: click.Command, parent: click.Context | None = Non
 
 if __name__ == "__main__":
     os.environ.pop("IPSYNC_CONFIG", None)
-    PAGE.write_text(page(), encoding="utf-8")
+    if sys.argv[1:] == ["-"]:
+        sys.stdout.write(page())
+    else:
+        PAGE.write_text(page(), encoding="utf-8")

@@ -44,7 +44,7 @@ def stage(_clouds, tmp_path, monkeypatch):
     path.write_text(re.sub(r"groups: \[.*\]", f"groups: [{group}]", text))
     monkeypatch.setenv("IPSYNC_CONFIG", str(path))
     monkeypatch.setenv("IPSYNC_ACTOR", "tests")
-    return demo.Stage(_clouds.aws, _clouds.gcp, _clouds.feed, group, path)
+    return demo.Stage(_clouds.aws, _clouds.gcp, _clouds.feed, group, path, _clouds.vendor)
 
 
 def ran(capsys, monkeypatch, *words: str) -> tuple[int, str, str]:

@@ -62,7 +62,7 @@ class Metrics:
         self._pending = gauge("pending_changes", "Changes that the last pass left undone.", "target", "action")
         self._violations = count("guard_violations", "What guards said, once a pass and place.", "guard", "verdict")
         self._calls = count("cloud_calls", "Calls of clouds.", "provider", "operation", "result")
-        self._verifications = count("verification", "Checks of waves, by how they ended.", "result")
+        self._verifications = count(Verification.name, "Checks of waves, by how they ended.", "result")
         self._notifications = count("notifications", "Messages to people, by how they ended.", "kind", "result")
         self._undone = gauge("contested_resources", "Resources on which somebody undoes a change.", "target")
         gauge("build_info", "The version that runs; always 1.", "version").labels(__version__).set(1)

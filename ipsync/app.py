@@ -76,18 +76,17 @@ def sync_once(  # noqa: PLR0913 - what a caller may choose, by name
     only: Iterable[str] = (),
     approve: Iterable[str] = (),
     stop: Event | None = None,
-    stopping: Callable[[], bool] | None = None,
     writing: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
     observers: Sequence[Subscriber] = (),
 ) -> Report:
     """Make one pass that may write. Raises AuditLogError, before any write, when it can't be recorded.
 
-    `stop` asks for an end: before the next write, and of any wait at once. `stopping` is the same for who has no event.
+    `stop` asks for an end: before the next write, and of any wait at once.
     `writing` is called before each intent, `observers` hear everything (core/events.py).
     """
     names, run = selection(config, only), _run_id()
-    seen: dict[str, Any] = {"clock": clock, "announcing": writing, "subscribers": observers, **_ends(stop, stopping)}
+    seen: dict[str, Any] = {"clock": clock, "announcing": writing, "subscribers": observers, **_ends(stop)}
     with _heard("sync", observers) as heard, _log(config, run, clock) as audit_log:
         seen |= _known(config, names, audit_log)
         made = _run(config, run, names, audit_log, open_intents=tuple(audit_log.pending.values()), **seen)
@@ -100,14 +99,13 @@ def apply_once(  # noqa: PLR0913 - as above
     *,
     approve: Iterable[str] = (),
     stop: Event | None = None,
-    stopping: Callable[[], bool] | None = None,
     writing: Callable[[], object] = lambda: None,
     clock: Callable[[], datetime] = now,
     observers: Sequence[Subscriber] = (),
 ) -> Report:
     """Apply a saved plan's bytes. Raises PlanFileError, with nothing written to a cloud, when it may not be applied."""
     run = _run_id()
-    seen: dict[str, Any] = {"clock": clock, "announcing": writing, "subscribers": observers, **_ends(stop, stopping)}
+    seen: dict[str, Any] = {"clock": clock, "announcing": writing, "subscribers": observers, **_ends(stop)}
     with _heard("apply", observers) as heard, _log(config, run, clock) as audit_log:
         try:
             saved = planfile.load(data, config, now=clock())
@@ -231,10 +229,10 @@ def _identity(config: Config, run: str) -> dict[str, Any]:
     return {"owner": config.owner, "actor": actor(), "run": run, **keys}
 
 
-def _ends(stop: Event | None, stopping: Callable[[], bool] | None) -> dict[str, Any]:
+def _ends(stop: Event | None) -> dict[str, Any]:
     """Return how a run learns that it is to end, and who is asked for proofs, whom the same event ends."""
     event = stop or Event()
-    return {"stop": event, "stopping": stopping or event.is_set, "verifier": partial(_verifier, event)}
+    return {"stop": event, "verifier": partial(_verifier, event)}
 
 
 def _verifier(stop: Event, check: Check, change: engine.Change) -> Verifier:

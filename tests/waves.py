@@ -97,7 +97,7 @@ class Waves(Stage):
                 words[word[0]] = word[1]
         known = standing(words.values(), owner="acme", config="")
         made = Stage.run(self, *only)
-        stop = {"stop": self.stop, "stopping": self.stop.is_set} if self.stop else {}
+        stop = {"stop": self.stop} if self.stop else {}
         return replace(made, standing=known, verifier=lambda _check, change: self.vendor.asked(change), **stop)
 
 

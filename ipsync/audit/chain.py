@@ -11,7 +11,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from ipsync.audit import history
@@ -21,6 +21,7 @@ from ipsync.core import events
 from ipsync.core.canonical import canonical
 from ipsync.core.errors import AuditLogError
 from ipsync.core.events import RunEnded
+from ipsync.core.marks import format_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Author:
         body = {
             "v": VERSION,
             "seq": head.seq + 1,
-            "at": self.clock().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "at": format_time(self.clock()),
             "run": self.run,
             "event": event.name,
             "owner": self.owner,

@@ -21,6 +21,7 @@ from ipsync.core.events import (
     intent_of,
 )
 from ipsync.core.printable import printable
+from ipsync.core.rollout import named
 
 
 def describe(record: Mapping[str, Any]) -> str:
@@ -141,9 +142,8 @@ def _verification(record: Mapping[str, Any]) -> str:
 
 
 def _wave(record: Mapping[str, Any]) -> str:
-    name = f"wave {record['wave']}" if record.get("wave") else "the targets without a wave"
     detail = f": {record['detail']}" if record.get("detail") else ""
-    return f"{name} {record.get('state')}{detail}"
+    return f"{named(record.get('wave') or '')} {record.get('state')}{detail}"
 
 
 def _plain(record: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from ipsync.cli import streams
 from ipsync.core.events import (
+    STAGES,
     ConfigRead,
     Event,
     FeedFetched,
@@ -38,8 +39,6 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 1.0
 """Seconds without a bar: most passes are over by then."""
-WORDS = {"read": "reading", "plan": "planning", "open": "letting in", "close": "taking away", "verify": "reading back"}
-"""What each stage is called while it lasts."""
 
 
 def observers(config: Config, targets: Iterable[str]) -> Sequence[Subscriber]:
@@ -133,7 +132,7 @@ class Bar:
         self._show()
 
     def _stage(self, stage: str) -> None:
-        self._text = WORDS.get(stage, stage)
+        self._text = STAGES.get(stage, stage)
         if stage == "read":
             self._done, self._total = 0, self._scopes
         elif stage == "open":

@@ -11,6 +11,7 @@ from typing import Any
 from ipsync.core.contents import Contents, contents
 from ipsync.core.events import Intent, Outcome, intent_of
 from ipsync.core.plan import Plan, ResourceChange
+from ipsync.core.words import few
 
 RUNS_BEFORE = 3
 """So often in a row somebody must have undone it: once or twice may be a rollout."""
@@ -50,10 +51,8 @@ def _put(before: Contents, after: Contents) -> frozenset[str]:
 
 
 def _text(targets: str, resource: str, lines: Sequence[str]) -> str:
-    more = f" and {len(lines) - SHOWN} more" if len(lines) > SHOWN else ""
-    what = ", ".join(lines[:SHOWN]) + more
     return (
-        f"{targets}: {resource} is contested: {what} was put there in each of the last {RUNS_BEFORE} runs and is gone "
-        f"again. Somebody undoes it between the runs: the cloud's own log says who; 'Beside Terraform' in the "
+        f"{targets}: {resource} is contested: {few(lines, SHOWN)} was put there in each of the last "
+        f"{RUNS_BEFORE} runs and is gone again. Somebody undoes it between the runs: the cloud's own log says who; 'Beside Terraform' in the "
         f"documentation says what helps"
     )

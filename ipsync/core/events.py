@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from ipsync.core.contents import Contents
 from ipsync.core.signals import (
+    STAGES,
     CloudCalled,
     ConfigRead,
     Contested,
@@ -33,6 +34,7 @@ __all__ = [
     "NAMES",
     "RECORDS",
     "RESERVED",
+    "STAGES",
     "Approval",
     "CloudCalled",
     "ConfigRead",
@@ -59,6 +61,8 @@ __all__ = [
     "StageBegan",
     "Subscriber",
     "TornEnd",
+    "Verification",
+    "WaveReached",
     "intent_of",
 ]
 
@@ -271,22 +275,20 @@ class Copied(Record):
 
 
 RECORDS: tuple[type[Record], ...] = (
-    *(
-        RunStarted,
-        FeedRead,
-        Planned,
-        Approval,
-        Intent,
-        Outcome,
-        Recovered,
-        TornEnd,
-        Verification,
-        WaveReached,
-        RunEnded,
-        Notified,
-        Rotated,
-        Copied,
-    ),
+    RunStarted,
+    FeedRead,
+    Planned,
+    Approval,
+    Intent,
+    Outcome,
+    Recovered,
+    TornEnd,
+    Verification,
+    WaveReached,
+    RunEnded,
+    Notified,
+    Rotated,
+    Copied,
 )
 RESERVED = ("adopted", "released", "rolled-back")
 """Further names that the contract knows: a later version's log may hold them."""

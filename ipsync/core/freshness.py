@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ipsync.core.events import FeedRead
+from ipsync.core.marks import format_time
 from ipsync.core.model import Feed
 
 
@@ -20,11 +21,11 @@ def dated(read: FeedRead, earlier: Mapping[str, Any] | None, now: datetime) -> F
     listed = known.get("listed") if known.get("rejected") else _listed(known)
     if read.rejected is not None:
         since = _since(known) if known.get("rejected") else None
-        return replace(read, since=since or _written(now), listed=listed)
+        return replace(read, since=since or format_time(now), listed=listed)
     held = listed or {}
     if held.get("digest") == read.digest:
-        return replace(read, since=held.get("since") or _written(now))
-    return replace(read, since=_written(now), before=held.get("digest"))
+        return replace(read, since=held.get("since") or format_time(now))
+    return replace(read, since=format_time(now), before=held.get("digest"))
 
 
 def unchanged(feed: Feed, read: FeedRead, now: datetime) -> str:
@@ -71,10 +72,6 @@ def _time(text: object) -> datetime | None:
     except ValueError:
         return None
     return found if found.tzinfo else None
-
-
-def _written(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _days(span: timedelta) -> str:

@@ -12,6 +12,7 @@ from ipaddress import collapse_addresses
 
 from ipsync.core.addresses import canonical, special_use
 from ipsync.core.model import Capacity, Limits, Network, Snapshot, Threshold, Verdict, Violation
+from ipsync.core.words import few
 
 SHOWN = 5
 """How many offenders a message names before it counts the rest."""
@@ -99,7 +100,7 @@ def _special(snapshot: Snapshot, limits: Limits) -> Violation | None:
     offenders = [f"{canonical(n)} ({name})" for n, name in named if name]
     if not offenders:
         return None
-    detail = f"feed {snapshot.feed} lists {_some_text(offenders)}, which no vendor connects from"
+    detail = f"feed {snapshot.feed} lists {few(offenders, SHOWN)}, which no vendor connects from"
     return _refuse("special-use", f"{detail}; in a lab, set allow_special_use on the feed")
 
 
@@ -289,9 +290,4 @@ def _capacity_detail(room: Capacity, more: int, fewer: int) -> str:
 def some(networks: Iterable[Network]) -> str:
     """Name a few networks in their order, and count the rest."""
     ordered = sorted(networks, key=lambda n: (n.version, n))
-    return _some_text([canonical(n) for n in ordered])
-
-
-def _some_text(texts: Sequence[str]) -> str:
-    rest = len(texts) - SHOWN
-    return ", ".join(texts[:SHOWN]) + (f" and {rest} more" if rest > 0 else "")
+    return few([canonical(n) for n in ordered], SHOWN)

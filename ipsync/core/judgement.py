@@ -134,7 +134,8 @@ class _Judged:
 
     def _all_of_them(self) -> str:
         number = len({m.entry.network for m in self.change.remove})
-        return f"this would remove all {number} addresses; a target is never emptied"
+        what = "its only address" if number == 1 else f"all {number} addresses"
+        return f"this would remove {what}; a target is never emptied"
 
     def _dropped(self, due: Sequence[Marked], leaving: Sequence[Marked]) -> list[tuple[Violation, Held | None]]:
         reason = guards.too_many_leave(self.move, self.move.lost, self._limits([*due, *leaving]))

@@ -16,6 +16,7 @@ from typing import Any
 from ipsync.core.marks import mark_of
 from ipsync.core.model import Config, State, Status
 from ipsync.core.plan import Observed, Plan
+from ipsync.core.words import few
 
 TOLD = timedelta(days=30)
 """So long after the last run that saw it a place is told: nobody can tell the log that a human has cleaned up."""
@@ -142,7 +143,7 @@ def _new(known: Mapping[str, Sequence[Place]], config: Config, read_at: Mapping[
     mine = {scope for scope, found in known.items() if any(p.config == config.source for p in found)}
     for name, scopes in read_at.items():
         if number[name] > 1 and (fresh := sorted(scopes - mine)) and scopes & mine:
-            yield f"target {name} is in {len(fresh)} places where no earlier run let anything in: {_some(fresh)}"
+            yield f"target {name} is in {len(fresh)} places where no earlier run let anything in: {few(fresh, SHOWN)}"
 
 
 # ── words ────────────────────────────────────────────────────────────────────
@@ -165,14 +166,9 @@ def _gone(why: str, found: Sequence[Place]) -> str:
 def _many_gone(gone: Mapping[str, Sequence[Place]]) -> str:
     found = [place for places in gone.values() for place in places]
     return (
-        f"{len(gone)} places are in the config no more ({_some(list(gone))}), but earlier runs let addresses in at "
+        f"{len(gone)} places are in the config no more ({few(list(gone), SHOWN)}), but earlier runs let addresses in at "
         f"{_listed(found)}. Those doors stay open, and no run looks at them. {_advice(found)}"
     )
-
-
-def _some(scopes: Sequence[str]) -> str:
-    more = len(scopes) - SHOWN
-    return ", ".join([*scopes[:SHOWN], *([f"{more} more"] if more > 0 else [])])
 
 
 def _listed(found: Sequence[Place]) -> str:

@@ -21,6 +21,11 @@ REST = Wave("")
 """The targets that name no wave: they come last."""
 
 
+def named(wave: str) -> str:
+    """Return a wave as people read it."""
+    return f"wave {wave}" if wave else "the targets without a wave"
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A program that gets the change as JSON on its standard input, and whose exit code 0 says that all is well."""

@@ -46,9 +46,21 @@ class Signal(Event):
     __slots__ = ()
 
 
+STAGES = {
+    "read": "reading feeds and clouds",
+    "plan": "planning",
+    "open": "letting in",
+    "close": "taking away",
+    "verify": "reading back",
+    "prove": "waiting for a wave's proof",
+    "pause": "pausing between two waves",
+}
+"""What each stage of a pass is called while it lasts."""
+
+
 @dataclass(frozen=True, slots=True)
 class StageBegan(Signal):
-    """A part of the pass begins: `read`, `plan`, `open`, `close`, `verify`, `prove`, `pause`; what moved meanwhile is planned again."""
+    """A part of the pass begins, one of `STAGES`; what moved meanwhile is planned again."""
 
     stage: str
     run: str = ""

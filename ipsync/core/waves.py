@@ -6,7 +6,7 @@ before the wave that it stands behind is verified.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -15,7 +15,8 @@ from ipsync.core.judgement import DIGITS, waiting
 from ipsync.core.model import Config, Status, Verdict, Violation
 from ipsync.core.operations import entry_text
 from ipsync.core.plan import Plan, TargetChange
-from ipsync.core.rollout import REST, Wave
+from ipsync.core.rollout import REST, Wave, named
+from ipsync.core.words import few
 
 GUARD = "max-changed-targets"
 PREFIX = "wave:"
@@ -78,11 +79,6 @@ class WaveReport:
 def ordered(config: Config) -> tuple[Wave, ...]:
     """Return the waves in their order: at the end the targets that name none."""
     return (*config.waves, REST)
-
-
-def named(wave: str) -> str:
-    """Return a wave as people read it."""
-    return f"wave {wave}" if wave else "the targets without a wave"
 
 
 # ── which change is in which wave ────────────────────────────────────────────
@@ -172,7 +168,7 @@ def is_pending(change: TargetChange, approved: frozenset[str] = frozenset()) -> 
 def told(proof: Proof) -> str:
     """Say in a line how a check ended."""
     words = [f"its check {proof.check} {'has not ended' if proof.state == 'running' else proof.state}"]
-    words += [f"failed: {_some(proof.failed)}"] if proof.failed else []
+    words += [f"failed: {few(proof.failed, SHOWN)}"] if proof.failed else []
     words += [proof.detail] if proof.detail else []
     return "; ".join(words) + (f" ({proof.url})" if proof.url else "")
 
@@ -225,9 +221,9 @@ def lacking(
     """Say why a wave isn't applied as a whole, or nothing where it is."""
     absent = sorted({t.name for t in config.targets if t.wave == wave} - set(selected))
     if absent:
-        return f"{_some(absent)} of it isn't selected, so nobody knows whether it is as wished"
+        return f"{few(absent, SHOWN)} of it isn't selected, so nobody knows whether it is as wished"
     bad = [c for c in of(plan, wave) if not _settled(c, fine)]
-    told = _some([f"{c.target} ({c.status.value})" for c in bad])
+    told = few([f"{c.target} ({c.status.value})" for c in bad], SHOWN)
     return f"not every target of it is as wished: {told}" if bad else ""
 
 
@@ -244,11 +240,6 @@ def _settled(change: TargetChange, fine: Collection[Status]) -> bool:
 
 
 SHOWN = 3
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
 
 
 def approvable(plan: Plan, holds: Collection[str], config: Config) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Ask somebody else whether a wave's doors are open: start, wait, run failed tests again; each step is on disk first.
 
 A run that was begun and whose end nobody saw is asked for again by its id. What was started in doubt is never started
-twice in one run. Waiting holds no lock, and a signal ends it at once: the run over there goes on.
+twice in one run. A signal ends the wait at once: the run over there goes on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CUT = "a signal ended it before it had an answer"
 
 def prove(run: Run, wave: str, check: Check, change: Change, *, fresh: bool) -> Proof:
     """Return what a check says of a wave; a `fresh` one is proven by nothing that was asked before."""
-    run.signal(StageBegan("prove"))
+    run.signal(StageBegan("prove", run.id))
     asking = _Asking(run, wave, check)
     try:
         result = asking.asked(run.verifier(check, change), fresh=fresh)
@@ -117,13 +117,10 @@ class _Asking:
         """Say how it ended; of what goes on, the word that it runs stands in the log."""
         if last and last.ended:
             return self.told(replace(last, run_id=begun.run_id, url=last.url or begun.url))
-        if self._stopped() and begun.run_id:
+        if self.run.stopping() and begun.run_id:
             return replace(begun, detail=GOES_ON)
         late = f"no result within {self.check.timeout:g} s{f': {trouble}' if trouble else ''}"
-        return self.told(replace(begun, state="unknown", detail=CUT if self._stopped() else late))
-
-    def _stopped(self) -> bool:
-        return self.run.stop.is_set() or self.run.stopping()
+        return self.told(replace(begun, state="unknown", detail=CUT if self.run.stopping() else late))
 
     # ── on disk ──────────────────────────────────────────────────────────
 

@@ -76,7 +76,7 @@ def _nobody(check: Check, _change: Change) -> Verifier:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run's surroundings. `stopping` tells that a signal asked for an end after the write in flight."""
+    """One run's surroundings."""
 
     id: str
     config: Config
@@ -98,13 +98,16 @@ class Run:
     verifier: Callable[[Check, Change], Verifier] = _nobody
     """Who proves that a wave's doors are open; the change is asked for by who needs it."""
     stop: ThreadEvent = field(default_factory=ThreadEvent)
-    """Set when the run is to end: no wait is slept through."""
-    stopping: Callable[[], bool] = lambda: False
+    """Set when the run is to end, after the write in flight: no wait is slept through."""
     announcing: Callable[[], object] = lambda: None
     """Called before each intent is recorded: from then on a write may be under way."""
     subscribers: Sequence[Subscriber] = ()
     """Who hears of everything after the audit log."""
     progress: Progress = field(default_factory=Progress)
+
+    def stopping(self) -> bool:
+        """Tell whether the run is to end after the write in flight."""
+        return self.stop.is_set()
 
     def emit(self, event: Record) -> Recorded:
         """Record an event, from any thread, then tell it; nothing is told that isn't on disk.

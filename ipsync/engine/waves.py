@@ -5,7 +5,6 @@ Nothing is rolled back. Within a wave everything that opens is opened before any
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -14,7 +13,7 @@ from ipsync.core.holds import UNPROVEN, Moment, holds, is_due, pause_left
 from ipsync.core.model import Status
 from ipsync.core.plan import Plan
 from ipsync.core.report import Report
-from ipsync.core.rollout import Check, Wave
+from ipsync.core.rollout import Check, Wave, named
 from ipsync.core.waves import (
     Proof,
     WaveReport,
@@ -26,7 +25,6 @@ from ipsync.core.waves import (
     hold_id,
     is_pending,
     lacking,
-    named,
     of,
     ordered,
     told,
@@ -41,9 +39,9 @@ def in_waves(run: Run, made: Plan, wish: Wish) -> tuple[Plan, tuple[WaveReport, 
     """Carry out what no guard holds back, wave by wave, and say how each wave ended."""
     if not run.config.waves:
         return carried_out(run, made, wish), ()
-    past = {wave for wave in holding(run, made).values() if made.id in wish.given}
-    past |= {wave for each, wave in holding(run, made).items() if each in wish.given}
-    way = _Way(run, wish, freed(made, None if made.id in wish.given else wish.given), past)
+    whole = made.id in wish.given
+    past = {wave for each, wave in holding(run, made).items() if whole or each in wish.given}
+    way = _Way(run, wish, freed(made, None if whole else wish.given), past)
     for wave in ordered(run.config):
         way.take(wave)
     return way.plan, tuple(way.reports)
@@ -172,12 +170,8 @@ class _Way:
         left = wave.pause if again else pause_left(wave, standing, now=run.clock())
         if not left:
             return
-        run.signal(StageBegan("pause"))
-        until = time.monotonic() + left
-        while (rest := until - time.monotonic()) > 0 and not run.stopping():
-            if run.stop.wait(min(rest, 1.0)):
-                break
-        if run.stop.is_set() or run.stopping():
+        run.signal(StageBegan("pause", run.id))
+        if run.stop.wait(left):
             self.hold = f"a signal ended the run in the pause after {named(wave.name)}; the next run goes on from there"
 
     def _say(self, wave: Wave, state: WaveState, *, changed: int = 0, detail: str = "", approve: str = "") -> None:

@@ -17,6 +17,8 @@ from ipaddress import (
 )
 from typing import Any
 
+from ipsync.core.words import few
+
 SHOWN = 4
 LONGEST = 100
 """Characters of a text that is looked at: the longest range has 81."""
@@ -122,5 +124,4 @@ def _is_address(text: str) -> bool:
 
 
 def _listed(networks: Sequence[IPv4Network | IPv6Network]) -> str:
-    rest = f" and {len(networks) - SHOWN} more" if len(networks) > SHOWN else ""
-    return ", ".join(str(n) for n in networks[:SHOWN]) + rest
+    return few([str(n) for n in networks], SHOWN)

@@ -17,6 +17,7 @@ from jmespath.exceptions import JMESPathError, JMESPathTypeError
 from jmespath.visitor import TreeInterpreter
 
 from ipsync.core.errors import FeedError
+from ipsync.core.words import few
 
 SHOWN = 3
 LONGEST = 60
@@ -33,7 +34,7 @@ def search(select: str, document: object) -> object:
     except _FAULTS as error:
         raise FeedError(f"`{select}` can't be evaluated{reader.place()}: {_why(error)}") from None
     if lost := reader.lost():
-        raise FeedError(f"`{select}` gives nothing for {_some(lost)}; {_REMEDY}")
+        raise FeedError(f"`{select}` gives nothing for {few(lost, SHOWN)}; {_REMEDY}")
     return found
 
 
@@ -52,11 +53,6 @@ def _why(error: Exception) -> str:
     if isinstance(error, JMESPathError):
         return f"it is not a sound expression ({type(error).__name__})"
     return "it compares or computes with values of different kinds; filter those out first, or convert them"
-
-
-def _some(lost: list[str]) -> str:
-    rest = f" and {len(lost) - SHOWN} more" if len(lost) > SHOWN else ""
-    return ", ".join(lost[:SHOWN]) + rest
 
 
 def _shown(element: object) -> str:

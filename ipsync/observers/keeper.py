@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from ipsync.core.addresses import canonical
 from ipsync.core.events import (
+    STAGES,
     ConfigRead,
     Contested,
     Copied,
@@ -34,13 +35,6 @@ from ipsync.render import headline
 PASSES = 20
 ADDRESSES = 1000
 ORPHANS = 100
-STAGES = {
-    "read": "reading feeds and clouds",
-    "plan": "planning",
-    "open": "letting in",
-    "close": "closing",
-    "verify": "reading back",
-}
 
 
 def _now() -> datetime:

@@ -27,7 +27,7 @@ from ipsync.observers.web import Answer
 HERE = files(__package__)
 TONES = {
     **dict.fromkeys(("in sync", "done", "allow"), "good"),
-    **dict.fromkeys(("waiting", "blocked", "pending", "refused", "needs-approval"), "wait"),
+    **dict.fromkeys(("waiting", "blocked", "held", "pending", "refused", "needs-approval"), "wait"),
     **dict.fromkeys(("failed", "half done", "unknown", "partial", "refuse"), "bad"),
 }
 SAYS = {"allow": "warns", "needs-approval": "needs approval", "refuse": "refuses"}

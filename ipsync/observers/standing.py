@@ -9,6 +9,7 @@ from ipsync.core.addresses import canonical
 from ipsync.core.model import Config, Entry, Held, Status, Target, Verdict
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import Report, approvable
+from ipsync.core.words import few
 from ipsync.observers.ledger import Allowed, Holding
 from ipsync.observers.status import Approval, Place, Row, Said, TargetStatus
 from ipsync.render.groups import NAMED, counted, grouped
@@ -18,7 +19,7 @@ PLACES = 40
 NAMES = 20
 APPROVALS = AT_ONCE = 40
 """So much is shown; what is more is counted, and `ipsync plan -v` lists it."""
-WORST = ("failed", "half done", "unknown", "blocked", "waiting", "pending", "in sync", "not read yet")
+WORST = ("failed", "half done", "unknown", "blocked", "held", "waiting", "pending", "in sync", "not read yet")
 WORDS = {
     Status.IN_SYNC: "in sync",
     Status.APPLIED: "in sync",
@@ -27,6 +28,7 @@ WORDS = {
     Status.ERROR: "failed",
     Status.PARTIAL: "half done",
     Status.UNKNOWN: "unknown",
+    Status.HELD: "held",
 }
 
 
@@ -171,9 +173,7 @@ def says(held: Held) -> str:
     """Return a sentence on what is held back."""
     action = {"add": "Adding", "remove": "Removing"}[held.action]
     word = "needs approval" if held.verdict is Verdict.NEEDS_APPROVAL else "is refused"
-    named = ", ".join(map(_text, held.entries[:NAMED]))
-    more = len(held.entries) - NAMED
-    return f"{action} {named}{f' and {more:,} more' if more > 0 else ''} {word}"
+    return f"{action} {few([_text(e) for e in held.entries], NAMED)} {word}"
 
 
 def _text(entry: Entry) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from ipsync.core.model import Status
 from ipsync.core.plan import TargetChange
+from ipsync.core.words import few
 
 NAMED = 3
 """So many resources of a group are named; `-v` lists each by itself."""
@@ -28,8 +29,7 @@ class Group:
     @property
     def named(self) -> str:
         """Return the names of the first few, and how many more there are."""
-        rest = len(self.resources) - NAMED
-        return ", ".join(self.resources[:NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
+        return few(self.resources, NAMED)
 
 
 def grouped(changes: Iterable[TargetChange]) -> list[Group]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ipsync.core.report import Report
-from ipsync.core.waves import PROBLEMS, Proof, WaveReport, WaveState, named
+from ipsync.core.rollout import named
+from ipsync.core.waves import PROBLEMS, Proof, WaveReport, WaveState
 
 AGAIN = ", after a new `ipsync plan --out FILE`"
 """What was saved is done as far as it could be; to go on, the rest is planned anew."""

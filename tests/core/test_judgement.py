@@ -307,6 +307,11 @@ def test_nothing_is_emptied_and_all_of_it_waits_in_one(word):
     )
 
 
+def test_the_last_address_is_named_as_such():
+    (said,) = judged(change(remove=some([A], since=LATER))).violations
+    assert said.detail == "this would remove its only address; a target is never emptied: 8.8.8.1/32"
+
+
 @pytest.mark.parametrize("rest", [{"keep": some([C])}, {"remark": some([C])}, {"add": some([C])}])
 def test_where_something_is_left_nothing_is_emptied(rest):
     assert words(judged(change(remove=some([A], since=LATER), **rest))) == []

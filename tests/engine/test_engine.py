@@ -628,7 +628,8 @@ def test_a_missing_group_is_an_error_on_its_own_target():
 
 def test_a_signal_ends_the_run_before_the_next_write():
     stage = Stage(config(aws_target(), gcp_target()), lists={"qatech": [A]})
-    run = replace(stage.run(), stopping=lambda: True)
+    run = stage.run()
+    run.stop.set()
     report = engine.sync(run)
     assert stage.cloud.writes == 0
     assert {e.status for e in report.plan.target_changes} == {Status.ERROR}

@@ -187,7 +187,7 @@ def test_many_that_leave_are_told_in_one_line():
     stage.accounts = ["1"]
     (said,) = [n for n in stage.sync().notices if "no more" in n]
     assert said.startswith(
-        "4 places are in the config no more (aws/2/eu-north-1, aws/3/eu-north-1, aws/4/eu-north-1, 1 more)"
+        "4 places are in the config no more (aws/2/eu-north-1, aws/3/eu-north-1, aws/4/eu-north-1 and 1 more)"
     )
 
 

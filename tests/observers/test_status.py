@@ -12,16 +12,18 @@ from html.parser import HTMLParser
 
 import pytest
 import time_machine
+import waves
 from factory import NOW, aws_target, config, hosts, snapshot
 from scene import EVIL, FOUGHT, Scene
 
 from ipsync.core.errors import AuditLogError
 from ipsync.core.events import ConfigRead, Copied, FeedFetched, FeedRead, PassEnded, RunStarted, StageBegan
+from ipsync.core.model import Status as Outcome
 from ipsync.core.plan import FeedResult
 from ipsync.observers import standing
 from ipsync.observers.keeper import Keeper
 from ipsync.observers.ledger import Ledger
-from ipsync.observers.page import StatusPage, ago, duration, verdict
+from ipsync.observers.page import TONES, StatusPage, ago, duration, verdict
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,21 @@ def test_a_refused_write_and_what_was_not_done(status):
     assert "AccessDenied" in place.error
     assert "add 13.51.7.78/32 443/tcp" in place.undone
     assert place.allowed == 8
+
+
+def test_what_a_wave_holds_back_is_told_as_held_with_what_is_not_done():
+    here = waves.stage(waves.A)
+    here.vendor.open = lambda: False
+    made = standing.Standing(here.config, here.sync(), {}, {}, "ipsync sync")
+    canary, held = made.targets()
+    assert (canary.status, held.status) == ("in sync", "held")
+    assert held.places[0].undone == (f"add {waves.A} 443/tcp",)
+
+
+def test_the_page_has_a_word_a_place_and_a_colour_for_each_status_that_a_target_can_have():
+    assert set(standing.WORDS) == set(Outcome)
+    assert set(standing.WORDS.values()) <= set(standing.WORST)
+    assert set(standing.WORST) - {"not read yet"} <= set(TONES)
 
 
 def test_what_can_not_be_read_shows_what_was_read_last(status):

@@ -16,6 +16,7 @@ from ipsync.core.events import FeedRead
 from ipsync.core.model import Config, Entry, Status, Verdict, Violation, Word
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import FAILED, Report, objects
+from ipsync.core.words import few
 
 Key = tuple[str, ...]
 """The word, whom it is about, and further words that tell it from others of the same: `("blocked", "web", "aws/…")`."""
@@ -24,7 +25,6 @@ SHOWN = 5
 """Addresses of one change that are named."""
 MOST_HAPPENED = 200
 """Things that happened once and wait for a slow sink."""
-HELD = "held"
 """The status of a target whose wave doesn't begin (contract, section 2)."""
 SAVED = "apply"
 """The mode of a run that carries out a saved plan: it looks at what that plan holds, and fetches no feed."""
@@ -147,8 +147,7 @@ def _done(change: TargetChange) -> str:
 
 
 def _some(entries: Sequence[Entry]) -> str:
-    shown = [canonical(e.network) + (f" {e.service}" if e.service else "") for e in entries[:SHOWN]]
-    return ", ".join(shown) + (f" and {len(entries) - SHOWN} more" if len(entries) > SHOWN else "")
+    return few([canonical(e.network) + (f" {e.service}" if e.service else "") for e in entries], SHOWN)
 
 
 def _changed(feeds: Iterable[FeedRead]) -> Iterator[Happening]:
@@ -179,7 +178,7 @@ def _targets(heard: Heard, report: Report) -> Iterator[Happening]:
     for change in report.plan.target_changes:
         if change.status in FAILED:
             yield _state("failed", change, change.error or change.status.value, "error")
-        if change.status.value == HELD:
+        if change.status is Status.HELD:
             yield _state("held", change, change.error or "the wave before it isn't done")
         yield from _blocked(change)
         if text := (heard.contested or {}).get(change.resource):

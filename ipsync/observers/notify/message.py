@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
+from ipsync.core.marks import format_time
 from ipsync.core.printable import plain
+from ipsync.core.words import few
 from ipsync.observers.notify.happenings import Happening, Severity, Situation
 from ipsync.observers.notify.memory import News, Told
 
@@ -120,7 +122,7 @@ def cloud_event(message: Message) -> bytes:
         "source": f"/ipsync/{message.owner}",
         "type": TYPE,
         "subject": ",".join(message.words),
-        "time": stamp(message.at),
+        "time": format_time(message.at),
         "datacontenttype": "application/json",
         "data": {
             "owner": message.owner,
@@ -145,15 +147,10 @@ def _change(change: Change, message: Message) -> dict[str, object]:
         "count": max(len(change.subjects), len(change.resources)),
     }
     if change.since:
-        made["since"] = stamp(change.since)
+        made["since"] = format_time(change.since)
     if change.approve:
         made["approve"] = f"{message.approve} --approve {change.approve}".strip()
     return made
-
-
-def stamp(at: datetime) -> str:
-    """Return a time as records and messages write it."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 # ── for people ───────────────────────────────────────────────────────────────
@@ -177,8 +174,7 @@ def _label(change: Change) -> str:
 
 
 def _who(change: Change) -> str:
-    left = len(change.subjects) - FEW
-    names = ", ".join(change.subjects[:FEW]) + (f" and {left} more" if left > 0 else "")
+    names = few(change.subjects, FEW)
     places = change.resources
     where = places[0] if len(places) == 1 else f"{len(places)} resources"
     return f"{names} ({where})" if places else names

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from ipsync.core.events import Notified
+from ipsync.core.marks import format_time
 from ipsync.observers.notify.memory import Told
-from ipsync.observers.notify.message import Message, stamp
+from ipsync.observers.notify.message import Message
 
 MOST = 20
 """Things told that a record names, and subjects of each."""
@@ -27,8 +28,8 @@ def told_of(known: Iterable[Told]) -> list[Mapping[str, object]]:
     return [
         {
             "key": list(each.key),
-            "since": stamp(each.since),
-            "at": stamp(each.at),
+            "since": format_time(each.since),
+            "at": format_time(each.at),
             "times": each.times,
             "over": each.over,
         }

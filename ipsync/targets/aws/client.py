@@ -44,13 +44,13 @@ for _name in ("botocore.credentials", "botocore.tokens"):
 _LOCK = threading.Lock()
 _LOADER: list[Any] = []
 _SESSIONS: dict[tuple[AwsAccount, str, str | None], botocore.session.Session] = {}
+"""By account, and by where its role is assumed: STS's region and endpoint; without those, before it is assumed."""
 _KEPT = 64
 """Sessions of roles that are kept, the last used ones: an account's regions follow each other, and a thousand accounts
 must not cost the memory of a thousand sessions."""
 _REGIONS = 8
 _ASKED: dict[tuple[object, ...], Any] = {}
 """The clients that assume roles, by their region, endpoint and credentials: one for all accounts of a region."""
-"""By account, and by where its role is assumed: STS's region and endpoint; without those, before it is assumed."""
 _WORLD: list[tuple[object, ...]] = []
 """What the chain read when these sessions were made."""
 

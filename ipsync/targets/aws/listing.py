@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError
 
 from ipsync.core.errors import CloudError, Denied
 from ipsync.core.model import Target, Where
+from ipsync.core.words import few
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws.organization import Members, members
@@ -160,11 +161,7 @@ def _told(
 def _said(organization: AwsOrganization, found: Members) -> str:
     states = Counter(state for state, _ in found.left_out)
     left = [
-        f"{n} {state} left out ({_some([i for s, i in found.left_out if s == state])})" for state, n in states.items()
+        f"{n} {state} left out ({few([i for s, i in found.left_out if s == state], SHOWN)})"
+        for state, n in states.items()
     ]
     return ", ".join([f"{len(found.accounts)} accounts {organization}", *left])
-
-
-def _some(numbers: Sequence[str]) -> str:
-    more = len(numbers) - SHOWN
-    return ", ".join([*numbers[:SHOWN], *([f"{more} more"] if more > 0 else [])])

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from ipsync.core.errors import CloudError
+from ipsync.targets.aws.calls import READS
 
 PARTITIONS = {
     "cn-": "aws-cn",
@@ -39,10 +40,6 @@ KEEPERS = {
     "identity-based policy": "the Deny must be taken out of the role's own policies",
 }
 """Who can mend what stands above a role's own statements (IAM User Guide, access denied error messages)."""
-
-
-LISTING = ("ListAccounts", "ListAccountsForParent", "ListOrganizationalUnitsForParent", "ListTagsForResource")
-"""Reads of AWS Organizations, which only its management account or a delegated administrator may make."""
 
 
 def remedy(error: CloudError, what: str, *, owner: str, region: str = "") -> str:
@@ -95,7 +92,7 @@ def statement(what: str, *, owner: str, region: str = "") -> str:
         "tag": [_allow(["ec2:CreateTags"], rules, held)],
         "untag": [_allow(["ec2:DeleteTags"], rules, held)],
         "regions": [_allow(["ec2:DescribeRegions"], "*")],
-        "accounts": [_allow([f"organizations:{action}" for action in LISTING], "*")],
+        "accounts": [_allow([f"organizations:{action}" for action in sorted(READS["organizations"])], "*")],
     }
     return "\n".join(json.dumps(item) for item in needed[what])
 

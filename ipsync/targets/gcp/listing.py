@@ -16,6 +16,7 @@ from typing import Any
 
 from ipsync.core.errors import CloudError, Denied, Unreachable
 from ipsync.core.model import Target
+from ipsync.core.words import few
 from ipsync.targets.base import Places, Unlisted
 from ipsync.targets.gcp import client as gcp_client
 from ipsync.targets.gcp.answers import Unreadable
@@ -54,8 +55,7 @@ def _places(name: str, where: GcpMany, listed: Mapping[tuple[object, ...], Proje
     found = listed[where.scope]
     if isinstance(found, CloudError):
         return Places((Unlisted(where, str(found)),))
-    more = len(found.deleted) - SHOWN
-    some = ", ".join([*found.deleted[:SHOWN], *([f"{more} more"] if more > 0 else [])])
+    some = few(found.deleted, SHOWN)
     left = f", {len(found.deleted)} being deleted left out ({some})" if found.deleted else ""
     told = f"target {name}: {len(found.active)} projects {where}{left}"
     return Places(tuple(where.at(p) for p in found.active), (told,))

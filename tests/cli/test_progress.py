@@ -91,8 +91,8 @@ def test_a_real_pass_moves_the_bar():
         stage.run(), subscribers=[bar, lambda event, _recorded: seen.append((bar._text, bar._done, bar._total))]
     )
     engine.sync(run)
-    assert ("reading", 0, 2) in seen
-    assert ("reading", 2, 2) in seen
+    assert ("reading feeds and clouds", 0, 2) in seen
+    assert ("reading feeds and clouds", 2, 2) in seen
     assert max(done for text, done, _ in seen if text == "letting in") == seen[-1][2]
     bar(ConfigRead(config(aws_target())), None)
     assert bar._scopes == 1

@@ -356,6 +356,15 @@ def test_a_signal_while_a_start_is_on_its_way_leaves_it_unknown(ipsync, vendor):
     assert err.startswith("whether a run was started is not known: it was broken off")
 
 
+@pytest.fixture
+def interruptible():
+    """Let what a test starts be ended by Ctrl-C, also where the suite is a shell's background job: that ignores SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_a_terminal_sees_one_line_that_changes_until_ctrl_c(vendor):
     vendor.project.habits.add("never-ends")
     ours, theirs = pty.openpty()

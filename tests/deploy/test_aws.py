@@ -152,7 +152,7 @@ def test_in_eks_the_role_is_given_to_one_service_account(name):
 
 def test_what_is_listed_is_read_and_entered_inside_the_organization_alone():
     listed, entered = load("listing-policy.json")["Statement"]
-    assert set(listed["Action"]) == {f"organizations:{name}" for name in policy.LISTING}
+    assert set(listed["Action"]) == {f"organizations:{name}" for name in READS["organizations"]}
     assert entered["Condition"]["StringEquals"] == {"aws:ResourceOrgID": "ORGANIZATION_ID"}
 
 

@@ -205,7 +205,7 @@ class Snapshot:
 class Entry:
     """A source that a target lets in. `service` is None for lists without ports.
 
-    `note` and `handle` (the provider's id of it) don't take part in equality.
+    `note` and `provider_id` (what the cloud calls it) don't take part in equality.
     """
 
     network: Network
@@ -219,7 +219,7 @@ class ManagedList:
     """One physical list of a list target: a GCP rule holds one family and at most `max_ranges`.
 
     `settings` are everything else that the operator decides, as sorted text pairs
-    (("ports", "443/tcp"), ("priority", "1000")). `hindrance` is why it can't be managed, if it is ours to manage.
+    (("ports", "443/tcp"), ("priority", "1000")). `blocker` is why it can't be managed, if it is ours to manage.
     """
 
     name: str
@@ -253,10 +253,10 @@ class State:
     entries   every entry that is known; foreign ones only where `complete`
     targets   the names of the configured targets that name this resource; none: only orphans live here
     complete  foreign entries and capacity are known; a survey that finds nothing to do needs neither
-    parts     list targets only: the physical lists; `wanted_settings` is what the config asks of each
+    managed_lists  list targets only: the physical lists; `wanted_settings` is what the config asks of each
     taken     list targets only: names of further lists that somebody else's hold, so that no list of ours may be made
     families  the IP versions that it can hold: some clouds keep them apart, in resources of their own
-    obstacle  why this resource can't be managed at all, whatever lists it has, else None; of one list see Part
+    conflict  why this resource can't be managed at all, whatever lists it has, else None; of one list its `blocker`
     """
 
     kind: str
@@ -305,11 +305,11 @@ class Leaving:
 class Operation:
     """One write to one cloud: what the audit log calls an intent.
 
-    kind      add, note, unnote, remove (entries one by one); create, replace, delete (a whole part)
-    entries   the entries concerned; for `note` with the note to set, for `unnote` with the pairs to take away
-    part      the part as it shall be (`delete`: as it is)
-    was       the part as it is
-    before, after   everything of ours on the resource (or part): recovery compares these
+    kind      add, tag, untag, remove (entries one by one); create, replace, delete (a whole list)
+    entries   the entries concerned; for `tag` with the note to set, for `untag` with the pairs to take away
+    managed   the list as it shall be (`delete`: as it is)
+    was       the list as it is
+    before, after   everything of ours on the resource (or list): recovery compares these
     """
 
     kind: Literal["add", "tag", "untag", "remove", "create", "replace", "delete"]

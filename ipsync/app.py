@@ -23,10 +23,11 @@ from typing import TYPE_CHECKING, Any
 from ipsync import engine
 from ipsync.audit import AuditLog, NullAuditLog, OptionalAuditLog, last_number, open_optional
 from ipsync.core import places, planfile
+from ipsync.core.configured import Config, Feed
 from ipsync.core.contested import RUNS_BEFORE
 from ipsync.core.errors import AuditLogError, PlanFileError, UsageError
 from ipsync.core.events import Copied, Notified, PassEnded, RunEnded, RunStarted, Signal, Subscriber
-from ipsync.core.model import Config, Feed, Snapshot
+from ipsync.core.model import Snapshot
 from ipsync.core.printable import printable
 from ipsync.core.report import Report
 from ipsync.core.rollout import Check

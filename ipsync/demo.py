@@ -22,7 +22,7 @@ from ipsync import app as worker
 from ipsync import audit as audit_log
 from ipsync import config as configs
 from ipsync import demo_waves
-from ipsync.core.model import Config
+from ipsync.core.configured import Config
 from ipsync.core.report import Report, exit_code
 from ipsync.daemon import set_soon
 from ipsync.observers import watch

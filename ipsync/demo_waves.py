@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ipsync import app, config
-from ipsync.core.model import Config
+from ipsync.core.configured import Config
 from ipsync.core.report import Report
 from ipsync.sandbox.aws.cloud import AwsCloud
 from ipsync.sandbox.doors import group_lets_in

@@ -168,8 +168,9 @@ def _one(place: Place, key: str, number: int, case: Case) -> Outcome:
     from factory import NOW, Stage, aws_target, config, gcp_target
 
     from ipsync import engine, feeds
+    from ipsync.core.configured import Feed
     from ipsync.core.errors import IpsyncError
-    from ipsync.core.model import Feed, Status
+    from ipsync.core.model import Status
     from ipsync.testing.memory import MemoryCloud
 
     kept, fresh = [aws_target("web"), gcp_target("edge")], aws_target("fresh", where={"groups": ("sg-2",)})

@@ -17,8 +17,9 @@ from statistics import median, quantiles
 from factory import GROUP, Stage, aws_target, config
 
 from ipsync.core.addresses import canonical, parse
+from ipsync.core.configured import Limits
 from ipsync.core.guards import Covered
-from ipsync.core.model import Limits, Verdict
+from ipsync.core.model import Verdict
 from ipsync.core.plan import Plan
 from ipsync.core.report import Report
 from ipsync.testing.memory import MemoryCloud

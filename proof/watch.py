@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 
+from ipsync.core.configured import Config
 from ipsync.core.errors import CloudError
-from ipsync.core.model import Config, Entry, ManagedList, Network, Note, Operation, Service
+from ipsync.core.model import Entry, ManagedList, Network, Note, Operation, Service
 from ipsync.core.report import Report, exit_code
 from ipsync.targets.gcp.where import GcpRule
 from ipsync.testing.memory import MemoryCloud

@@ -18,7 +18,8 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 
 from ipsync import demo
-from ipsync.core.model import Config, Network
+from ipsync.core.configured import Config
+from ipsync.core.model import Network
 from ipsync.core.report import Report
 from ipsync.targets.aws.where import AwsGroups
 from proof.referee import Facts, Held, Hole, Referee, Write

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from ipsync import engine
 from ipsync.core.addresses import parse, sort_key
 from ipsync.core.canonical import digest
+from ipsync.core.configured import Config, Feed, Limits, Target
 from ipsync.core.errors import FeedError
 from ipsync.core.events import PassEnded, Record, Recorded, Subscriber
-from ipsync.core.model import Config, Feed, Limits, Network, Service, Snapshot, State, Target
+from ipsync.core.model import Network, Service, Snapshot, State
 from ipsync.targets.aws import rules as aws_rules
 from ipsync.targets.aws.where import AwsGroups, AwsLists
 from ipsync.targets.gcp import rules as gcp_rules

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from factory import NOW, config, list_target, snapshot
 
 from ipsync import engine
-from ipsync.core.model import Target
+from ipsync.core.configured import Target
 from ipsync.core.report import Report
 from ipsync.sandbox.aws.cloud import AwsCloud
 from ipsync.targets import registry

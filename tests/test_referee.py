@@ -16,7 +16,8 @@ from factory import HTTPS, NOW, aws_target, config, gcp_target, hosts, networks
 
 from ipsync import app as worker
 from ipsync import demo
-from ipsync.core.model import Limits, Network, Service, Threshold
+from ipsync.core.configured import Limits, Threshold
+from ipsync.core.model import Network, Service
 from proof.referee import Facts, Held, Hole, Line, Referee, Told, Write
 from proof.referee.facts import Mark
 from proof.referee.limits import refusal, too_many_added, too_many_removed

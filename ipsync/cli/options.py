@@ -14,7 +14,7 @@ from ipsync.cli import streams
 from ipsync.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from ipsync.core.model import Config
+    from ipsync.core.configured import Config
 
 Function = Callable[..., Any]
 FILE = click.Path(path_type=Path)

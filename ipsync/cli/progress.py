@@ -33,7 +33,7 @@ from ipsync.core.events import (
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from ipsync.core.model import Config
+    from ipsync.core.configured import Config
 
 log = logging.getLogger(__name__)
 

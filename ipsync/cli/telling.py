@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from ipsync import app
 from ipsync.cli.invocation import command
+from ipsync.core.configured import Config
 from ipsync.core.events import Subscriber
-from ipsync.core.model import Config
 
 log = logging.getLogger(__name__)
 

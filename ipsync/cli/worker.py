@@ -13,10 +13,10 @@ from ipsync.cli import options
 from ipsync.cli.invocation import command
 from ipsync.cli.reporting import Tell
 from ipsync.cli.telling import LAST_CALL, SPARE
+from ipsync.core.configured import Config
 from ipsync.core.errors import IpsyncError
 from ipsync.core.events import ConfigRead, Subscriber
 from ipsync.core.exit_codes import ExitCode
-from ipsync.core.model import Config
 from ipsync.core.report import Report, exit_code
 from ipsync.daemon import Pace
 from ipsync.observers.watch import Watched

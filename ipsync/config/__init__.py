@@ -21,8 +21,8 @@ from ipsync.config.build import build
 from ipsync.config.schema import File, file_model
 from ipsync.config.yaml_document import Document, Problem
 from ipsync.core.canonical import canonical, digest, sha256
+from ipsync.core.configured import Config
 from ipsync.core.errors import UsageError
-from ipsync.core.model import Config
 from ipsync.targets import registry
 
 LARGEST = 1024 * 1024

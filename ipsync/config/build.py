@@ -9,7 +9,7 @@ from typing import Any, Literal
 from ipsync.config import schema as shape
 from ipsync.config.rules import PRESET
 from ipsync.config.wave_build import checks, waves
-from ipsync.core import model
+from ipsync.core import configured
 from ipsync.targets import registry
 from ipsync.values import models
 from ipsync.values.models import old_names
@@ -18,9 +18,9 @@ PRESET_URL = "https://api.qa.tech/v1/outbound-ips"
 PRESET_SELECT = "ipAddresses"
 
 
-def build(file: shape.File, *, digest: str) -> model.Config:
+def build(file: shape.File, *, digest: str) -> configured.Config:
     """Return the Config that a sound file asks for."""
-    return model.Config(
+    return configured.Config(
         owner=file.owner,
         feeds=tuple(_feed(name, feed or shape.Feed()) for name, feed in file.feeds.items()),
         targets=tuple(_target(file, target) for target in file.targets),
@@ -40,10 +40,10 @@ def build(file: shape.File, *, digest: str) -> model.Config:
     )
 
 
-def _feed(name: str, feed: shape.Feed) -> model.Feed:
+def _feed(name: str, feed: shape.Feed) -> configured.Feed:
     preset = name == PRESET
     select = feed.select or (PRESET_SELECT if preset else "@")
-    return model.Feed(
+    return configured.Feed(
         name=name,
         url=feed.url or PRESET_URL,
         format=feed.format,
@@ -57,9 +57,9 @@ def _feed(name: str, feed: shape.Feed) -> model.Feed:
     )
 
 
-def _notify(each: shape.Notification) -> model.Notify:
+def _notify(each: shape.Notification) -> configured.Notify:
     kind: Literal["webhook", "slack", "command"] = "webhook" if each.webhook else "slack" if each.slack else "command"
-    return model.Notify(
+    return configured.Notify(
         kind=kind,
         on=tuple(each.on),
         url=each.webhook or each.slack or "",
@@ -69,10 +69,10 @@ def _notify(each: shape.Notification) -> model.Notify:
     )
 
 
-def _target(file: shape.File, target: models.AnyTarget) -> model.Target:
+def _target(file: shape.File, target: models.AnyTarget) -> configured.Target:
     feeds = (target.feed,) if isinstance(target.feed, str) else tuple(target.feed)
     values = _values(target)
-    return model.Target(
+    return configured.Target(
         name=target.name,
         kind=target.kind,
         feeds=feeds,
@@ -108,7 +108,9 @@ def _notices(targets: Iterable[models.AnyTarget]) -> Iterator[str]:
 # ── the guards' limits ───────────────────────────────────────────────────────
 
 
-def _limits(file: shape.File, target: models.AnyTarget, feeds: Sequence[str]) -> Iterator[tuple[str, model.Limits]]:
+def _limits(
+    file: shape.File, target: models.AnyTarget, feeds: Sequence[str]
+) -> Iterator[tuple[str, configured.Limits]]:
     """Yield the limits for each feed as this target uses it: the target's word, else the feed's, else the file's.
 
     And for static addresses where there are any; where there are none, no limits of theirs may hold a feed back.
@@ -121,10 +123,10 @@ def _limits(file: shape.File, target: models.AnyTarget, feeds: Sequence[str]) ->
         yield "static", _merged([file.guards, target.guards])
 
 
-def _merged(levels: Sequence[models.Guards]) -> model.Limits:
-    limits = model.Limits()
+def _merged(levels: Sequence[models.Guards]) -> configured.Limits:
+    limits = configured.Limits()
     for level in levels:
-        limits = model.Limits(
+        limits = configured.Limits(
             min_prefix_v4=level.min_prefix.ipv4 or limits.min_prefix_v4,
             min_prefix_v6=level.min_prefix.ipv6 or limits.min_prefix_v6,
             max_addresses=level.max_addresses or limits.max_addresses,
@@ -137,12 +139,14 @@ def _merged(levels: Sequence[models.Guards]) -> model.Limits:
     return limits
 
 
-def _threshold(level: models.Threshold, below: model.Threshold) -> model.Threshold:
-    return model.Threshold(_set(level.count, below.count), _set(level.percent, below.percent))
+def _threshold(level: models.Threshold, below: configured.Threshold) -> configured.Threshold:
+    return configured.Threshold(_set(level.count, below.count), _set(level.percent, below.percent))
 
 
-def _growth(level: models.Growth, below: model.Growth) -> model.Growth:
-    return model.Growth(_set(level.ipv4, below.ipv4), _set(level.ipv6, below.ipv6), _set(level.percent, below.percent))
+def _growth(level: models.Growth, below: configured.Growth) -> configured.Growth:
+    return configured.Growth(
+        _set(level.ipv4, below.ipv4), _set(level.ipv6, below.ipv6), _set(level.percent, below.percent)
+    )
 
 
 def _set(value: int | None, below: int) -> int:

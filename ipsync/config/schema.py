@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from ipsync.config.wave_schema import Check, Wave
-from ipsync.core.model import Word
+from ipsync.core.configured import Word
 from ipsync.targets import registry
 from ipsync.values import amounts as a
 from ipsync.values import fields as f

@@ -12,9 +12,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from ipsync.core.blockers import blockers, unfit
+from ipsync.core.configured import Config, Target
 from ipsync.core.desired import Desired, desired
 from ipsync.core.in_sync import InSync
-from ipsync.core.model import Config, Entry, Network, Note, State, Target
+from ipsync.core.model import Entry, Network, Note, State
 from ipsync.core.plan import FeedResult
 from ipsync.core.traits import Traits
 

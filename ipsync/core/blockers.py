@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ipsync.core import guards
+from ipsync.core.configured import Limits, Target
 from ipsync.core.diff import Diff
-from ipsync.core.model import Limits, Network, State, Status, Target, Verdict, Violation, suits
+from ipsync.core.model import Network, State, Status, Verdict, Violation, suits
 from ipsync.core.placement import base_name, family_name, is_owned
 from ipsync.core.plan import FeedResult
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ipsync.core.configured import Target
 from ipsync.core.marks import STATIC
-from ipsync.core.model import BOTH, Entry, Network, Service, Target, suits
+from ipsync.core.model import BOTH, Entry, Network, Service, suits
 
 Desired = Mapping[Entry, Mapping[str, frozenset[str]]]
 """Each desired entry, by target, with its origins: names of feeds, or STATIC."""

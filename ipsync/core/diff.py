@@ -19,9 +19,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ipsync.core.addresses import sort_key
+from ipsync.core.configured import Target
 from ipsync.core.desired import Desired
 from ipsync.core.marks import STATIC, mark_of
-from ipsync.core.model import Entry, Leaving, Service, State, Target
+from ipsync.core.model import Entry, Leaving, Service, State
 from ipsync.core.traits import Mark, Traits
 
 CLOCK_SKEW = timedelta(hours=48)

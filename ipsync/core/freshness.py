@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from ipsync.core.configured import Feed
 from ipsync.core.events import FeedRead
 from ipsync.core.marks import format_time
-from ipsync.core.model import Feed
 
 
 def dated(read: FeedRead, earlier: Mapping[str, Any] | None, now: datetime) -> FeedRead:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from ipaddress import collapse_addresses
 
 from ipsync.core.addresses import canonical, special_use
-from ipsync.core.model import Capacity, Limits, Network, Snapshot, Threshold, Verdict, Violation
+from ipsync.core.configured import Limits, Threshold
+from ipsync.core.model import Capacity, Network, Snapshot, Verdict, Violation
 from ipsync.core.words import few
 
 SHOWN = 5

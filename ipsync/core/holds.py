@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ipsync.core.model import Config
+from ipsync.core.configured import Config
 from ipsync.core.plan import Plan
 from ipsync.core.rollout import Check, Wave
 from ipsync.core.standing import ASKED, PASSED, Known, Standing

@@ -16,9 +16,10 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from ipsync.core import guards
+from ipsync.core.configured import Limits, Target
 from ipsync.core.diff import Diff, Marked, entry_key, service_covers
 from ipsync.core.marks import STATIC
-from ipsync.core.model import Entry, Held, Limits, Network, Service, State, Target, Verdict, Violation
+from ipsync.core.model import Entry, Held, Network, Service, State, Verdict, Violation
 from ipsync.core.operations import entry_text
 
 DIGITS = 20

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from ipsync.core.configured import Config
 from ipsync.core.marks import mark_of
-from ipsync.core.model import Config, State, Status
+from ipsync.core.model import State, Status
 from ipsync.core.plan import Observed, Plan
 from ipsync.core.words import few
 

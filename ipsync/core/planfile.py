@@ -18,9 +18,10 @@ from typing import Any
 from ipsync import __version__
 from ipsync.core.addresses import parse
 from ipsync.core.canonical import canonical, digest
+from ipsync.core.configured import Config
 from ipsync.core.errors import PlanFileError
 from ipsync.core.marks import format_time, parse_time
-from ipsync.core.model import Config, Snapshot
+from ipsync.core.model import Snapshot
 from ipsync.core.plan import FeedResult, Plan
 
 LIFETIME = timedelta(hours=1)

@@ -13,20 +13,11 @@ from ipsync.core import guards
 from ipsync.core.at_rest import AtRest
 from ipsync.core.blockers import conflicts, unfit
 from ipsync.core.canonical import digest
+from ipsync.core.configured import Config, Target
 from ipsync.core.diff import Diff, Marked, Policy, diff
 from ipsync.core.judgement import Judgement, judge
 from ipsync.core.marks import mark_of, owned_marks
-from ipsync.core.model import (
-    Config,
-    ManagedList,
-    Operation,
-    ReadFailure,
-    State,
-    Status,
-    Target,
-    Verdict,
-    Violation,
-)
+from ipsync.core.model import ManagedList, Operation, ReadFailure, State, Status, Verdict, Violation
 from ipsync.core.operations import MARKED, entry_text, owned_texts
 from ipsync.core.placement import marked_for, overflow_of, settings_of
 from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, ResourceChange, TargetChange

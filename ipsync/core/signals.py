@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # the nouns that signals carry; a command that only reads the log doesn't load them
-    from ipsync.core.model import Config
+    from ipsync.core.configured import Config
     from ipsync.core.plan import FeedResult, Observed, Plan
     from ipsync.core.report import Report
 

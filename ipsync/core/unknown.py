@@ -6,7 +6,8 @@ one place that can't be read leaves the others of its target alone.
 
 from __future__ import annotations
 
-from ipsync.core.model import Config, State, Target
+from ipsync.core.configured import Config, Target
+from ipsync.core.model import State
 from ipsync.core.plan import Observed
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ipsync.core.canonical import canonical, digest, sha256
+from ipsync.core.configured import Config
 from ipsync.core.judgement import DIGITS, waiting
-from ipsync.core.model import Config, Status, Verdict, Violation
+from ipsync.core.model import Status, Verdict, Violation
 from ipsync.core.operations import entry_text
 from ipsync.core.plan import Plan, TargetChange
 from ipsync.core.rollout import REST, Wave, named

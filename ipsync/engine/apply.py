@@ -9,10 +9,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ipsync.core.configured import Target
 from ipsync.core.contents import Contents
 from ipsync.core.errors import AuditLogError, CloudError, Denied, IpsyncError, Stale, Uncertain
 from ipsync.core.events import CloudCalled, Intent, Outcome, Recorded, StageBegan
-from ipsync.core.model import Operation, ReadFailure, Receipt, State, Status, Target
+from ipsync.core.model import Operation, ReadFailure, Receipt, State, Status
 from ipsync.core.operations import closes, opens
 from ipsync.core.plan import Plan, ResourceChange
 from ipsync.engine.outcomes import Result

@@ -10,8 +10,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ipsync.core.configured import Target
 from ipsync.core.errors import IpsyncError, Unreachable
-from ipsync.core.model import Target
 from ipsync.engine.run import Run
 from ipsync.targets.base import Places, Reader, Unlisted
 

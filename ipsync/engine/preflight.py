@@ -6,9 +6,9 @@ import logging
 from collections.abc import Sequence
 
 from ipsync.core import guards
+from ipsync.core.configured import Feed, Limits, Target
 from ipsync.core.errors import IpsyncError
 from ipsync.core.events import RunEnded, RunStarted
-from ipsync.core.model import Feed, Limits, Target
 from ipsync.engine.expand import expand, opened
 from ipsync.engine.run import Run, pool, scopes
 from ipsync.targets.base import Finding

@@ -12,9 +12,10 @@ from threading import Event as ThreadEvent
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
+from ipsync.core.configured import Config, Feed, Target
 from ipsync.core.errors import AuditLogError, UsageError
 from ipsync.core.events import CloudCalled, Event, Intent, Record, Recorded, Signal, Subscriber
-from ipsync.core.model import Config, Feed, Snapshot, Target
+from ipsync.core.model import Snapshot
 from ipsync.core.places import Place
 from ipsync.core.rollout import Check
 from ipsync.core.standing import Standing

@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 from ipsync.core.addresses import canonical, parse, sort_key
 from ipsync.core.canonical import digest as digest_of
+from ipsync.core.configured import Feed
 from ipsync.core.errors import AddressError, FeedError
-from ipsync.core.model import Feed, Network, Snapshot
+from ipsync.core.model import Network, Snapshot
 from ipsync.feeds import formats
 from ipsync.feeds.hints import hint
 

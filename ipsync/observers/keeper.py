@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ipsync.core.addresses import canonical
+from ipsync.core.configured import Config, Feed
 from ipsync.core.events import (
     STAGES,
     ConfigRead,
@@ -22,7 +23,6 @@ from ipsync.core.events import (
     StageBegan,
 )
 from ipsync.core.marks import parse_time
-from ipsync.core.model import Config, Feed
 from ipsync.core.plan import FeedResult, Orphan
 from ipsync.core.printable import plain
 from ipsync.core.report import Report

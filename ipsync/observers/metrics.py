@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
 
 from ipsync import __version__
+from ipsync.core.configured import Config
 from ipsync.core.events import (
     CloudCalled,
     ConfigRead,
@@ -24,7 +25,7 @@ from ipsync.core.events import (
     Recorded,
     Verification,
 )
-from ipsync.core.model import Config, Status, Verdict
+from ipsync.core.model import Status, Verdict
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import AS_WISHED, Report
 from ipsync.core.standing import ASKED, RUNNING

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ipsync.core.addresses import canonical
-from ipsync.core.model import Config, Entry, Held, Status, Target, Verdict
+from ipsync.core.configured import Config, Target
+from ipsync.core.model import Entry, Held, Status, Verdict
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import Report, approvable
 from ipsync.core.words import few

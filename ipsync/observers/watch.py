@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ipsync.core.configured import Config
 from ipsync.core.events import Subscriber
-from ipsync.core.model import Config
 from ipsync.observers.health import Health
 from ipsync.observers.ledger import Ledger
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ipsync.core.model import Operation, ReadFailure, Receipt, State, Target, Where
+from ipsync.core.configured import Target, Where
+from ipsync.core.model import Operation, ReadFailure, Receipt, State
 from ipsync.core.traits import Traits
 
 

@@ -11,8 +11,8 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
+from ipsync.core.configured import Target
 from ipsync.core.errors import UsageError
-from ipsync.core.model import Target
 from ipsync.targets.base import Kind, Places, Reader, Writer
 
 GROUP = "ipsync.targets"

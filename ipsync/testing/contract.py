@@ -16,9 +16,10 @@ import pytest
 from ipsync import engine
 from ipsync.core.addresses import parse, sort_key
 from ipsync.core.canonical import digest
+from ipsync.core.configured import Config, Feed, Target
 from ipsync.core.errors import FeedError
 from ipsync.core.events import Outcome, Recovered
-from ipsync.core.model import Config, Feed, Operation, Receipt, Snapshot, Target
+from ipsync.core.model import Operation, Receipt, Snapshot
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import Report, exit_code
 from ipsync.targets import registry

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from ipsync.core.configured import Target
 from ipsync.core.errors import Missing, Rejected, Stale
-from ipsync.core.model import Entry, ManagedList, Note, Operation, Receipt, Target
+from ipsync.core.model import Entry, ManagedList, Note, Operation, Receipt
 from ipsync.targets.aws.where import AwsAccount, AwsGroups
 from ipsync.targets.gcp.where import GcpRule
 from ipsync.testing.memory_reader import MemoryReader

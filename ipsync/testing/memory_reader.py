@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ipsync.core.configured import Target
 from ipsync.core.errors import Unreachable
-from ipsync.core.model import Capacity, Entry, ManagedList, ReadFailure, State, Target
+from ipsync.core.model import Capacity, Entry, ManagedList, ReadFailure, State
 from ipsync.targets.aws.rules import TRAITS as GROUP_TRAITS
 from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.base import Finding

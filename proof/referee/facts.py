@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ipsync.core.model import Config, Network, Target
+from ipsync.core.configured import Config, Target
+from ipsync.core.model import Network
 from ipsync.targets.aws.where import AwsGroups
 
 

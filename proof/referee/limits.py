@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from ipaddress import ip_network
 
-from ipsync.core.model import Limits, Network, Threshold
+from ipsync.core.configured import Limits, Threshold
+from ipsync.core.model import Network
 
 RESERVED = [
     ip_network(text)

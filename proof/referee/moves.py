@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ipsync.core.model import Limits, Network
+from ipsync.core.configured import Limits
+from ipsync.core.model import Network
 from proof.referee import limits
 from proof.referee.facts import Contents, Course, Facts, Write
 from proof.referee.marks import STATIC

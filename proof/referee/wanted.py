@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ipsync.core.model import Limits, Network, Service, Target
+from ipsync.core.configured import Limits, Target
+from ipsync.core.model import Network, Service
 from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.gcp.where import GcpRule
 from proof.referee import limits

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from ipsync import config
 from ipsync.config import ConfigError
-from ipsync.core.model import Growth, Limits, Service, Threshold
+from ipsync.core.configured import Growth, Limits, Threshold
+from ipsync.core.model import Service
 from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.gcp.where import GcpRule
 

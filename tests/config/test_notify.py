@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ipsync import config
-from ipsync.core.model import Notify
+from ipsync.core.configured import Notify
 
 HEAD = """\
 version: 1

@@ -6,8 +6,9 @@ import pytest
 from factory import ENTRIES, GROUP, HTTPS, LISTS, RULE, aws_target, gcp_target, networks, rule_note, snapshot
 
 from ipsync.core.blockers import Hindrance, blockers, conflicts, unfit
+from ipsync.core.configured import Limits
 from ipsync.core.diff import Diff, Marked
-from ipsync.core.model import Entry, Limits, ManagedList, Service, State, Status, Verdict, Violation
+from ipsync.core.model import Entry, ManagedList, Service, State, Status, Verdict, Violation
 from ipsync.core.plan import FeedResult
 from ipsync.core.traits import Mark
 

@@ -9,9 +9,9 @@ import pytest
 from factory import NOW, Stage, aws_target, config
 
 from ipsync import engine
+from ipsync.core.configured import Feed
 from ipsync.core.events import FeedRead
 from ipsync.core.freshness import dated, failing, unchanged
-from ipsync.core.model import Feed
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 FEED = Feed("qatech", "https://x.example", max_unchanged_age=30 * 86400.0)

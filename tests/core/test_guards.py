@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsync.core import guards
+from ipsync.core.configured import Growth, Limits, Threshold
 from ipsync.core.guards import (
     Covered,
     Impact,
@@ -17,7 +18,7 @@ from ipsync.core.guards import (
     too_many_go,
     too_many_leave,
 )
-from ipsync.core.model import Capacity, Growth, Limits, Threshold, Verdict
+from ipsync.core.model import Capacity, Verdict
 
 LIMITS = Limits()
 sizes = st.integers(0, 1000)

@@ -7,10 +7,11 @@ from datetime import timedelta
 import pytest
 from factory import ENTRIES, GROUP, HTTPS, NOW, aws_target, hosts, networks
 
+from ipsync.core.configured import Limits, Threshold
 from ipsync.core.diff import Diff, Marked
 from ipsync.core.judgement import Judgement, approvable, change_id, impact, judge, released, waiting
 from ipsync.core.marks import STATIC
-from ipsync.core.model import Capacity, Entry, Held, Leaving, Limits, Network, Service, State, Threshold, Verdict
+from ipsync.core.model import Capacity, Entry, Held, Leaving, Network, Service, State, Verdict
 from ipsync.core.traits import Mark
 
 HOUR, GRACE = timedelta(hours=1), timedelta(hours=72)

@@ -10,7 +10,8 @@ from factory import ENTRIES, GROUP, NOW, RULE, Stage, aws_target, config, gcp_ta
 
 from ipsync import engine
 from ipsync.core import places
-from ipsync.core.model import Config, ReadFailure, State
+from ipsync.core.configured import Config
+from ipsync.core.model import ReadFailure, State
 from ipsync.core.plan import Observed, Plan
 
 A, B = "8.8.8.8/32", "8.8.4.4/32"

@@ -26,17 +26,16 @@ from factory import (
 )
 
 from ipsync.core.canonical import digest
+from ipsync.core.configured import Limits, Threshold
 from ipsync.core.model import (
     Capacity,
     Entry,
     Leaving,
-    Limits,
     ManagedList,
     ReadFailure,
     Service,
     State,
     Status,
-    Threshold,
     Verdict,
     Violation,
 )

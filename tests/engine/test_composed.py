@@ -28,8 +28,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipsync import engine
+from ipsync.core.configured import Limits, Threshold
 from ipsync.core.errors import Denied
-from ipsync.core.model import Entry, Limits, ManagedList, Service, Threshold
+from ipsync.core.model import Entry, ManagedList, Service
 from ipsync.core.report import exit_code, summarize
 from ipsync.core.traits import Mark
 from ipsync.targets import registry

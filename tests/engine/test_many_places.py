@@ -11,9 +11,9 @@ from factory import Log, Stage, aws_target, config, gcp_target, hosts
 from ipsync import engine
 from ipsync.core import places
 from ipsync.core.at_rest import AtRest
+from ipsync.core.configured import Where
 from ipsync.core.errors import Denied
 from ipsync.core.events import PlanMade
-from ipsync.core.model import Where
 from ipsync.core.plan import Observed
 from ipsync.core.planner import make_plan
 from ipsync.core.report import exit_code

@@ -15,8 +15,8 @@ from email.utils import format_datetime
 import pytest
 import trustme
 
+from ipsync.core.configured import Feed
 from ipsync.core.errors import FeedError
-from ipsync.core.model import Feed
 from ipsync.feeds import fetch, http, public_url
 from ipsync.sandbox.feed import FeedServer, Raw
 

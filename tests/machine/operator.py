@@ -7,7 +7,8 @@ from datetime import timedelta
 
 from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, networks
 
-from ipsync.core.model import Config, Feed, Limits, Service, Target, Threshold
+from ipsync.core.configured import Config, Feed, Limits, Target, Threshold
+from ipsync.core.model import Service
 from ipsync.targets.aws.where import AwsAccount
 from ipsync.targets.gcp.where import GcpRule
 

@@ -13,8 +13,9 @@ from unittest.mock import patch
 from factory import Stage
 
 from ipsync import engine
+from ipsync.core.configured import Config, Feed
 from ipsync.core.errors import CloudError, Missing, Stale
-from ipsync.core.model import Config, Feed, Network, Operation, Snapshot
+from ipsync.core.model import Network, Operation, Snapshot
 from ipsync.core.report import Report
 from ipsync.engine import run as surroundings
 from ipsync.testing.memory import MemoryCloud

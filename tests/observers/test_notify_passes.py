@@ -12,9 +12,10 @@ from factory import GROUP, Stage, aws_target, config, hosts
 from receiver import receiver, says
 
 from ipsync import engine
+from ipsync.core.configured import Notify
 from ipsync.core.errors import AuditLogError
 from ipsync.core.events import ConfigRead, Contested, NotificationEnded, PassEnded, RunEnded
-from ipsync.core.model import Notify, Status
+from ipsync.core.model import Status
 from ipsync.observers.notify import Notifier, Surroundings, remembered
 
 ALL = ("applied", "blocked", "failed", "held", "contested", "feed-changed", "feed-unchanged")

@@ -241,7 +241,7 @@ def test_no_secret_in_names_and_no_repetition_of_one():
 
 
 def test_two_sinks_of_one_name_are_told_apart():
-    from ipsync.core.model import Notify
+    from ipsync.core.configured import Notify
 
     settings = [Notify("webhook", ("failed",), url=f"https://h.example/{n}") for n in "ab"]
     assert [name for name, _, _ in notify.named_sinks(settings)] == ["webhook h.example", "webhook h.example #2"]

@@ -7,7 +7,7 @@ import sys
 
 CODE = """
 import sys
-from ipsync.core.model import Config
+from ipsync.core.configured import Config
 from ipsync.observers import watch
 with watch.worker(Config("acme", (), (), None, listen=None), again="") as watched:
     assert (tuple(watched.observers), watched.url) == ((), "")

@@ -10,8 +10,9 @@ import jsonschema
 import pytest
 from factory import GROUP, Stage, aws_target, config, gcp_target, networks
 
+from ipsync.core.configured import Limits
 from ipsync.core.errors import Denied
-from ipsync.core.model import Entry, Limits, Service, Status
+from ipsync.core.model import Entry, Service, Status
 from ipsync.core.waves import Proof, WaveReport, WaveState
 from ipsync.render import pieces, render
 from ipsync.render.json import document

@@ -8,8 +8,9 @@ import pytest
 from factory import NOW, Log, config, gcp_target, hosts, networks, snapshot
 
 from ipsync import engine
+from ipsync.core.configured import Limits, Threshold
 from ipsync.core.errors import Denied, Missing, Rejected, Stale, Uncertain
-from ipsync.core.model import Limits, ManagedList, Operation, Service, Threshold
+from ipsync.core.model import ManagedList, Operation, Service
 from ipsync.core.report import exit_code
 from ipsync.targets import registry
 from ipsync.targets.gcp import client as gcp_client

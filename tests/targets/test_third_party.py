@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from factory import HTTPS
 
+from ipsync.core.configured import Limits, Target
 from ipsync.core.errors import UsageError
-from ipsync.core.model import Limits, Target
 from ipsync.sandbox.feed import FeedServer
 from ipsync.targets import registry
 from ipsync.testing.contract import Contract

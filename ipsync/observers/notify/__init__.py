@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from ipsync.core.configured import Config, Notify
 from ipsync.core.events import ConfigRead, Contested, Event, FeedRead, PassEnded, Recorded, RunEnded
-from ipsync.core.model import Config, Notify
 from ipsync.observers.notify import courier
 from ipsync.observers.notify.command import Command
 from ipsync.observers.notify.courier import Courier, Surroundings

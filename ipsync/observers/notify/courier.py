@@ -16,8 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ipsync.core.configured import Notify
 from ipsync.core.events import NotificationEnded, Notified, Signal
-from ipsync.core.model import Notify
 from ipsync.observers.notify.happenings import Happening, Situation, joined
 from ipsync.observers.notify.memory import News, Told, news
 from ipsync.observers.notify.message import Message, changes, only, without

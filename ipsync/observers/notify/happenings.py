@@ -12,8 +12,9 @@ from typing import Literal
 
 from ipsync.core import freshness
 from ipsync.core.addresses import canonical
+from ipsync.core.configured import Config, Word
 from ipsync.core.events import FeedRead
-from ipsync.core.model import Config, Entry, Status, Verdict, Violation, Word
+from ipsync.core.model import Entry, Status, Verdict, Violation
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import FAILED, Report, objects
 from ipsync.core.words import few

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Missing
-from ipsync.core.model import ReadFailure, State, Target
+from ipsync.core.model import ReadFailure, State
 from ipsync.targets.aws.capacity import capacity
 from ipsync.targets.aws.policy import remedy
 from ipsync.targets.aws.probe import probe

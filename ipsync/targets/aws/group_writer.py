@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ipsync.core.configured import Target
 from ipsync.core.errors import Denied
-from ipsync.core.model import Operation, Receipt, Target
+from ipsync.core.model import Operation, Receipt
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws.answers import OtherShape

@@ -15,8 +15,8 @@ from typing import TypeVar
 import botocore.session
 from botocore.exceptions import BotoCoreError
 
+from ipsync.core.configured import Target, Where
 from ipsync.core.errors import CloudError, Denied
-from ipsync.core.model import Target, Where
 from ipsync.core.words import few
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws import errors as aws_errors

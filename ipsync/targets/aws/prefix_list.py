@@ -10,8 +10,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from ipsync.core.configured import Target
 from ipsync.core.errors import UsageError
-from ipsync.core.model import Target
 from ipsync.core.traits import Traits
 from ipsync.targets.aws.account import ACCOUNT_RULES, Account, check_account
 from ipsync.targets.aws.prefix_list_marks import ListEntryMarks

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Unreachable
-from ipsync.core.model import Capacity, ReadFailure, State, Target
+from ipsync.core.model import Capacity, ReadFailure, State
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws import prefix_list_io as lists
 from ipsync.targets.aws import prefix_list_tags as list_tags

@@ -14,9 +14,10 @@ from dataclasses import replace
 from typing import Any
 
 from ipsync.core.addresses import canonical
+from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Denied, Rejected, Stale, Uncertain, Unreachable
 from ipsync.core.marks import parse_time
-from ipsync.core.model import Entry, Network, Operation, Receipt, Target
+from ipsync.core.model import Entry, Network, Operation, Receipt
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws import prefix_list_io as lists

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_network
 from typing import Any
 
+from ipsync.core.configured import Target
 from ipsync.core.errors import UsageError
-from ipsync.core.model import Entry, Note, Service, Target
+from ipsync.core.model import Entry, Note, Service
 from ipsync.core.traits import Traits
 from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.tag_marks import TagMarks

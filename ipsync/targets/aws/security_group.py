@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ipsync.core.model import Target
+from ipsync.core.configured import Target
 from ipsync.targets.aws import accounts
 from ipsync.targets.aws.account import Account
 from ipsync.targets.aws.accounts import Accounts, Regions

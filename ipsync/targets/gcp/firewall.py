@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from ipsync.core.model import Target
+from ipsync.core.configured import Target
 from ipsync.targets.base import Endpoints, Kind, Path, Places, Problems, Reader, Writer, as_configured, must, some, when
 from ipsync.targets.gcp.rules import NAME, TRAITS
 from ipsync.targets.gcp.where import GcpMany, GcpRule

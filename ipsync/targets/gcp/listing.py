@@ -14,8 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Denied, Unreachable
-from ipsync.core.model import Target
 from ipsync.core.words import few
 from ipsync.targets.base import Places, Unlisted
 from ipsync.targets.gcp import client as gcp_client

@@ -12,8 +12,9 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Missing, Rejected, Stale, Unreachable
-from ipsync.core.model import Capacity, Entry, ManagedList, Operation, ReadFailure, Receipt, State, Target
+from ipsync.core.model import Capacity, Entry, ManagedList, Operation, ReadFailure, Receipt, State
 from ipsync.targets.base import Finding
 from ipsync.targets.gcp import answers as gcp_answers
 from ipsync.targets.gcp import client as gcp_client

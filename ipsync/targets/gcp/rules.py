@@ -12,8 +12,9 @@ from ipaddress import ip_network
 from typing import Any
 
 from ipsync.core.addresses import sort_key
+from ipsync.core.configured import Target
 from ipsync.core.errors import Rejected, UsageError
-from ipsync.core.model import ManagedList, Network, Target
+from ipsync.core.model import ManagedList, Network
 from ipsync.core.traits import Traits
 from ipsync.targets.gcp.marks import DescriptionMarks
 from ipsync.targets.gcp.where import GcpRule

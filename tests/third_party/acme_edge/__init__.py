@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ipsync.core.model import Target
+from ipsync.core.configured import Target
 from ipsync.core.traits import Traits
 from ipsync.targets.base import Endpoints, Kind, Reader, Writer
 from ipsync.targets.tag_marks import TagMarks
@@ -28,7 +28,7 @@ class Edge(models.Target):
 
 @dataclass(frozen=True, slots=True)
 class EdgeFile:
-    """Where a target is: one file (core.model.Where)."""
+    """Where a target is: one file (core.configured.Where)."""
 
     file: str
 

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from acme_edge import TRAITS, EdgeFile, resource_of
+from ipsync.core.configured import Target
 from ipsync.core.errors import Denied, Missing, Rejected, Stale, Uncertain, Unreachable
-from ipsync.core.model import Capacity, Entry, Operation, ReadFailure, Receipt, Service, State, Target
+from ipsync.core.model import Capacity, Entry, Operation, ReadFailure, Receipt, Service, State
 from ipsync.targets.base import Finding
 
 Rules = list[dict[str, Any]]

@@ -26,11 +26,12 @@ from ipsync.core import places, planfile
 from ipsync.core.configured import Config, Feed
 from ipsync.core.contested import RUNS_BEFORE
 from ipsync.core.errors import AuditLogError, PlanFileError, UsageError
-from ipsync.core.events import Copied, Notified, PassEnded, RunEnded, RunStarted, Signal, Subscriber
+from ipsync.core.events import Copied, Notified, RunEnded, RunStarted
 from ipsync.core.model import Snapshot
 from ipsync.core.printable import printable
 from ipsync.core.report import Report
 from ipsync.core.rollout import Check
+from ipsync.core.signals import PassEnded, Signal, Subscriber
 from ipsync.core.standing import standing
 from ipsync.engine import preflight
 from ipsync.render.json import document
@@ -84,7 +85,7 @@ def sync_once(  # noqa: PLR0913 - what a caller may choose, by name
     """Make one pass that may write. Raises AuditLogError, before any write, when it can't be recorded.
 
     `stop` asks for an end: before the next write, and of any wait at once.
-    `writing` is called before each intent, `observers` hear everything (core/events.py).
+    `writing` is called before each intent, `observers` hear everything (core/events.py, core/signals.py).
     """
     names, run = selection(config, only), _run_id()
     seen: dict[str, Any] = {"clock": clock, "announcing": writing, "subscribers": observers, **_ends(stop)}

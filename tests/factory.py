@@ -11,8 +11,9 @@ from ipsync.core.addresses import parse, sort_key
 from ipsync.core.canonical import digest
 from ipsync.core.configured import Config, Feed, Limits, Target
 from ipsync.core.errors import FeedError
-from ipsync.core.events import PassEnded, Record, Recorded, Subscriber
+from ipsync.core.events import Record
 from ipsync.core.model import Network, Service, Snapshot, State
+from ipsync.core.signals import PassEnded, Recorded, Subscriber
 from ipsync.targets.aws import rules as aws_rules
 from ipsync.targets.aws.where import AwsGroups, AwsLists
 from ipsync.targets.gcp import rules as gcp_rules

@@ -9,8 +9,8 @@ from factory import NOW, Stage, aws_target, config, gcp_target, hosts
 
 from ipsync.core.configured import Limits
 from ipsync.core.errors import Denied
-from ipsync.core.events import Contested
 from ipsync.core.model import Entry
+from ipsync.core.signals import Contested
 from ipsync.observers.keeper import Keeper
 from ipsync.observers.ledger import Ledger
 

@@ -10,7 +10,8 @@ from factory import NOW, Stage, aws_target, config
 from ipsync import app
 from ipsync.audit import AuditLog, buckets
 from ipsync.core.errors import AuditLogError, PlanFileError
-from ipsync.core.events import Copied, Event, PassEnded, Record, RunEnded, RunStarted
+from ipsync.core.events import Copied, Record, RunEnded, RunStarted
+from ipsync.core.signals import Event, PassEnded
 
 A = "8.8.8.8/32"
 

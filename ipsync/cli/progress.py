@@ -16,12 +16,12 @@ from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ipsync.cli import streams
-from ipsync.core.events import (
+from ipsync.core.events import Outcome
+from ipsync.core.signals import (
     STAGES,
     ConfigRead,
     Event,
     FeedFetched,
-    Outcome,
     PassEnded,
     PlanMade,
     Recorded,

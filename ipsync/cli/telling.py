@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from ipsync import app
 from ipsync.cli.invocation import command
 from ipsync.core.configured import Config
-from ipsync.core.events import Subscriber
+from ipsync.core.signals import Subscriber
 
 log = logging.getLogger(__name__)
 

@@ -15,9 +15,9 @@ from ipsync.cli.reporting import Tell
 from ipsync.cli.telling import LAST_CALL, SPARE
 from ipsync.core.configured import Config
 from ipsync.core.errors import IpsyncError
-from ipsync.core.events import ConfigRead, Subscriber
 from ipsync.core.exit_codes import ExitCode
 from ipsync.core.report import Report, exit_code
+from ipsync.core.signals import ConfigRead, Subscriber
 from ipsync.daemon import Pace
 from ipsync.observers.watch import Watched
 

@@ -12,7 +12,7 @@ import reprlib
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from ipsync.core.errors import AddressError
-from ipsync.core.model import Network
+from ipsync.core.model import Entry, Network
 
 LONGEST = 43
 """Characters of the longest text: 39 of an IPv6 address and four of its prefix."""
@@ -42,6 +42,11 @@ def canonical(network: Network) -> str:
 def sort_key(network: Network) -> tuple[int, int, int]:
     """Sort by family, then address, then prefix."""
     return network.version, int(network.network_address), network.prefixlen
+
+
+def entry_key(entry: Entry) -> tuple[object, ...]:
+    """Sort by family, then address, then ports."""
+    return (*sort_key(entry.network), str(entry.service or ""))
 
 
 def _shown(value: object) -> str:

@@ -14,44 +14,25 @@ what had begun to leave for a target goes on leaving for the one that now names 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from ipsync.core.addresses import sort_key
-from ipsync.core.configured import Target
+from ipsync.core.addresses import entry_key
+from ipsync.core.coverage import covers
 from ipsync.core.desired import Desired
-from ipsync.core.marks import STATIC, mark_of
-from ipsync.core.model import Entry, Leaving, Service, State
-from ipsync.core.traits import Mark, Traits
-
-CLOCK_SKEW = timedelta(hours=48)
-"""A leaving mark further than this in the future comes from a wrong clock, and is set anew.
-
-Up to this it is believed, since it may be our own clock that is behind: setting the mark anew would then let the
-address go that much too early. Believing a wrong one keeps it that much longer at the most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Marked:
-    """An entry with the mark it has (or, where it is wanted, shall have).
-
-    `by` is the target in whose name this is done and shown; `why` is what asks for it: feeds, or STATIC. `found` says
-    that it is wanted but was marked for a target that doesn't name the resource: it is no measure of what was held.
-    """
-
-    entry: Entry
-    mark: Mark
-    by: str = ""
-    why: str = ""
-    found: bool = False
+from ipsync.core.leaving import Fate, fate, leaving
+from ipsync.core.marking import Marked, NewMarks, Policy, kept_mark, list_mark, why
+from ipsync.core.marks import mark_of
+from ipsync.core.model import Entry, Leaving, State
+from ipsync.core.traits import Mark
 
 
 @dataclass(frozen=True, slots=True)
 class Diff:
     """Everything one resource needs. `remark` holds kept entries with their new marks.
 
-    `word` are those of `remove` that the operator took out of the config, feeds apart; `aged` are entries whose time of
+    `taken_out` are those of `remove` that the operator took out of the config, feeds apart; `aged` are entries whose time of
     addition is of no more use; `still` are those of `keep` that a frozen target may want: no mark of theirs changes.
     """
 
@@ -62,7 +43,7 @@ class Diff:
     leaving: tuple[tuple[Marked, Leaving], ...] = ()
     satisfied: tuple[Marked, ...] = ()
     orphaned: tuple[Marked, ...] = ()
-    word: frozenset[Entry] = frozenset()
+    taken_out: frozenset[Entry] = frozenset()
     aged: frozenset[Entry] = frozenset()
     still: frozenset[Entry] = frozenset()
 
@@ -83,52 +64,30 @@ class Diff:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What the decisions about one resource rest on, besides the resource itself.
-
-    `targets` are all that name the resource, or may name it; `frozen` those that can't be asked what they want now.
-    `feeds` and `names` are all feeds and targets of the config.
-    """
-
-    owner: str
-    now: datetime
-    grace: timedelta | None
-    targets: Sequence[Target]
-    frozen: frozenset[str]
-    feeds: frozenset[str] = frozenset()
-    names: frozenset[str] = frozenset()
-
-    @property
-    def healthy(self) -> list[Target]:
-        """Return the targets that this run acts for."""
-        return [t for t in self.targets if t.name not in self.frozen]
-
-
 def diff(state: State, desired: Desired, policy: Policy) -> Diff:
     """Compare one resource with what is desired of it."""
     owned, foreign = _split(state, policy.owner)
     kept, remarked = _wanted(owned, desired, state, policy)
-    fates = [_fate(m, state, policy) for m in owned if m.entry not in desired]
+    fates = [fate(m, state, policy) for m in owned if m.entry not in desired]
     held = {m.entry for m in owned}
-    fresh = _Fresh(state, policy, first=all(f.kind == "orphan" for f in fates) and not kept and not remarked)
+    fresh = NewMarks(state, policy, first=all(f.kind == "orphan" for f in fates) and not kept and not remarked)
     missing = [fresh.marked(entry, by) for entry, by in desired.items() if entry not in held]
-    covered = _Cover(foreign)
+    covered = {m.entry for m in missing if any(covers(other, m.entry) for other in foreign)}
     return Diff(
-        add=_sorted(m for m in missing if not covered.allows(m.entry)),
-        satisfied=_sorted(m for m in missing if covered.allows(m.entry)),
-        keep=_sorted([*kept, *(f.marked for f in fates if f.kind in {"hold", "left"})]),
-        remark=_sorted([*remarked, *(f.marked for f in fates if f.kind == "mark")]),
-        remove=_sorted(f.marked for f in fates if f.kind in {"remove", "word"}),
+        add=_sorted(m for m in missing if m.entry not in covered),
+        satisfied=_sorted(m for m in missing if m.entry in covered),
+        keep=_sorted([*kept, *(f.marked for f in fates if f.kind in {"held", "leaving"})]),
+        remark=_sorted([*remarked, *(f.marked for f in fates if f.kind == "begins")]),
+        remove=_sorted(f.marked for f in fates if f.kind in {"due", "taken-out"}),
         orphaned=_sorted(f.marked for f in fates if f.kind == "orphan"),
-        leaving=_leaving(fates),
-        word=frozenset(f.marked.entry for f in fates if f.kind == "word"),
+        leaving=leaving(fates),
+        taken_out=frozenset(f.marked.entry for f in fates if f.kind == "taken-out"),
         aged=_aged(owned, fates, policy),
-        still=frozenset(f.marked.entry for f in fates if f.kind == "hold"),
+        still=frozenset(f.marked.entry for f in fates if f.kind == "held"),
     )
 
 
-def _aged(owned: Sequence[Marked], fates: Sequence[_Fate], policy: Policy) -> frozenset[Entry]:
+def _aged(owned: Sequence[Marked], fates: Sequence[Fate], policy: Policy) -> frozenset[Entry]:
     """Return the entries that are older than a grace before the first of the leaving ones began to leave."""
     first = min((f.marked.mark.since or policy.now for f in fates), default=policy.now)
     oldest = first - (policy.grace or timedelta(0))
@@ -144,10 +103,8 @@ def _split(state: State, owner: str) -> tuple[list[Marked], list[Entry]]:
         known = owned.get(entry)
         if mark and not (known and known.mark.since):
             owned[entry] = Marked(entry, mark)
-        elif (
-            not mark and not state.traits.whole_lists
-        ):  # a foreign list of that name is no place for a wanted address, whatever it holds
-            foreign.append(entry)
+        elif not mark and not state.traits.whole_lists:
+            foreign.append(entry)  # a foreign list of that name is no place for a wanted address, whatever it holds
     return list(owned.values()), foreign
 
 
@@ -160,198 +117,12 @@ def _wanted(
         by = desired.get(item.entry)
         if by is None:
             continue
-        mark = _list_mark(item.mark, by, policy) if state.traits.whole_lists else _current(item.mark, by, policy)
+        mark = list_mark(item.mark, by, policy) if state.traits.whole_lists else kept_mark(item.mark, by, policy)
         target = next((name for name in item.mark.targets if name in by), next(iter(by)))
         found = not {t.name for t in policy.targets} & set(item.mark.targets)
-        new = Marked(item.entry, mark, target, _why(by, target), found=found)
+        new = Marked(item.entry, mark, target, why(by, target), found=found)
         (kept if mark == item.mark else remarked).append(new)
     return kept, remarked
-
-
-def _current(mark: Mark, by: Mapping[str, frozenset[str]], policy: Policy) -> Mark:
-    """Return the mark as it should read: not leaving, and naming a target and an origin that still want it.
-
-    What is marked for a frozen target keeps its name: that target can't be asked whether it gives the entry up.
-    """
-    if policy.frozen & {t.name for t in policy.targets} & set(mark.targets):
-        return replace(mark, since=None)
-    targets = mark.targets if len(mark.targets) == 1 and mark.targets[0] in by else (next(iter(by)),)
-    origins = by[targets[0]]
-    origin = mark.origin if mark.origin in origins else _first(origins)
-    return replace(mark, targets=targets, origin=origin, since=None)
-
-
-def _list_mark(mark: Mark | None, by: Mapping[str, frozenset[str]], policy: Policy) -> Mark:
-    """Return the mark of a range that is wanted in a list."""
-    held = mark or Mark(policy.owner, (), "")
-    feeds = "" if held.origin == STATIC else held.origin
-    only_static = all(origins == {STATIC} for origins in by.values())
-    return _list_words(replace(held, origin=STATIC if only_static else "", since=None), feeds, policy)
-
-
-def _list_words(mark: Mark, feeds: str, policy: Policy) -> Mark:
-    """Return a range's mark with a list's words, which are one for all its ranges: who shares it, and their feeds.
-
-    They rest on the config and not on what single ranges said, or two targets would write each other's names over.
-    Only what a frozen target's name and `feeds` say stays: it can't be asked.
-    """
-    sharing = policy.healthy
-    frozen = policy.frozen & set(mark.targets) & {t.name for t in policy.targets}
-    names = {f for t in sharing for f in t.feeds} | {f for f in feeds.split(",") if f and frozen}
-    origin = mark.origin if mark.origin == STATIC else ",".join(sorted(names))
-    return replace(mark, targets=tuple(sorted({t.name for t in sharing} | frozen)), origin=origin)
-
-
-def _first(origins: frozenset[str]) -> str:
-    feeds = sorted(origins - {STATIC})
-    return feeds[0] if feeds else STATIC
-
-
-def _why(by: Mapping[str, frozenset[str]], target: str) -> str:
-    """Say what asks for an entry: the target's feeds or `static`, and which other targets want it too."""
-    others = [name for name in by if name != target]
-    also = f"; also for {', '.join(others)}" if others else ""
-    return ", ".join(sorted(by[target])) + also
-
-
-@dataclass(frozen=True, slots=True)
-class _Fresh:
-    """Marks what is new. What comes to others that were there says when: see guards.py, `held before`."""
-
-    state: State
-    policy: Policy
-    first: bool
-
-    def marked(self, entry: Entry, by: Mapping[str, frozenset[str]]) -> Marked:
-        target = next(iter(by))
-        mark = Mark(self.policy.owner, (target,), _first(by[target]))
-        if self.state.traits.whole_lists:
-            mark = _list_mark(None, by, self.policy)
-        if not self.first and self.policy.grace:
-            mark = replace(mark, added=self.policy.now)
-        marks = self.state.traits.entries
-        return Marked(replace(entry, note=marks.note(mark)) if marks else entry, mark, target, _why(by, target))
-
-
-# ── an entry that nobody wants ───────────────────────────────────────────────
-
-
-@dataclass(frozen=True, slots=True)
-class _Fate:
-    kind: str  # hold, orphan, word, remove, mark, left (already marked, not due)
-    marked: Marked
-    until: datetime | None = None
-
-
-def _fate(item: Marked, state: State, policy: Policy) -> _Fate:
-    named = [t for t in policy.targets if t.name in item.mark.targets]
-    if _may_be_wanted(item, state, policy):
-        return _Fate("hold", replace(item, by=named[0].name if named else ""))
-    if not named and not _renamed(item, state, policy):
-        return _Fate("orphan", item)
-    item = replace(item, by=(named or policy.healthy)[0].name, why=item.mark.origin)
-    if named and _operators_word(item, state, named, policy.feeds):
-        return _Fate("word", item)
-    if state.traits.whole_lists:
-        item = replace(item, mark=_list_words(item.mark, "", policy))
-    return _graced(item, policy)
-
-
-def _may_be_wanted(item: Marked, state: State, policy: Policy) -> bool:
-    """Tell whether a target that can't be asked now might want this entry."""
-    return any(
-        state.traits.whole_lists or _has_ports(t, item.entry, state.traits) or t.name in item.mark.targets
-        for t in policy.targets
-        if t.name in policy.frozen
-    )
-
-
-def _renamed(item: Marked, state: State, policy: Policy) -> bool:
-    """Tell whether the target that an entry is marked for was renamed, for all that can be known.
-
-    A list under the very name that the config has is ours to keep. An entry of its own may be another config's as well:
-    only what had begun to leave goes on leaving, where no target has the old name.
-    """
-    if state.traits.whole_lists:
-        return bool(policy.healthy)
-    known = policy.names & set(item.mark.targets)
-    fits = any(_has_ports(t, item.entry, state.traits) for t in policy.healthy)
-    return bool(item.mark.since and item.mark.targets and fits and not known)
-
-
-def _operators_word(item: Marked, state: State, named: Sequence[Target], configured: frozenset[str]) -> bool:
-    """Tell whether the operator took this out of the target that the mark names: its port, static address or feed.
-
-    A feed that the config doesn't have at all any more may have been renamed: that is no word.
-    """
-    if not state.traits.whole_lists and not any(_has_ports(t, item.entry, state.traits) for t in named):
-        return True
-    origins = set(item.mark.origin.split(","))  # of a static address: STATIC, which no feed may be named
-    if STATIC in origins:
-        return True
-    return bool(origins) and origins <= configured - {f for t in named for f in t.feeds}
-
-
-def _has_ports(target: Target, entry: Entry, traits: Traits) -> bool:
-    """Tell whether a target has an entry's ports; where entries have none of their own, each target has them."""
-    return not traits.ports or entry.service in target.services
-
-
-def _graced(item: Marked, policy: Policy) -> _Fate:
-    since = item.mark.since
-    if since and since > policy.now + CLOCK_SKEW:
-        since = None
-    if policy.grace is None:
-        return _Fate("left" if since else "mark", _leaving_since(item, since or policy.now))
-    until = (since or policy.now) + policy.grace
-    if policy.now >= until:
-        return _Fate("remove", item)
-    return _Fate("left" if since else "mark", _leaving_since(item, since or policy.now), until)
-
-
-def _leaving_since(item: Marked, since: datetime) -> Marked:
-    return replace(item, mark=replace(item.mark, since=since))
-
-
-def _leaving(fates: Sequence[_Fate]) -> tuple[tuple[Marked, Leaving], ...]:
-    found = [(f.marked, Leaving(f.marked.entry, f.until)) for f in fates if f.kind in {"mark", "left"}]
-    return tuple(sorted(found, key=lambda pair: entry_key(pair[0].entry)))
-
-
-# ── small helpers ────────────────────────────────────────────────────────────
-
-
-class _Cover:
-    """Tells whether a foreign entry of one resource already lets a source in."""
-
-    def __init__(self, foreign: Sequence[Entry]) -> None:
-        self._foreign = foreign
-
-    def allows(self, entry: Entry) -> bool:
-        return any(_covers(other, entry) for other in self._foreign)
-
-
-def _covers(other: Entry, entry: Entry) -> bool:
-    if other.network.version != entry.network.version:
-        return False
-    inside = entry.network.subnet_of(other.network)  # type: ignore[arg-type]
-    return inside and service_covers(other.service, entry.service)
-
-
-def service_covers(wide: Service | None, narrow: Service | None) -> bool:
-    """Tell whether one service includes another: `all` includes everything, a range its ports."""
-    if wide == narrow or (wide and wide.protocol == "all"):
-        return True
-    if not wide or not narrow or wide.protocol != narrow.protocol:
-        return False
-    if wide.first is None or wide.last is None or narrow.first is None or narrow.last is None:
-        return False
-    return wide.first <= narrow.first and narrow.last <= wide.last
-
-
-def entry_key(entry: Entry) -> tuple[object, ...]:
-    """Sort by family, then address, then ports."""
-    return (*sort_key(entry.network), str(entry.service or ""))
 
 
 def _sorted(items: Iterable[Marked]) -> tuple[Marked, ...]:

@@ -1,8 +1,7 @@
-"""Everything that happens in a run, as one frozen class an event: what the audit log keeps, and what only observers hear.
+"""What the audit log keeps of a run, as one frozen class an event.
 
-A `Record` is written to the audit log before anything else learns of it (contract, section 6). A `Signal` is never
-written: it tells metrics, notifications and the status page how far a run is (core/signals.py; all events are imported
-from here). The names of records stand here alone.
+A `Record` is written to the audit log before anything else learns of it (contract, section 6). Its name stands here
+alone. What is never written, and tells observers alone how far a run is, stands in signals.py.
 """
 
 from __future__ import annotations
@@ -12,59 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from ipsync.core.contents import Contents
-from ipsync.core.signals import (
-    STAGES,
-    CloudCalled,
-    ConfigRead,
-    Contested,
-    Event,
-    FeedFetched,
-    NotificationEnded,
-    PassEnded,
-    PlanMade,
-    Recorded,
-    ScopeRead,
-    Signal,
-    StageBegan,
-    Subscriber,
-)
-
-__all__ = [
-    "INTENT",
-    "NAMES",
-    "RECORDS",
-    "RESERVED",
-    "STAGES",
-    "Approval",
-    "CloudCalled",
-    "ConfigRead",
-    "Contested",
-    "Copied",
-    "Event",
-    "FeedFetched",
-    "FeedRead",
-    "Intent",
-    "NotificationEnded",
-    "Notified",
-    "Outcome",
-    "PassEnded",
-    "PlanMade",
-    "Planned",
-    "Record",
-    "Recorded",
-    "Recovered",
-    "Rotated",
-    "RunEnded",
-    "RunStarted",
-    "ScopeRead",
-    "Signal",
-    "StageBegan",
-    "Subscriber",
-    "TornEnd",
-    "Verification",
-    "WaveReached",
-    "intent_of",
-]
+from ipsync.core.signals import Event
 
 INTENT = "intent"
 """The field in which an outcome, or what a later run found, holds the number of its intent."""

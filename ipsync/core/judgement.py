@@ -16,8 +16,11 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from ipsync.core import guards
+from ipsync.core.addresses import entry_key
 from ipsync.core.configured import Limits, Target
-from ipsync.core.diff import Diff, Marked, entry_key, service_covers
+from ipsync.core.coverage import service_covers
+from ipsync.core.diff import Diff
+from ipsync.core.marking import Marked
 from ipsync.core.marks import STATIC
 from ipsync.core.model import Entry, Held, Network, Service, State, Verdict, Violation
 from ipsync.core.operations import entry_text
@@ -63,7 +66,7 @@ def impact(change: Diff, *, now: datetime, grace: timedelta | None) -> guards.Im
     going = {m.entry for m in leaving}
     kept = [m for m in (*change.keep, *change.remark) if m.entry not in going]
     staying = [*kept, *change.add]
-    dropped = [m for m in change.remove if m.entry not in change.word] + leaving
+    dropped = [m for m in change.remove if m.entry not in change.taken_out] + leaving
     held = [*kept, *leaving, *change.remove]
     before = frozenset(m.entry.network for m in held if not m.found) or frozenset(m.entry.network for m in held)
     gone = {m.entry.network for m in change.remove} - {m.entry.network for m in (*staying, *leaving)}
@@ -74,7 +77,7 @@ def impact(change: Diff, *, now: datetime, grace: timedelta | None) -> guards.Im
         lately=_lately(held, dropped, now=now, grace=grace),
         staying=stays,
         lost=_uncovered(dropped, staying),
-        taken=frozenset(n for n in gone if n not in covered) if change.word else frozenset(),
+        taken=frozenset(n for n in gone if n not in covered) if change.taken_out else frozenset(),
         new=frozenset(m.entry.network for m in change.add if m.entry.network not in there),
     )
 
@@ -122,13 +125,13 @@ class _Judged:
 
     def removals(self) -> list[tuple[Violation, Held | None]]:
         """Judge what feeds dropped, all that is leaving together, and apart from it what the operator took out."""
-        word = [m for m in self.change.remove if m.entry in self.change.word]
-        due = [m for m in self.change.remove if m.entry not in self.change.word]
+        taken_out = [m for m in self.change.remove if m.entry in self.change.taken_out]
+        due = [m for m in self.change.remove if m.entry not in self.change.taken_out]
         leaving = [marked for marked, _ in self.change.leaving]
         if self._emptied():
             return [self._held("empty", Verdict.REFUSE, "remove", self.change.remove, self._all_of_them())]
         dropped = self._dropped(due, leaving)
-        return [*dropped, *self._taken(word, alone=any(held for _, held in dropped))]
+        return [*dropped, *self._taken(taken_out, alone=any(held for _, held in dropped))]
 
     def _emptied(self) -> bool:
         return bool(self.change.remove) and not (self.change.keep or self.change.remark or self.change.add)
@@ -150,15 +153,15 @@ class _Judged:
             whole = f"removes {reason}"
         return [self._held("max-removals", Verdict.NEEDS_APPROVAL, "remove", b, whole) for b in _by_time(due)]
 
-    def _taken(self, word: Sequence[Marked], *, alone: bool) -> list[tuple[Violation, Held | None]]:
-        """Judge the operator's word with what feeds dropped and goes in this run; `alone` where that waits."""
-        own = {m.entry.network for m in word}
+    def _taken(self, taken_out: Sequence[Marked], *, alone: bool) -> list[tuple[Violation, Held | None]]:
+        """Judge what the operator took out with what feeds dropped and is due in this run; `alone` where that waits."""
+        own = {m.entry.network for m in taken_out}
         gone = self.move.taken & own if alone else self.move.taken
-        reason = guards.too_many_go(self.move, gone, self._limits(word)) if word else None
+        reason = guards.too_many_go(self.move, gone, self._limits(taken_out)) if taken_out else None
         if not reason:
             return []
         text = f"taken out of the config: {'' if gone <= own else 'with what feeds dropped, '}removes {reason}"
-        return [self._held("max-removals", Verdict.NEEDS_APPROVAL, "remove", word, text)]
+        return [self._held("max-removals", Verdict.NEEDS_APPROVAL, "remove", taken_out, text)]
 
     def additions(self) -> list[tuple[Violation, Held]]:
         """Judge what is let in, in entries and in addresses covered."""

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from ipsync.core.addresses import canonical, sort_key
+from ipsync.core.addresses import canonical, entry_key, sort_key
 from ipsync.core.contents import Contents, OwnedEntry
-from ipsync.core.diff import Diff, Marked, entry_key
+from ipsync.core.diff import Diff
+from ipsync.core.marking import Marked
 from ipsync.core.marks import format_time, mark_of, owned_marks
 from ipsync.core.model import Entry, ManagedList, Note, Operation, State
 from ipsync.core.placement import Replacement, base_name, is_owned, marked_for, marks_in, replacements

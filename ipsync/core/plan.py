@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
+from typing import Self
 
 from ipsync.core.diff import Diff
 from ipsync.core.guards import exceeds_limit
 from ipsync.core.judgement import approvable, released
 from ipsync.core.model import Entry, Held, Leaving, Operation, ReadFailure, Snapshot, State, Status, Verdict, Violation
 from ipsync.core.operations import operations
+from ipsync.core.traits import Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,11 @@ class Orphan:
     resource: str
     entry: Entry
     target: str
+
+    @classmethod
+    def of(cls, resource: str, entry: Entry, mark: Mark) -> Self:
+        """Return the orphan that an entry is, with the first target that its mark names."""
+        return cls(resource, entry, mark.targets[0] if mark.targets else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,21 +6,23 @@ see, of a target that is selected and whose feeds can be believed; `accounted` h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ipsync.core import guards
 from ipsync.core.at_rest import AtRest
 from ipsync.core.blockers import conflicts, unfit
-from ipsync.core.canonical import digest
 from ipsync.core.configured import Config, Target
-from ipsync.core.diff import Diff, Marked, Policy, diff
+from ipsync.core.diff import Diff, diff
+from ipsync.core.identity import plan_id, resource_identity
 from ipsync.core.judgement import Judgement, judge
-from ipsync.core.marks import mark_of, owned_marks
-from ipsync.core.model import ManagedList, Operation, ReadFailure, State, Status, Verdict, Violation
-from ipsync.core.operations import MARKED, entry_text, owned_texts
-from ipsync.core.placement import marked_for, overflow_of, settings_of
-from ipsync.core.plan import FeedResult, Observed, Orphan, Plan, ResourceChange, TargetChange
+from ipsync.core.marking import Marked, Policy
+from ipsync.core.marks import owned_marks
+from ipsync.core.model import ReadFailure, State, Status, Verdict, Violation
+from ipsync.core.operations import owned_texts
+from ipsync.core.other_configs import kept_elsewhere, without_strays
+from ipsync.core.placement import settings_of
+from ipsync.core.plan import Observed, Orphan, Plan, ResourceChange, TargetChange
 from ipsync.core.shown import NO_LISTS, Mine, accounted, list_changes, shown_target_change
 from ipsync.core.unknown import Unknown
 
@@ -40,7 +42,14 @@ def make_plan(config: Config, observed: Observed, *, selected: Iterable[str] | N
     changes = tuple(r.resource_change for r in resources if r.resource_change)
     used = {f for name in chosen for f in targets[name].feeds}
     feeds = tuple(observed.feeds[f.name] for f in config.feeds if f.name in used)
-    return Plan(config.owner, feeds, tuple(target_changes), orphans, changes, _identity(config, feeds, resources))
+    return Plan(
+        config.owner,
+        feeds,
+        tuple(target_changes),
+        orphans,
+        changes,
+        plan_id(config.owner, feeds, (r.identity for r in resources)),
+    )
 
 
 def _failed(failure: ReadFailure, target: Target) -> TargetChange:
@@ -92,13 +101,14 @@ class _Planner:
         return _Resource(tuple(changes), identity=[state.resource, wanted])
 
     def _resource(self, state: State) -> _Resource:
-        state, strays = _without_strays(state, self.config.owner)
+        state, strays = without_strays(state, self.config.owner)
         targets = self._sharing(state)
         frozen = self.rest.frozen | self.unknown.may_name(state)
         healthy = [t for t in targets if t.name not in frozen]
         if len(healthy) < len(targets):
             state = _as_it_is(state)
-        state = self._another_configs(state)
+        others = kept_elsewhere(state, self.observed.states, self.rest.targets.keys(), owner=self.config.owner)
+        state = replace(state, conflict=others) if others else state
         change = self._diff(state, targets, frozen)
         judgement = self._judge(state, change, targets, healthy)
         resource_change = self._resource_change(state, change, targets, healthy, judgement)
@@ -109,32 +119,10 @@ class _Planner:
         target_changes = tuple(self._element(t, state, change, judgement, resource_change) for t in self._shown(state))
         if resource_change:
             accounted(resource_change, target_changes)
-        orphans = [*_orphans(state.resource, change.orphaned), *strays]
-        seen = owned_texts(state, owner=self.config.owner)
-        words = _words(resource_change.operations if resource_change else (), judgement.violations)
-        identity = [state.resource, _seen_digest(state, seen), _changes(change), words]
-        return _Resource(target_changes, tuple(orphans), resource_change, identity)
-
-    def _another_configs(self, state: State) -> State:
-        """Refuse a list that is the overflow of one that another config of this owner keeps."""
-        folder, _, name = state.resource.rpartition("/")
-        stem = overflow_of(name)
-        if not state.traits.whole_lists:
-            return state
-        own = self._marked_for(state, state.managed_lists)
-        if not stem or not own or own & self.rest.targets.keys():
-            return state
-        others = [p for s in self.observed.states if s.resource == f"{folder}/{stem}" for p in s.managed_lists]
-        if not own & self._marked_for(state, others):
-            return state
-        text = (
-            f"rule {name} is the overflow of rule {stem}, which another config of this owner "
-            f"keeps for {', '.join(sorted(own))}; choose another `rule:`"
-        )
-        return replace(state, conflict=text)
-
-    def _marked_for(self, state: State, lists: Iterable[ManagedList]) -> set[str]:
-        return {t for p in lists for t in marked_for(state, p, owner=self.config.owner) or ()}
+        orphans = (*(Orphan.of(state.resource, m.entry, m.mark) for m in change.orphaned), *strays)
+        todo = resource_change.operations if resource_change else ()
+        identity = resource_identity(state, change, todo, judgement.violations, owner=self.config.owner)
+        return _Resource(target_changes, orphans, resource_change, identity)
 
     def _shown(self, state: State) -> list[Target]:
         """Return the selected targets that name the resource."""
@@ -250,64 +238,6 @@ def _set_otherwise(state: State) -> set[str]:
     }
 
 
-def _without_strays(state: State, owner: str) -> tuple[State, list[Orphan]]:
-    """Take out further lists whose marks name nobody of this config: another config's list may have such a name.
-
-    What the list under the very rule name is marked for is known too: its target was renamed (see operations.py).
-    """
-    if not state.traits.whole_lists or not state.targets:
-        return state, []
-    marks = {p.name: marked_for(state, p, owner=owner) for p in state.managed_lists}
-    base = state.resource.rpartition("/")[2]
-    known = {*state.targets, *(marks.get(base) or ())}
-    strays = {name for name, by in marks.items() if by is not None and name != base and not known & set(by)}
-    if not strays:
-        return state, []
-    kept = replace(
-        state,
-        managed_lists=tuple(p for p in state.managed_lists if p.name not in strays),
-        entries=tuple(e for e in state.entries if e.provider_id not in strays),
-        taken=tuple(sorted({*state.taken, *strays})),
-    )
-    folder = state.resource.rpartition("/")[0]
-    lost = [(e, mark_of(e, owner=owner, traits=state.traits)) for e in state.entries if e.provider_id in strays]
-    return kept, [o for e, m in lost if m for o in _orphans(f"{folder}/{e.provider_id}", [Marked(e, m)])]
-
-
-def _orphans(resource: str, items: Iterable[Marked]) -> list[Orphan]:
-    return [Orphan(resource, m.entry, m.mark.targets[0] if m.mark.targets else "") for m in items]
-
-
 def _worst(violations: Iterable[Violation]) -> Verdict:
     verdicts = {v.verdict for v in violations}
     return next((v for v in (Verdict.REFUSE, Verdict.NEEDS_APPROVAL) if v in verdicts), Verdict.ALLOW)
-
-
-def _identity(config: Config, feeds: Sequence[FeedResult], resources: Sequence[_Resource]) -> str:
-    lists = [[f.name, f.url, f.snapshot.digest if f.snapshot else ""] for f in feeds]
-    return digest([config.owner, lists, [r.identity for r in resources]])
-
-
-def _seen_digest(state: State, seen: Sequence[str]) -> list[object]:
-    foreign = sorted({entry_text(e) for e in state.entries} - {t.partition(MARKED)[0] for t in seen})
-    return [
-        list(seen),
-        foreign if state.complete else [],
-        [state.conflict or "", *(p.blocker for p in state.managed_lists)],
-    ]
-
-
-def _changes(change: Diff) -> list[object]:
-    """Return what decides the writes, without the clock: an entry that begins to leave has no time yet."""
-    word: Callable[[Marked], list[object]] = lambda m: [  # noqa: E731 - one shape for all lists
-        entry_text(m.entry),
-        list(m.mark.targets),
-        m.mark.origin,
-        m.mark.since is not None,
-    ]
-    return [[word(m) for m in items] for items in (change.add, change.remove, change.remark)]
-
-
-def _words(todo: Sequence[Operation], violations: Sequence[Violation]) -> list[object]:
-    kinds = [[s.kind, s.resource, list(map(list, s.managed.settings)) if s.managed else []] for s in todo]
-    return [kinds, [[v.guard, v.verdict.value] for v in violations]]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ipsync.core.diff import Diff, Marked
+from ipsync.core.diff import Diff
 from ipsync.core.judgement import Judgement
+from ipsync.core.marking import Marked
 from ipsync.core.marks import mark_of
 from ipsync.core.model import Entry, Held, Leaving, Operation, State, Status, Verdict, Violation
 from ipsync.core.operations import closes, entry_text, opens

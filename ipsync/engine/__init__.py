@@ -18,12 +18,13 @@ from dataclasses import replace
 from ipsync.core import places
 from ipsync.core.contested import contested
 from ipsync.core.errors import PlanFileError
-from ipsync.core.events import Approval, Contested, Recorded, RunEnded, RunStarted
+from ipsync.core.events import Approval, RunEnded, RunStarted
 from ipsync.core.holds import foreseen
 from ipsync.core.model import Held, Verdict
 from ipsync.core.plan import Observed, Plan
 from ipsync.core.planfile import SavedPlan, moved
 from ipsync.core.report import Report
+from ipsync.core.signals import Contested, Recorded
 from ipsync.engine.carrying import Wish
 from ipsync.engine.expand import expand
 from ipsync.engine.read import observe, observed_now, planned

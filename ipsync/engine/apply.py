@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 from ipsync.core.configured import Target
 from ipsync.core.contents import Contents
 from ipsync.core.errors import AuditLogError, CloudError, Denied, IpsyncError, Stale, Uncertain
-from ipsync.core.events import CloudCalled, Intent, Outcome, Recorded, StageBegan
+from ipsync.core.events import Intent, Outcome
 from ipsync.core.model import Operation, ReadFailure, Receipt, State, Status
 from ipsync.core.operations import closes, opens
 from ipsync.core.plan import Plan, ResourceChange
+from ipsync.core.signals import CloudCalled, Recorded, StageBegan
 from ipsync.engine.outcomes import Result
 from ipsync.engine.read import read_full
 from ipsync.engine.recover import held_now

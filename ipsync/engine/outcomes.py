@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ipsync.core.diff import entry_key
+from ipsync.core.addresses import entry_key
 from ipsync.core.judgement import waiting
 from ipsync.core.model import Held, Operation, Status, Verdict, Violation
 from ipsync.core.operations import closes, opens

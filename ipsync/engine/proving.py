@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from ipsync.core.errors import IpsyncError
-from ipsync.core.events import StageBegan, Verification
+from ipsync.core.events import Verification
 from ipsync.core.rollout import Check
+from ipsync.core.signals import StageBegan
 from ipsync.core.standing import ASKED, RUNNING
 from ipsync.core.waves import Proof
 from ipsync.engine.run import Change, Run

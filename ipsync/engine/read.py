@@ -12,10 +12,11 @@ from ipsync.core import freshness, guards
 from ipsync.core.at_rest import AtRest
 from ipsync.core.configured import Feed, Target
 from ipsync.core.errors import FeedError, IpsyncError
-from ipsync.core.events import FeedFetched, FeedRead, PlanMade, Planned, ScopeRead, StageBegan
+from ipsync.core.events import FeedRead, Planned
 from ipsync.core.model import Network, Operation, ReadFailure, State
 from ipsync.core.plan import FeedResult, Observed, Plan, ResourceChange
 from ipsync.core.planner import make_plan
+from ipsync.core.signals import FeedFetched, PlanMade, ScopeRead, StageBegan
 from ipsync.core.waves import arranged
 from ipsync.engine.expand import opened
 from ipsync.engine.recover import recover_open_intents

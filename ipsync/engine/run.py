@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from ipsync.core.configured import Config, Feed, Target
 from ipsync.core.errors import AuditLogError, UsageError
-from ipsync.core.events import CloudCalled, Event, Intent, Record, Recorded, Signal, Subscriber
+from ipsync.core.events import Intent, Record
 from ipsync.core.model import Snapshot
 from ipsync.core.places import Place
 from ipsync.core.rollout import Check
+from ipsync.core.signals import CloudCalled, Event, Recorded, Signal, Subscriber
 from ipsync.core.standing import Standing
 from ipsync.targets.base import Places, Reader, Writer, as_configured
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from ipsync.core.events import StageBegan, WaveReached
+from ipsync.core.events import WaveReached
 from ipsync.core.holds import UNPROVEN, Moment, holds, is_due, pause_left
 from ipsync.core.model import Status
 from ipsync.core.plan import Plan
 from ipsync.core.report import Report
 from ipsync.core.rollout import Check, Wave, named
+from ipsync.core.signals import StageBegan
 from ipsync.core.waves import (
     Proof,
     WaveReport,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ipsync.core.errors import AuditLogError
-from ipsync.core.events import PassEnded
 from ipsync.core.exit_codes import ExitCode
 from ipsync.core.report import exit_code
+from ipsync.core.signals import PassEnded
 
 RESULTS: dict[ExitCode, str] = {code: code.name.lower() for code in ExitCode if code is not ExitCode.PENDING}
 

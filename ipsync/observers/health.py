@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ipsync.core.configured import Config
-from ipsync.core.events import ConfigRead, Event, PassEnded, Recorded
+from ipsync.core.signals import ConfigRead, Event, PassEnded, Recorded
 
 LATE = 120.0
 """Seconds that a pass may begin late: the loop looks at the schedule once a minute."""

@@ -8,24 +8,12 @@ from datetime import UTC, datetime
 
 from ipsync.core.addresses import canonical
 from ipsync.core.configured import Config, Feed
-from ipsync.core.events import (
-    STAGES,
-    ConfigRead,
-    Contested,
-    Copied,
-    Event,
-    FeedFetched,
-    FeedRead,
-    PassEnded,
-    Record,
-    Recorded,
-    RunStarted,
-    StageBegan,
-)
+from ipsync.core.events import Copied, FeedRead, Record, RunStarted
 from ipsync.core.marks import parse_time
 from ipsync.core.plan import FeedResult, Orphan
 from ipsync.core.printable import plain
 from ipsync.core.report import Report
+from ipsync.core.signals import STAGES, ConfigRead, Contested, Event, FeedFetched, PassEnded, Recorded, StageBegan
 from ipsync.observers.ended import RESULTS, ended_with
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.standing import APPROVALS, Standing

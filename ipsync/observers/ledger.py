@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from ipsync.core.addresses import entry_key
 from ipsync.core.configured import Config
-from ipsync.core.diff import entry_key
-from ipsync.core.events import ConfigRead, Event, PassEnded, PlanMade, Recorded
 from ipsync.core.marks import owned_marks
 from ipsync.core.model import Entry, State, Status
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import Report
+from ipsync.core.signals import ConfigRead, Event, PassEnded, PlanMade, Recorded
 from ipsync.core.traits import Mark
 
 UNSURE = {Status.PARTIAL, Status.UNKNOWN}

@@ -13,21 +13,20 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 
 from ipsync import __version__
 from ipsync.core.configured import Config
-from ipsync.core.events import (
+from ipsync.core.events import Copied, Verification
+from ipsync.core.model import Status, Verdict
+from ipsync.core.plan import TargetChange
+from ipsync.core.report import AS_WISHED, Report
+from ipsync.core.signals import (
     CloudCalled,
     ConfigRead,
     Contested,
-    Copied,
     Event,
     FeedFetched,
     NotificationEnded,
     PassEnded,
     Recorded,
-    Verification,
 )
-from ipsync.core.model import Status, Verdict
-from ipsync.core.plan import TargetChange
-from ipsync.core.report import AS_WISHED, Report
 from ipsync.core.standing import ASKED, RUNNING
 from ipsync.observers.ended import RESULTS, ended_with
 from ipsync.observers.ledger import Ledger

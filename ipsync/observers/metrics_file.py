@@ -6,7 +6,7 @@ import logging
 import os
 from pathlib import Path
 
-from ipsync.core.events import Event, NotificationEnded, PassEnded, Recorded
+from ipsync.core.signals import Event, NotificationEnded, PassEnded, Recorded
 from ipsync.observers.metrics import Metrics
 
 log = logging.getLogger(__name__)

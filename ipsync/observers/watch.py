@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ipsync.core.configured import Config
-from ipsync.core.events import Subscriber
+from ipsync.core.signals import Subscriber
 from ipsync.observers.health import Health
 from ipsync.observers.ledger import Ledger
 

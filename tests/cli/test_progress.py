@@ -15,7 +15,7 @@ from factory import Stage, aws_target, config, gcp_target
 
 from ipsync import engine
 from ipsync.cli import progress, streams
-from ipsync.core.events import ConfigRead, PassEnded, ScopeRead, StageBegan
+from ipsync.core.signals import ConfigRead, PassEnded, ScopeRead, StageBegan
 
 CONFIG = config(aws_target(), gcp_target())
 

@@ -7,7 +7,8 @@ from factory import ENTRIES, GROUP, HTTPS, LISTS, RULE, aws_target, gcp_target, 
 
 from ipsync.core.blockers import Hindrance, blockers, conflicts, unfit
 from ipsync.core.configured import Limits
-from ipsync.core.diff import Diff, Marked
+from ipsync.core.diff import Diff
+from ipsync.core.marking import Marked
 from ipsync.core.model import Entry, ManagedList, Service, State, Status, Verdict, Violation
 from ipsync.core.plan import FeedResult
 from ipsync.core.traits import Mark

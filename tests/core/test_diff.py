@@ -7,8 +7,11 @@ from datetime import timedelta
 import pytest
 from factory import ENTRIES, GROUP, HTTPS, LISTS, NOW, RULE, aws_target, entry_note, gcp_target, networks, rule_note
 
+from ipsync.core.coverage import service_covers
 from ipsync.core.desired import desired
-from ipsync.core.diff import CLOCK_SKEW, Diff, Policy, diff, service_covers
+from ipsync.core.diff import Diff, diff
+from ipsync.core.leaving import CLOCK_SKEW
+from ipsync.core.marking import Policy
 from ipsync.core.marks import STATIC
 from ipsync.core.model import Entry, Leaving, Service, State
 from ipsync.core.traits import Mark
@@ -164,7 +167,7 @@ def test_a_rule_with_a_frozen_target_keeps_every_range():
 def test_what_the_operator_took_out_goes_at_once_and_what_a_feed_dropped_has_its_grace(held, becomes):
     change = decided([held], aws_target(), gone=["gone"])
     assert fates(change) == becomes
-    assert change.word == ({held} if "remove" in becomes else frozenset())
+    assert change.taken_out == ({held} if "remove" in becomes else frozenset())
 
 
 @pytest.mark.parametrize(

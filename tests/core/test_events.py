@@ -1,4 +1,4 @@
-"""Every event is a class in core/events.py: what it writes, and that its name stands nowhere else."""
+"""Every event is a class: what a record writes, and that its name stands in core/events.py alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import ipsync
-from ipsync.core import events
+from ipsync.core import events, signals
 from ipsync.core.events import Intent, Outcome, Recovered, RunEnded
 
 ROOT = Path(ipsync.__file__).parent
@@ -39,7 +39,7 @@ def test_records_are_told_by_their_names():
     assert len(events.NAMES) == len(set(events.NAMES))
 
 
-@pytest.mark.parametrize("event", [*events.RECORDS, *events.Signal.__subclasses__()])
+@pytest.mark.parametrize("event", [*events.RECORDS, *signals.Signal.__subclasses__()])
 def test_events_are_frozen_and_say_what_they_are(event):
     assert event.__doc__
     assert event.__dataclass_params__.frozen

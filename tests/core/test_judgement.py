@@ -8,8 +8,9 @@ import pytest
 from factory import ENTRIES, GROUP, HTTPS, NOW, aws_target, hosts, networks
 
 from ipsync.core.configured import Limits, Threshold
-from ipsync.core.diff import Diff, Marked
+from ipsync.core.diff import Diff
 from ipsync.core.judgement import Judgement, approvable, change_id, impact, judge, released, waiting
+from ipsync.core.marking import Marked
 from ipsync.core.marks import STATIC
 from ipsync.core.model import Capacity, Entry, Held, Leaving, Network, Service, State, Verdict
 from ipsync.core.traits import Mark
@@ -34,10 +35,10 @@ def leaving(items) -> tuple[tuple[Marked, Leaving], ...]:
     return tuple((m, Leaving(m.entry, NOW)) for m in items)
 
 
-def change(*, keep=(), word=(), **lists) -> Diff:
-    """Return a diff; `word` is taken out of the config, beside what `remove` has."""
-    removed = (*lists.pop("remove", ()), *word)
-    return Diff(keep=tuple(keep), remove=removed, word=frozenset(m.entry for m in word), **lists)
+def change(*, keep=(), taken_out=(), **lists) -> Diff:
+    """Return a diff; `taken_out` is what was taken out of the config, beside what `remove` has."""
+    removed = (*lists.pop("remove", ()), *taken_out)
+    return Diff(keep=tuple(keep), remove=removed, taken_out=frozenset(m.entry for m in taken_out), **lists)
 
 
 def judged(made: Diff, *limits: Limits, targets=None, capacity=(), complete=True, grace=GRACE) -> Judgement:
@@ -69,7 +70,7 @@ def test_a_movement_says_what_is_held_lost_taken_and_new():
         remark=(marked(B), marked(C, since=NOW)),
         leaving=leaving([marked(C, since=NOW)]),
         remove=some([D], since=NOW - GRACE),
-        word=some(TEN[:1], origin=STATIC),
+        taken_out=some(TEN[:1], origin=STATIC),
         add=some(TEN[1:2]),
         orphaned=some(TEN[5:]),
     )
@@ -130,7 +131,7 @@ def test_what_is_leaving_covers_nothing():
     ],
 )
 def test_what_the_operator_takes_out_is_counted_by_address(other, taken):
-    assert moved(change(word=some([A]), **other)).taken == taken
+    assert moved(change(taken_out=some([A]), **other)).taken == taken
 
 
 def test_nothing_is_taken_where_nobody_took_anything_out():
@@ -181,7 +182,7 @@ def test_an_address_that_is_old_on_one_port_is_old():
 def test_without_a_grace_or_without_leavers_nothing_is_lately(grace):
     young = marked(A, added=NOW)
     assert moved(change(keep=[young], remove=[marked(C)]), grace).lately == frozenset()
-    assert moved(change(keep=[young], word=[marked(C)])).lately == frozenset()
+    assert moved(change(keep=[young], taken_out=[marked(C)])).lately == frozenset()
 
 
 # ── what waits ───────────────────────────────────────────────────────────────
@@ -265,8 +266,8 @@ def test_what_is_not_due_at_all_is_a_warning():
 
 def test_the_operator_s_word_waits_apart():
     gone, out = some(TEN[:1], since=LATER), some(TEN[2:4], origin=STATIC)
-    assert judged(change(keep=some([*TEN[4:], TEN[1]]), remove=gone, word=out)) == Judgement()
-    found = judged(change(keep=some([*TEN[:2], *TEN[6:]]), word=some(TEN[2:6], origin=STATIC)))
+    assert judged(change(keep=some([*TEN[4:], TEN[1]]), remove=gone, taken_out=out)) == Judgement()
+    found = judged(change(keep=some([*TEN[:2], *TEN[6:]]), taken_out=some(TEN[2:6], origin=STATIC)))
     assert [nets(h.entries) for h in found.held] == [list(TEN[2:6])]
     assert found.violations[0].detail.startswith("taken out of the config: removes 4 of 10 addresses, more than 3: ")
     assert found.violations[0].change == found.held[0].id == change_id(GROUP, "remove", found.held[0].entries)
@@ -274,7 +275,7 @@ def test_the_operator_s_word_waits_apart():
 
 
 def test_what_goes_at_the_operator_s_word_counts_with_what_feeds_dropped_in_the_same_run():
-    made = change(keep=some(TEN[4:]), remove=some(TEN[:2], since=LATER), word=some(TEN[2:4], origin=STATIC))
+    made = change(keep=some(TEN[4:]), remove=some(TEN[:2], since=LATER), taken_out=some(TEN[2:4], origin=STATIC))
     found = judged(made)
     assert [nets(h.entries) for h in found.held] == [list(TEN[2:4])]
     text = (
@@ -284,15 +285,19 @@ def test_what_goes_at_the_operator_s_word_counts_with_what_feeds_dropped_in_the_
 
 
 def test_the_operator_s_word_goes_while_what_feeds_dropped_waits():
-    found = judged(change(keep=some(TEN[5:]), remove=some(TEN[:4], since=LATER), word=some(TEN[4:5], origin=STATIC)))
+    found = judged(
+        change(keep=some(TEN[5:]), remove=some(TEN[:4], since=LATER), taken_out=some(TEN[4:5], origin=STATIC))
+    )
     assert [nets(h.entries) for h in found.held] == [list(TEN[:4])]
-    both = judged(change(keep=some(TEN[8:]), remove=some(TEN[:4], since=LATER), word=some(TEN[4:8], origin=STATIC)))
+    both = judged(
+        change(keep=some(TEN[8:]), remove=some(TEN[:4], since=LATER), taken_out=some(TEN[4:8], origin=STATIC))
+    )
     assert [nets(h.entries) for h in both.held] == [list(TEN[:4]), list(TEN[4:8])]
 
 
 def test_a_port_that_is_taken_out_is_no_address_less():
     kept = some(TEN)
-    assert judged(change(keep=kept, word=some(TEN, service=HTTP))) == Judgement()
+    assert judged(change(keep=kept, taken_out=some(TEN, service=HTTP))) == Judgement()
 
 
 @pytest.mark.parametrize("word", [True, False])

@@ -7,7 +7,8 @@ from datetime import timedelta
 from factory import ENTRIES, GROUP, HTTPS, LISTS, NOW, entry_note, networks, rule_note
 
 from ipsync.core.contents import Contents, OwnedEntry
-from ipsync.core.diff import Diff, Marked
+from ipsync.core.diff import Diff
+from ipsync.core.marking import Marked
 from ipsync.core.model import Entry, ManagedList, State
 from ipsync.core.operations import closes, list_contents, opens, operations, owned_contents, owned_texts
 from ipsync.core.traits import Mark

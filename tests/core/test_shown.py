@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 from factory import ENTRIES, GROUP, HTTPS, LISTS, NOW, RULE, entry_note, networks, rule_note
 
-from ipsync.core.diff import Diff, Marked
+from ipsync.core.diff import Diff
 from ipsync.core.judgement import Judgement
+from ipsync.core.marking import Marked
 from ipsync.core.model import Entry, Held, Leaving, ManagedList, State, Status, Verdict, Violation
 from ipsync.core.plan import ResourceChange, TargetChange
 from ipsync.core.shown import ListChanges, Mine, accounted, list_changes, shown_target_change

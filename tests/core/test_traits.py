@@ -9,8 +9,9 @@ from factory import ENTRIES, NOW, aws_target, config, entry_note, list_target, n
 
 from ipsync.core.blockers import unfit
 from ipsync.core.desired import desired
-from ipsync.core.diff import Policy, diff
+from ipsync.core.diff import diff
 from ipsync.core.guards import check_capacity
+from ipsync.core.marking import Policy
 from ipsync.core.model import BOTH, Capacity, Entry, State, Status, Verdict
 from ipsync.core.plan import FeedResult, Observed
 from ipsync.core.planner import make_plan

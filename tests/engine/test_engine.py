@@ -10,20 +10,10 @@ from factory import GROUP, RULE, Log, Stage, aws_target, config, gcp_target, hos
 
 from ipsync import engine
 from ipsync.core.errors import AuditLogError, Denied, Rejected, Stale, Uncertain, Unreachable
-from ipsync.core.events import (
-    CloudCalled,
-    Contested,
-    FeedFetched,
-    Intent,
-    Outcome,
-    PlanMade,
-    Record,
-    ScopeRead,
-    Signal,
-    StageBegan,
-)
+from ipsync.core.events import Intent, Outcome, Record
 from ipsync.core.model import Entry, ManagedList, Operation, Service, Status
 from ipsync.core.report import exit_code
+from ipsync.core.signals import CloudCalled, Contested, FeedFetched, PlanMade, ScopeRead, Signal, StageBegan
 from ipsync.testing.memory import MemoryCloud, MemoryReader
 
 HTTPS = Service("tcp", 443, 443)

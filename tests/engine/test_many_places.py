@@ -13,10 +13,10 @@ from ipsync.core import places
 from ipsync.core.at_rest import AtRest
 from ipsync.core.configured import Where
 from ipsync.core.errors import Denied
-from ipsync.core.events import PlanMade
 from ipsync.core.plan import Observed
 from ipsync.core.planner import make_plan
 from ipsync.core.report import exit_code
+from ipsync.core.signals import PlanMade
 from ipsync.engine import preflight
 from ipsync.engine.expand import expand
 from ipsync.engine.read import list_all

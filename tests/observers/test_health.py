@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from factory import aws_target, config
 
-from ipsync.core.events import PassEnded, StageBegan
 from ipsync.core.rollout import Check, Command, Wave
+from ipsync.core.signals import PassEnded, StageBegan
 from ipsync.observers.health import Health
 
 

@@ -10,7 +10,8 @@ from factory import NOW, Stage, aws_target, config, gcp_target, hosts
 from ipsync import __version__
 from ipsync.core.configured import Limits
 from ipsync.core.errors import AuditLogError, Denied
-from ipsync.core.events import CloudCalled, Contested, Copied, PassEnded, Verification
+from ipsync.core.events import Copied, Verification
+from ipsync.core.signals import CloudCalled, Contested, PassEnded
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.metrics import Metrics
 

@@ -6,7 +6,7 @@ import os
 
 from factory import aws_target, config
 
-from ipsync.core.events import PassEnded, StageBegan
+from ipsync.core.signals import PassEnded, StageBegan
 from ipsync.observers import watch
 
 

@@ -14,8 +14,9 @@ from receiver import receiver, says
 from ipsync import engine
 from ipsync.core.configured import Notify
 from ipsync.core.errors import AuditLogError
-from ipsync.core.events import ConfigRead, Contested, NotificationEnded, PassEnded, RunEnded
+from ipsync.core.events import RunEnded
 from ipsync.core.model import Status
+from ipsync.core.signals import ConfigRead, Contested, NotificationEnded, PassEnded
 from ipsync.observers.notify import Notifier, Surroundings, remembered
 
 ALL = ("applied", "blocked", "failed", "held", "contested", "feed-changed", "feed-unchanged")

@@ -17,9 +17,10 @@ from factory import NOW, aws_target, config, hosts, snapshot
 from scene import EVIL, FOUGHT, Scene
 
 from ipsync.core.errors import AuditLogError
-from ipsync.core.events import ConfigRead, Copied, FeedFetched, FeedRead, PassEnded, RunStarted, StageBegan
+from ipsync.core.events import Copied, FeedRead, RunStarted
 from ipsync.core.model import Status as Outcome
 from ipsync.core.plan import FeedResult
+from ipsync.core.signals import ConfigRead, FeedFetched, PassEnded, StageBegan
 from ipsync.observers import standing
 from ipsync.observers.keeper import Keeper
 from ipsync.observers.ledger import Ledger

@@ -1,6 +1,6 @@
 """Notifications: a message to a webhook, to Slack or through a command, when something happened that somebody asked for.
 
-It listens to a pass (core/events.py), gathers what there is to tell when the pass ends, and hands it to a courier a
+It listens to a pass (its events), gathers what there is to tell when the pass ends, and hands it to a courier a
 sink. Plans and dry runs notify nobody, since nobody gives them a Notifier.
 """
 
@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ipsync.core.configured import Config, Notify
-from ipsync.core.events import ConfigRead, Contested, Event, FeedRead, PassEnded, Recorded, RunEnded
+from ipsync.core.events import FeedRead, RunEnded
+from ipsync.core.signals import ConfigRead, Contested, Event, PassEnded, Recorded
 from ipsync.observers.notify import courier
 from ipsync.observers.notify.command import Command
 from ipsync.observers.notify.courier import Courier, Surroundings

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from ipsync.core.configured import Notify
-from ipsync.core.events import NotificationEnded, Notified, Signal
+from ipsync.core.events import Notified
+from ipsync.core.signals import NotificationEnded, Signal
 from ipsync.observers.notify.happenings import Happening, Situation, joined
 from ipsync.observers.notify.memory import News, Told, news
 from ipsync.observers.notify.message import Message, changes, only, without

@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
-from ipsync import demo
+from ipsync.demo.stage import Stage, stage
 from ipsync.sandbox.faults import KINDS, Calls, Faults, Kind
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.gcp import client as gcp_client
@@ -72,13 +72,13 @@ class Ended:
 # ── one process with clouds of its own ───────────────────────────────────────
 
 _stack = ExitStack()
-_stage: list[tuple[demo.Stage, Path, Patience]] = []
+_stage: list[tuple[Stage, Path, Patience]] = []
 _numbers = iter(range(1, 1_000_000))
 
 
 def _start(patience: Patience) -> None:
     folder = Path(_stack.enter_context(tempfile.TemporaryDirectory(prefix="ipsync-proof-")))
-    clouds = _stack.enter_context(demo.stage(folder))
+    clouds = _stack.enter_context(stage(folder))
     clouds.aws.faults.seconds = clouds.gcp.faults.seconds = patience.hang
     _stage.append((clouds, folder, patience))
 

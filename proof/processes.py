@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
-from ipsync import demo
+from ipsync.demo.stage import Stage, stage
 from proof import victim
 from proof.table import Row
 from proof.trial import BEGINNINGS, FURTHER, Trial, forked, settled
@@ -42,7 +42,7 @@ class Share:
     random_runs: int
 
 
-def kills(share: Share, clouds: demo.Stage, folder: Path) -> Iterator[list[str]]:
+def kills(share: Share, clouds: Stage, folder: Path) -> Iterator[list[str]]:
     """Yield the faults of each trial: two kills at points that together visit every point of every beginning."""
     number = 0
     chance = random.Random(SEED + share.part)
@@ -61,7 +61,7 @@ def kills(share: Share, clouds: demo.Stage, folder: Path) -> Iterator[list[str]]
             yield [f"{beginning.name}, killed at {first} of {points}: {f}" for f in found + settled(trial)]
 
 
-def commands(share: Share, clouds: demo.Stage, folder: Path) -> Iterator[list[str]]:
+def commands(share: Share, clouds: Stage, folder: Path) -> Iterator[list[str]]:
     """Yield the faults of each plain `ipsync sync` that is killed at a random moment."""
     chance = random.Random(SEED - 1 - share.part)
     for nth in range(share.part, share.random_runs, share.parts):
@@ -76,7 +76,7 @@ def commands(share: Share, clouds: demo.Stage, folder: Path) -> Iterator[list[st
 
 def run(share: Share) -> tuple[list[list[str]], list[list[str]]]:
     """Do one share over clouds of its own; return the faults of its trials, at points and at random moments."""
-    with tempfile.TemporaryDirectory(prefix="ipsync-proof-") as name, demo.stage(Path(name)) as clouds:
+    with tempfile.TemporaryDirectory(prefix="ipsync-proof-") as name, stage(Path(name)) as clouds:
         return list(kills(share, clouds, Path(name))), list(commands(share, clouds, Path(name)))
 
 

@@ -16,8 +16,8 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from ipsync import demo
 from ipsync.core.contents import Contents, contents
+from ipsync.demo.stage import Stage, stage
 from ipsync.sandbox.faults import Calls, Faults
 from proof import victim
 from proof.table import Row
@@ -42,7 +42,7 @@ WRITES = (
 class Room:
     """The embedded clouds and a folder, with a new trial whenever one is asked for."""
 
-    def __init__(self, clouds: demo.Stage, folder: Path) -> None:
+    def __init__(self, clouds: Stage, folder: Path) -> None:
         self.clouds, self.folder, self._numbers = clouds, folder, count(1)
 
     def trial(self, beginning: Beginning) -> Trial:
@@ -52,7 +52,7 @@ class Room:
 
 def rows(*, quick: bool) -> list[Row]:
     """Try everything; quick: little of each, and no cloud hangs for long."""
-    with tempfile.TemporaryDirectory(prefix="ipsync-proof-") as name, demo.stage(Path(name)) as clouds:
+    with tempfile.TemporaryDirectory(prefix="ipsync-proof-") as name, stage(Path(name)) as clouds:
         room, chosen = Room(clouds, Path(name)), (CHANGED,) if quick else BEGINNINGS
         full = full_disks(room, chosen, 2 if quick else 40)
         return [

@@ -14,10 +14,10 @@ from typing import Any
 
 from ipsync import app as worker
 from ipsync import config as configs
-from ipsync import demo
 from ipsync.audit import AuditLog, verify
 from ipsync.core.contents import Contents, contents
 from ipsync.core.report import exit_code
+from ipsync.demo.stage import OFFICE, PROJECT, REGION, Stage
 from proof.watch_sandbox import SandboxWatch
 
 FURTHER = 2
@@ -61,17 +61,17 @@ CROWD = 45
 class Trial:
     """One group and one project in the embedded clouds, with a config and a log of their own."""
 
-    def __init__(self, clouds: demo.Stage, folder: Path, number: int, beginning: Beginning) -> None:
+    def __init__(self, clouds: Stage, folder: Path, number: int, beginning: Beginning) -> None:
         self.clouds, self.beginning, self.project = clouds, beginning, f"acme-{number}"
         clouds.aws.reset()  # moto looks for each tag among all there are: a hundred trials later that takes seconds
-        self.group = clouds.aws.make_group(f"trial-{number}", region=demo.REGION)
-        sources = [{"CidrIp": c, "Description": "by hand"} for c in (demo.OFFICE, TWIN)]
+        self.group = clouds.aws.make_group(f"trial-{number}", region=REGION)
+        sources = [{"CidrIp": c, "Description": "by hand"} for c in (OFFICE, TWIN)]
         crowd = [{"CidrIp": f"62.41.0.{n}/32", "Description": "by hand"} for n in range(CROWD * beginning.crowded)]
         ports = {443: sources, 8443: crowd}
         permissions = [{"IpProtocol": "tcp", "FromPort": p, "ToPort": p, "IpRanges": r} for p, r in ports.items() if r]
-        ec2 = clouds.aws.client("ec2", region=demo.REGION)
+        ec2 = clouds.aws.client("ec2", region=REGION)
         ec2.authorize_security_group_ingress(GroupId=self.group, IpPermissions=permissions)
-        office = {"name": "allow-office-ssh", "direction": "INGRESS", "sourceRanges": [demo.OFFICE]}
+        office = {"name": "allow-office-ssh", "direction": "INGRESS", "sourceRanges": [OFFICE]}
         clouds.gcp.seed_firewall(self.project, {**office, "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]})
         self.office = clouds.gcp.firewalls(self.project)["allow-office-ssh"]
         self.log = folder / f"audit-{number}.jsonl"
@@ -81,9 +81,9 @@ class Trial:
         self.owner = f"trial-{number}"
         text = text.replace("owner: demo", f"owner: {self.owner}").replace(f"[{clouds.group}]", f"[{self.group}]")
         text += "guards: {max-removals: {count: 2}}\n"  # both IPv6 addresses go at once, which is their whole family
-        text = text.replace(demo.PROJECT, self.project).replace(f"{folder}/audit.jsonl", str(self.log))
+        text = text.replace(PROJECT, self.project).replace(f"{folder}/audit.jsonl", str(self.log))
         if beginning.crowded:
-            region = f"    region: {demo.REGION}\n"
+            region = f"    region: {REGION}\n"
             text = text.replace(region, region + f'    account: {{role_arn: "{ROLE}-{number}"}}\n')
         self.path.write_text(text)
         self.watch = SandboxWatch(clouds, configs.load(self.path, os.environ), self.log)
@@ -103,7 +103,7 @@ class Trial:
 
     def held(self) -> set[str]:
         """Return what this owner holds in both clouds, as `RESOURCE CIDR`."""
-        rules = self.clouds.aws.rules(self.group, region=demo.REGION)
+        rules = self.clouds.aws.rules(self.group, region=REGION)
         ours = [r for r in rules if any(t["Key"] == "ipsync:owner" for t in r.get("Tags", []))]
         found = {f"{self.group} {r.get('CidrIpv4') or r.get('CidrIpv6')}" for r in ours}
         firewalls = self.clouds.gcp.firewalls(self.project)
@@ -111,7 +111,7 @@ class Trial:
         return found | {f"{self.project} {cidr}" for cidr in ranges}
 
     def _by_hand(self) -> list[str]:
-        rules = self.clouds.aws.rules(self.group, region=demo.REGION)
+        rules = self.clouds.aws.rules(self.group, region=REGION)
         return sorted(f"{r['FromPort']} {r['CidrIpv4']}" for r in rules if not r.get("Tags"))
 
     def faults(self, *, quiet: bool) -> list[str]:

@@ -17,10 +17,10 @@ from typing import Any
 
 from moto.ec2.models import ec2_backends
 
-from ipsync import demo
 from ipsync.core.configured import Config
 from ipsync.core.model import Network
 from ipsync.core.report import Report
+from ipsync.demo.stage import Stage
 from ipsync.targets.aws.where import AwsGroups
 from proof.referee import Facts, Held, Hole, Referee, Write
 from proof.referee.facts import Contents
@@ -37,7 +37,7 @@ WRITES = ("Authorize", "Revoke", "Modify", "Update", "CreateTags", "DeleteTags")
 class SandboxWatch:
     """One config over the embedded clouds, with its log on disk."""
 
-    clouds: demo.Stage
+    clouds: Stage
     config: Config
     log: Path
     referee: Referee = field(default_factory=Referee)

@@ -15,9 +15,9 @@ import pytest
 from factory import HTTPS, NOW, aws_target, config, gcp_target, hosts, networks
 
 from ipsync import app as worker
-from ipsync import demo
 from ipsync.core.configured import Limits, Threshold
 from ipsync.core.model import Network, Service
+from ipsync.demo import story
 from proof.referee import Facts, Held, Hole, Line, Referee, Told, Write
 from proof.referee.facts import Mark
 from proof.referee.limits import refusal, too_many_added, too_many_removed
@@ -669,7 +669,7 @@ def test_descriptions_are_read():
 @pytest.mark.slow
 def test_the_demo_keeps_every_promise(monkeypatch):
     """Every write of every act reaches the embedded clouds under the referee's eyes."""
-    stages, watches, plain, begun = [], [], worker.sync_once, demo.stage
+    stages, watches, plain, begun = [], [], worker.sync_once, story.stage
 
     @contextmanager
     def stage(folder):
@@ -687,8 +687,8 @@ def test_the_demo_keeps_every_promise(monkeypatch):
             said(report)
         return report
 
-    monkeypatch.setattr(demo, "stage", stage)
+    monkeypatch.setattr(story, "stage", stage)
     monkeypatch.setattr(worker, "sync_once", sync_once)
-    assert demo.tell(lambda _text: None, colour=False, keep=False) == 0
+    assert story.tell(lambda _text: None, colour=False, keep=False) == 0
     assert watches[0].referee.judged >= 8
     assert not watches[0].referee.fouls

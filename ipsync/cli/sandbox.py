@@ -15,7 +15,7 @@ from ipsync.cli import options, streams
 @click.option("--serve", is_flag=True, help="Keep the status page of how it ended, until Ctrl-C.")
 def demo(*, keep: bool, serve: bool) -> int:
     """Do the whole job against embedded local clouds; needs no account and no network."""
-    from ipsync import demo as story
+    from ipsync.demo import story
 
     streams.start_logging("text", 0)
     return story.tell(streams.say, colour=streams.coloured(sys.stdout), keep=keep, serve=serve)
@@ -25,7 +25,7 @@ def demo(*, keep: bool, serve: bool) -> int:
 @click.option("--dir", "folder", type=options.FILE, help="Where to put the config (default: a new folder).")
 def sandbox(folder: Path | None) -> int:
     """Start the embedded clouds and keep them up, printing a config and the environment to use them."""
-    from ipsync import demo as story
+    from ipsync.demo import kept_up
 
     streams.start_logging("text", 0)
-    return story.keep_up(streams.say, folder=folder)
+    return kept_up.keep_up(streams.say, folder=folder)

@@ -17,8 +17,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from ipsync import cli, demo
+from ipsync import cli
 from ipsync.audit import verify
+from ipsync.demo import stage as demo
 from ipsync.sandbox.feed import FeedServer, Raw
 
 CODES = {"ok": 0, "failed": 1, "pending": 2, "refused": 3, "partial": 4}
@@ -37,7 +38,7 @@ def stage(_clouds, tmp_path, monkeypatch):
     _clouds.gcp.reset()
     _clouds.feed.recover()
     _clouds.feed.addresses = list(demo.LISTED)
-    group = demo._seed(_clouds.aws, _clouds.gcp)
+    group = demo.seed(_clouds.aws, _clouds.gcp)
     _clouds.aws.reset_calls()
     text = _clouds.config_path.read_text().replace(str(_clouds.config_path.parent), str(tmp_path))
     path = tmp_path / "ipsync.yaml"

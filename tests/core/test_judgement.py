@@ -300,10 +300,10 @@ def test_a_port_that_is_taken_out_is_no_address_less():
     assert judged(change(keep=kept, taken_out=some(TEN, service=HTTP))) == Judgement()
 
 
-@pytest.mark.parametrize("word", [True, False])
-def test_nothing_is_emptied_and_all_of_it_waits_in_one(word):
+@pytest.mark.parametrize("taken_out", [True, False])
+def test_nothing_is_emptied_and_all_of_it_waits_in_one(taken_out):
     gone = some([A, B], since=LATER)
-    found = judged(change(**({"word": gone} if word else {"remove": gone}), orphaned=some([D])))
+    found = judged(change(**({"taken_out": gone} if taken_out else {"remove": gone}), orphaned=some([D])))
     assert words(found) == [("empty", "refuse")]
     (held,) = found.held
     assert (held.action, nets(held.entries), held.verdict, found.stops) == ("remove", [A, B], Verdict.REFUSE, False)
@@ -362,7 +362,7 @@ def test_the_strictest_of_all_targets_holds():
 )
 def test_a_feed_s_own_limits_judge_what_came_from_it(limits, origin, waits):
     target = aws_target(feeds=("qatech", "cdn"), limits=limits)
-    for moves in ({"remove": some(TEN[:4], origin=origin, since=LATER)}, {"word": some(TEN[:4], origin=origin)}):
+    for moves in ({"remove": some(TEN[:4], origin=origin, since=LATER)}, {"taken_out": some(TEN[:4], origin=origin)}):
         assert bool(judged(change(keep=some(TEN[4:]), **moves), targets=[target]).held) is waits
     coming = change(keep=some(TEN), add=some(hosts(21, first=999), origin=origin))
     assert bool(judged(coming, targets=[target]).held) is waits

@@ -14,7 +14,9 @@ from ipsync.core.model import ManagedList, Operation, Service
 from ipsync.core.report import exit_code
 from ipsync.targets import registry
 from ipsync.targets.gcp import client as gcp_client
-from ipsync.targets.gcp.rule_io import Reader, Writer, wanted_settings
+from ipsync.targets.gcp.rule_reader import Reader
+from ipsync.targets.gcp.rule_writer import Writer
+from ipsync.targets.gcp.rules import wanted_settings
 
 THEIRS = {"name": "allow-qatech", "sourceRanges": ["9.0.0.0/8"], "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]}
 
@@ -149,7 +151,7 @@ def test_all_pages_and_one_list_call(gcp, monkeypatch):
     gcp.reset_calls()
     synced(gcp, ["8.8.8.8"])
     assert [c.operation for c in gcp.calls] == ["firewalls.list"]
-    monkeypatch.setattr("ipsync.targets.gcp.rule_io.PAGE", 3)
+    monkeypatch.setattr("ipsync.targets.gcp.rule_reader.PAGE", 3)
     gcp.reset_calls()
     assert exit_code(synced(gcp, ["8.8.8.8"]), detailed=True) == 0
     assert [c.operation for c in gcp.calls] == ["firewalls.list"] * 3

@@ -17,7 +17,7 @@ from ipsync.core.report import exit_code
 from ipsync.targets import registry
 from ipsync.targets.gcp import answers as gcp_answers
 from ipsync.targets.gcp import client as gcp_client
-from ipsync.targets.gcp.rule_io import Reader
+from ipsync.targets.gcp.rule_reader import Reader
 
 SHAPES = ("empty-object", "status-object", "other-kind", "list", "html")
 OURS = "ipsync owner=acme target=edge feed=qatech"
@@ -63,7 +63,7 @@ def run(gcp, listed, log=None):
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("page", [0, 1, 2], ids=["first page", "second page", "last page"])
 def test_a_page_of_another_shape_is_no_short_list(gcp, monkeypatch, shape, page):
-    monkeypatch.setattr("ipsync.targets.gcp.rule_io.PAGE", 2)
+    monkeypatch.setattr("ipsync.targets.gcp.rule_reader.PAGE", 2)
     for i in range(5):
         gcp.seed_firewall("acme", {**SEED, "name": f"r{i}"})
     gcp.faults.plan("firewalls.list", *[shape] * 50, after=page)

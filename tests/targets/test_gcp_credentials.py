@@ -20,7 +20,7 @@ from ipsync.targets import registry
 from ipsync.targets.gcp import client as gcp_client
 from ipsync.targets.gcp import credentials as gcp_credentials
 from ipsync.targets.gcp import network as gcp_network
-from ipsync.targets.gcp.rule_io import Reader
+from ipsync.targets.gcp.rule_reader import Reader
 
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")

@@ -21,7 +21,9 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError
 from ipsync.core.errors import Denied, Missing, Rejected, Stale, Uncertain, Unreachable
 from ipsync.core.model import ManagedList, Operation
 from ipsync.targets.gcp import client as gcp_client
-from ipsync.targets.gcp.rule_io import Reader, Writer, wanted_settings
+from ipsync.targets.gcp.rule_reader import Reader
+from ipsync.targets.gcp.rule_writer import Writer
+from ipsync.targets.gcp.rules import wanted_settings
 
 
 @pytest.fixture(autouse=True)
@@ -243,7 +245,9 @@ def python(code: str) -> str:
 
 def test_the_library_is_imported_by_the_first_client_only_and_without_aws():
     out = python(
-        "import sys; from factory import gcp_target; from ipsync.targets.gcp.rule_io import Reader, Writer\n"
+        "import sys; from factory import gcp_target\n"
+        "from ipsync.targets.gcp.rule_reader import Reader\n"
+        "from ipsync.targets.gcp.rule_writer import Writer\n"
         "print('google.cloud.compute_v1.types' in sys.modules, end=' ')\n"
         "Reader(gcp_target(where={'endpoint': 'http://127.0.0.1:1'}))\n"
         "print('google.cloud.compute_v1.types' in sys.modules, 'boto3' in sys.modules, 'botocore' in sys.modules)"

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from ipsync.core.errors import CloudError, Rejected, Stale, Unreachable
 from ipsync.core.model import Capacity, ManagedList, Operation, Service, State
 from ipsync.targets.gcp import client as gcp_client
-from ipsync.targets.gcp.rule_io import PERMISSIONS, Reader, Writer, wanted_settings
+from ipsync.targets.gcp.rule_reader import PERMISSIONS, Reader
+from ipsync.targets.gcp.rule_writer import Writer
+from ipsync.targets.gcp.rules import wanted_settings
 
 OURS = "ipsync owner=acme target=edge feed=qatech"
 
@@ -253,7 +255,7 @@ def test_the_readers_own_client_refuses_to_write(gcp):
 
 
 def test_a_fault_on_a_later_page_costs_that_page_alone_and_every_call_is_counted(gcp, monkeypatch):
-    monkeypatch.setattr("ipsync.targets.gcp.rule_io.PAGE", 2)
+    monkeypatch.setattr("ipsync.targets.gcp.rule_reader.PAGE", 2)
     for i in range(5):
         seed(gcp, f"r{i}")
     reader = Reader(target(gcp))
@@ -274,7 +276,7 @@ def test_a_fault_on_a_later_page_costs_that_page_alone_and_every_call_is_counted
 
 
 def test_a_page_that_never_comes_is_no_short_list(gcp, monkeypatch):
-    monkeypatch.setattr("ipsync.targets.gcp.rule_io.PAGE", 2)
+    monkeypatch.setattr("ipsync.targets.gcp.rule_reader.PAGE", 2)
     monkeypatch.setattr(gcp_client, "DEADLINE", 0.2)
     for i in range(5):
         seed(gcp, f"r{i}")

@@ -159,7 +159,7 @@ def _stem(rule: str) -> str:
 
 
 def _reader(target: Target) -> Reader:
-    from ipsync.targets.gcp.rule_io import Reader as RuleReader
+    from ipsync.targets.gcp.rule_reader import Reader as RuleReader
 
     return RuleReader(target)
 
@@ -173,7 +173,7 @@ def _places(targets: Sequence[Target]) -> Sequence[Places]:
 
 
 def _writer(target: Target) -> Writer:
-    from ipsync.targets.gcp.rule_io import Writer as RuleWriter
+    from ipsync.targets.gcp.rule_writer import Writer as RuleWriter
 
     return RuleWriter(target)
 

@@ -20,6 +20,7 @@ import requests
 from ipsync import cli
 from ipsync.audit import verify
 from ipsync.demo import stage as demo
+from ipsync.demo import story
 from ipsync.sandbox.feed import FeedServer, Raw
 
 CODES = {"ok": 0, "failed": 1, "pending": 2, "refused": 3, "partial": 4}
@@ -527,7 +528,7 @@ class Visitor:
 
 def test_the_demo_keeps_its_promises_and_a_page_of_how_it_ended(ipsync, monkeypatch, capsys):
     visitor = Visitor(capsys)
-    monkeypatch.setattr(demo, "_stopping", lambda: visitor)
+    monkeypatch.setattr(story, "stopping", lambda: visitor)
     code, out, _ = ipsync("demo", "--serve")
     assert code == 0, visitor.out + out
     assert "NOT as promised" not in visitor.out + out

@@ -122,6 +122,19 @@ class ConfigRead(Signal):
 
 
 @dataclass(frozen=True, slots=True)
+class Leadership(Signal):
+    """Whether this worker makes the passes, where several elect who does. Comes between passes.
+
+    Where it doesn't lead: who does, as far as that is known (`holder`), or why nobody can be elected (`trouble`).
+    """
+
+    leads: bool
+    lease: str
+    holder: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NotificationEnded(Signal):
     """A message was delivered, or given up (`delivered`, `failed`). Comes from a thread of its own, between passes too."""
 

@@ -15,6 +15,7 @@ from ipsync.core.events import (
     Event,
     FeedFetched,
     FeedRead,
+    Leadership,
     PassEnded,
     Record,
     Recorded,
@@ -29,7 +30,7 @@ from ipsync.core.report import Report
 from ipsync.observers.ended import RESULTS, ended_with
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.standing import APPROVALS, Standing
-from ipsync.observers.status import FeedStatus, Head, Pass, Status, TargetStatus
+from ipsync.observers.status import Election, FeedStatus, Head, Pass, Status, TargetStatus
 from ipsync.render import headline
 
 PASSES = 20
@@ -79,8 +80,21 @@ class Keeper:
         elif isinstance(event, ConfigRead):
             self._follow(event.config)
             self._swap(refused=tuple(event.refused))
+        elif isinstance(event, Leadership):
+            self._elected(event)
         elif isinstance(event, PassEnded):
             self._ended(event)
+
+    def _elected(self, event: Leadership) -> None:
+        """Take note of who makes the passes. Who doesn't lets go of what it knew: it grows old while others write."""
+        election = Election(event.leads, event.lease, event.holder, event.trouble)
+        if event.leads:
+            self._swap(election=election)
+            return
+        began = self.status.started_at
+        self.status = Status(self._config.owner, self._config.source, began, began, passes=self.status.passes)
+        self._follow(self._config)
+        self._swap(election=election)
 
     def _swap(self, **changes: object) -> None:
         """Let a new value take the old one's place, with every text in it made harmless."""

@@ -21,7 +21,7 @@ from ipsync import __version__
 from ipsync.core.marks import format_time
 from ipsync.core.printable import json_text
 from ipsync.observers.standing import WORST
-from ipsync.observers.status import Status
+from ipsync.observers.status import Election, Status
 from ipsync.observers.web import Answer
 
 HERE = files(__package__)
@@ -45,6 +45,8 @@ class Verdict:
 
 def verdict(status: Status) -> Verdict:
     """Sum the status up, by the worst of it."""
+    if status.election and not status.election.leads:
+        return _waits(status.election)
     if not status.result:
         return Verdict("The first pass isn't over", "idle")
     if status.result in {"failed", "partial"}:
@@ -57,6 +59,12 @@ def verdict(status: Status) -> Verdict:
     if status.result == "refused":
         return Verdict("A guard refuses a change", "wait")
     return Verdict("Contested" if status.contested else "All as wished", "wait" if status.contested else "good")
+
+
+def _waits(election: Election) -> Verdict:
+    if election.trouble:
+        return Verdict("No pass: the Lease can't be had", "bad")
+    return Verdict("Another replica leads" if election.holder else "Asks for the Lease", "idle")
 
 
 @dataclass(frozen=True, slots=True)

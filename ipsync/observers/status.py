@@ -125,6 +125,16 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Election:
+    """Which of several replicas makes the passes: this one, or `holder`; `trouble` says why nobody can be elected."""
+
+    leads: bool
+    lease: str
+    holder: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Everything. `stage` is what a running pass does, empty between passes.
 
@@ -136,6 +146,7 @@ class Status:
     started_at: datetime
     changed_at: datetime
     refused: tuple[str, ...] = ()
+    election: Election | None = None
     result: str = ""
     stage: str = ""
     next_at: datetime | None = None

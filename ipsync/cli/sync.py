@@ -42,7 +42,8 @@ def plan(config_path: Path, targets: tuple[str, ...], output: str, out: Path | N
     from ipsync.cli import progress, reporting
 
     config = options.load(config_path)
-    report = app.plan_once(config, only=targets, observers=progress.observers(config, targets))
+    with progress.watching(config, targets) as watched:
+        report = app.plan_once(config, only=targets, observers=watched)
     if out is not None:
         _write(out, app.save(report, config, only=targets, lifetime=lifetime))
     again = command("apply", file=out) if out else command("sync", targets=targets)
@@ -77,13 +78,17 @@ def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tupl
     config = options.load(config_path)
     again = command("sync", targets=targets)
     if dry_run:
-        report = app.plan_once(config, only=targets, observers=progress.observers(config, targets))
+        with progress.watching(config, targets) as watched:
+            report = app.plan_once(config, only=targets, observers=watched)
         return reporting.show(report, output, again, detailed=detailed_exitcode)
     aside = options.reports_aside(config, output)
 
     stop, wrote = Event(), Event()
-    observers = [*watch.filed(config, metrics_file), *progress.observers(config, targets)]
-    with telling(config, daemon.stop_on_signals(stop, wrote=wrote), targets=targets, observers=observers) as hearing:
+    left, filed = daemon.stop_on_signals(stop, wrote=wrote), watch.filed(config, metrics_file)
+    with (
+        progress.watching(config, targets) as watched,
+        telling(config, left, targets=targets, observers=(*filed, *watched)) as hearing,
+    ):
         report = app.sync_once(
             config,
             only=targets,
@@ -116,7 +121,7 @@ def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) 
         raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
     config = options.load(config_path)
     aside = options.reports_aside(config, output)
-    with telling(config, left, observers=progress.observers(config, ())) as hearing:
+    with progress.watching(config) as watched, telling(config, left, observers=watched) as hearing:
         report = app.apply_once(config, data, approve=frozenset(approve), stop=stop, writing=wrote.set,
                                 observers=hearing)  # fmt: skip
         return reporting.show(report, output, command("apply", file=file), detailed=False, aside=aside)
@@ -150,8 +155,11 @@ def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None, 
     approve = command("sync", targets=targets)
     tell = reporting.teller(approve, aside=options.reports_aside(config, "text"))
     elector = worker.elector(config, lease, stop) if leader_elect else None
-    with watch.worker(config, again=approve, metrics_file=metrics_file) as watched:
-        shown = (*watched.observers, *progress.observers(config, targets))
+    with (
+        progress.watching(config, targets) as watching,
+        watch.worker(config, again=approve, metrics_file=metrics_file) as watched,
+    ):
+        shown = (*watched.observers, *watching)
         works = worker.Worker(
             config,
             config_path,

@@ -76,11 +76,12 @@ class FeedFetched(Signal):
 
 @dataclass(frozen=True, slots=True)
 class ScopeRead(Signal):
-    """A scope's resources were listed; `error` says why nothing of it could be read."""
+    """A scope's resources were listed; `error` says why nothing of it could be read, `place` how messages name it."""
 
     scope: tuple[object, ...]
     seconds: float
     error: str | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,15 @@ from ipsync.core.events import (
     Recorded,
     RunStarted,
     StageBegan,
+    Verification,
 )
 from ipsync.core.marks import parse_time
 from ipsync.core.model import Config, Feed
 from ipsync.core.plan import FeedResult, Orphan
 from ipsync.core.printable import plain
 from ipsync.core.report import Report
+from ipsync.core.rollout import named
+from ipsync.core.standing import RUNNING
 from ipsync.observers.ended import RESULTS, ended_with
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.standing import APPROVALS, Standing
@@ -91,8 +94,12 @@ class Keeper:
         if event.leads:
             self._swap(election=election)
             return
-        began = self.status.started_at
-        self.status = Status(self._config.owner, self._config.source, began, began, passes=self.status.passes)
+        before = self.status
+        self.status = replace(
+            Status(before.owner, before.config, before.started_at, before.started_at),
+            passes=before.passes,
+            head=before.head,
+        )
         self._follow(self._config)
         self._swap(election=election)
 
@@ -107,6 +114,10 @@ class Keeper:
             self._swap(head=Head(recorded.seq, recorded.hash, copied))
         if isinstance(event, FeedRead):
             self._feeds(event.feed, lambda known: _dated(known, event, self.status.started_at))
+        if isinstance(event, Verification) and event.state == RUNNING:
+            self._swap(
+                stage=f"{STAGES['prove']}: check {event.check} of {named(event.wave)}, {event.url or event.run_id}"
+            )
         if isinstance(event, RunStarted):
             self._swap(stage="beginning", next_at=None)
 
@@ -139,6 +150,7 @@ class Keeper:
             approvals=tuple(approvals[:APPROVALS]),
             approvals_not_shown=max(0, len(approvals) - APPROVALS),
             approve_all=standing.approve_all(),
+            waves=standing.waves(),
             contested=contested,
             orphaned=tuple(map(_orphan, report.plan.orphaned[:ORPHANS])),
             notices=tuple(n for n in report.notices if n not in contested),

@@ -104,6 +104,30 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckStatus:
+    """What came of a wave's check; `url` leads to the run at the vendor, where there is one."""
+
+    name: str
+    state: str
+    run: str = ""
+    url: str = ""
+    failed: tuple[str, ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WaveStatus:
+    """One wave. `changed` counts its targets that were changed, or would be; `command` lets go what waits behind it."""
+
+    name: str
+    state: str
+    changed: int = 0
+    detail: str = ""
+    checks: tuple[CheckStatus, ...] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
     """One pass: when it ended, how, and what it did in a sentence."""
 
@@ -155,6 +179,7 @@ class Status:
     approvals: tuple[Approval, ...] = ()
     approvals_not_shown: int = 0
     approve_all: str = ""
+    waves: tuple[WaveStatus, ...] = ()
     contested: tuple[str, ...] = ()
     orphaned: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()

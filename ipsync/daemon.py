@@ -82,12 +82,13 @@ def serve(  # noqa: PLR0913 - what a caller may choose, by name
     tell: Callable[[T | None, datetime | None], object] = lambda _made, _next: None,
     failed: Callable[[T | None], bool] = lambda _made: False,
     reload: Reload | None = None,
+    may_begin: Callable[[], bool] = lambda: True,
 ) -> None:
     """Call `one_pass` at once and then every `every` to `every + jitter` seconds, until `stop` is set.
 
     After each pass `tell` gets what it returned and when the next one comes, if one does. A pass that raises is
     logged, tells None, and doesn't end the loop. While each pass has `failed`, the next one comes later and later. A
-    config that was read again is gone by at once.
+    config that was read again is gone by at once. While none `may_begin`, none does; then the first one begins at once.
     """
     loop = _Loop(one_pass, Pace(every, jitter), failed)
     while not stop.is_set():
@@ -95,9 +96,12 @@ def serve(  # noqa: PLR0913 - what a caller may choose, by name
             reload.asked.clear()
             if fresh := reload.read():
                 loop = _Loop(one_pass, fresh, failed)
-        for made in loop.turn():
-            left = timedelta(seconds=loop.left)
-            tell(made, None if stop.is_set() else datetime.now(UTC) + left)
+        if may_begin():
+            for made in loop.turn():
+                left = timedelta(seconds=loop.left)
+                tell(made, None if stop.is_set() else datetime.now(UTC) + left)
+        else:
+            loop.begin_anew(after=TICK)
         stop.wait(min(TICK if reload else LONGEST_WAIT, max(0.0, loop.left)))
 
 
@@ -114,6 +118,10 @@ class _Loop(Generic[T]):
             self._job.to(round(pace.every + pace.jitter))
         self._job.seconds.do(self._pass)
         self._job.due = time.monotonic()
+
+    def begin_anew(self, *, after: float) -> None:
+        """Let a pass be due after so many seconds, as if none had been made before."""
+        self._failures, self._job.due = 0, time.monotonic() + after
 
     @property
     def left(self) -> float:

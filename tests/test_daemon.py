@@ -235,6 +235,22 @@ def test_a_changed_schedule_takes_effect():
     assert nexts == [1000, 60]
 
 
+def test_no_pass_begins_before_it_may_and_then_one_begins_at_once(monkeypatch):
+    monkeypatch.setattr(daemon, "TICK", 0.01)
+    stop, asked, made = threading.Event(), [], []
+    threading.Timer(20, stop.set).start()
+
+    def may_begin():
+        asked.append(1)
+        if len(asked) > 12:
+            stop.set()
+        return not 2 <= len(asked) <= 9
+
+    reload = daemon.Reload(threading.Event(), lambda: None)
+    daemon.serve(lambda: made.append(len(asked)), every=1000, jitter=0, stop=stop, reload=reload, may_begin=may_begin)
+    assert made == [1, 10], "at once, not a thousand seconds after the last one"
+
+
 class Clock:
     """Time that passes when the test says so."""
 

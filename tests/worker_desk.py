@@ -24,11 +24,11 @@ notify:
 class Running:
     """A worker in a process of its own, and what it says."""
 
-    def __init__(self, path, folder) -> None:
+    def __init__(self, path, folder, *options: str, program=("-m", "ipsync"), env=None) -> None:
         self.out, self.err = folder / "out", folder / "err"
         with self.out.open("w") as out, self.err.open("w") as err:
-            command = [sys.executable, "-m", "ipsync", "run", "-c", str(path)]
-            self.process = subprocess.Popen(command, stdout=out, stderr=err)
+            command = [sys.executable, *program, "run", "-c", str(path), *options]
+            self.process = subprocess.Popen(command, stdout=out, stderr=err, env=env)
 
     def waits_for(self, what) -> None:
         until = time.monotonic() + 60

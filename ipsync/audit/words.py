@@ -105,7 +105,7 @@ def _started(record: Mapping[str, Any]) -> str:
 
 def _ended(record: Mapping[str, Any]) -> str:
     states = ", ".join(f"{t['target']} {t['status']}" for t in record.get("targets", ()))
-    early = " early, by a signal" if record.get("interrupted") else ""
+    early = " early, asked to" if record.get("interrupted") else ""
     how = _without_targets(record) or states
     return f"{record.get('mode')} ended{early}{': ' if how else ''}{how}"
 

@@ -10,7 +10,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, TextIO
@@ -29,6 +30,7 @@ from ipsync.core.signals import (
     StageBegan,
     Subscriber,
 )
+from ipsync.observers.traces import traced
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -39,6 +41,13 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 1.0
 """Seconds without a bar: most passes are over by then."""
+
+
+@contextmanager
+def watching(config: Config, targets: Iterable[str] = ()) -> Iterator[Sequence[Subscriber]]:
+    """Give what shows how far a pass is, and what traces it, where somebody wants to know."""
+    with traced() as tracing:
+        yield (*observers(config, targets), *tracing)
 
 
 def observers(config: Config, targets: Iterable[str]) -> Sequence[Subscriber]:

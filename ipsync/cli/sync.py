@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -41,7 +42,8 @@ def plan(config_path: Path, targets: tuple[str, ...], output: str, out: Path | N
     from ipsync.cli import progress, reporting
 
     config = options.load(config_path)
-    report = app.plan_once(config, only=targets, observers=progress.observers(config, targets))
+    with progress.watching(config, targets) as watched:
+        report = app.plan_once(config, only=targets, observers=watched)
     if out is not None:
         _write(out, app.save(report, config, only=targets, lifetime=lifetime))
     again = command("apply", file=out) if out else command("sync", targets=targets)
@@ -76,13 +78,17 @@ def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tupl
     config = options.load(config_path)
     again = command("sync", targets=targets)
     if dry_run:
-        report = app.plan_once(config, only=targets, observers=progress.observers(config, targets))
+        with progress.watching(config, targets) as watched:
+            report = app.plan_once(config, only=targets, observers=watched)
         return reporting.show(report, output, again, detailed=detailed_exitcode)
     aside = options.reports_aside(config, output)
 
     stop, wrote = Event(), Event()
-    observers = [*watch.filed(config, metrics_file), *progress.observers(config, targets)]
-    with telling(config, daemon.stop_on_signals(stop, wrote=wrote), targets=targets, observers=observers) as hearing:
+    left, filed = daemon.stop_on_signals(stop, wrote=wrote), watch.filed(config, metrics_file)
+    with (
+        progress.watching(config, targets) as watched,
+        telling(config, left, targets=targets, observers=(*filed, *watched)) as hearing,
+    ):
         report = app.sync_once(
             config,
             only=targets,
@@ -115,17 +121,28 @@ def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) 
         raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
     config = options.load(config_path)
     aside = options.reports_aside(config, output)
-    with telling(config, left, observers=progress.observers(config, ())) as hearing:
+    with progress.watching(config) as watched, telling(config, left, observers=watched) as hearing:
         report = app.apply_once(config, data, approve=frozenset(approve), stop=stop, writing=wrote.set,
                                 observers=hearing)  # fmt: skip
         return reporting.show(report, output, command("apply", file=file), detailed=False, aside=aside)
 
 
+def _lease(_context: click.Context, _option: click.Parameter, text: str | None) -> str | None:
+    label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
+    if text is not None and not re.fullmatch(rf"({label}/)?{label}(\.{label})*", text):
+        raise click.BadParameter(f"{text!r} isn't a Lease's name: write NAME or NAMESPACE/NAME, of a-z, 0-9 and -")
+    return text
+
+
 @click.command(short_help="Sync at once, then every `schedule.every`.")
 @options.target
 @options.metrics_file
+@click.option("--leader-elect", is_flag=True, help="Make passes only while this replica holds a Lease of Kubernetes.")
+@click.option("--lease", metavar="[NAMESPACE/]NAME", callback=_lease,
+              help="That Lease; by default ipsync-OWNER-leader in the pod's namespace.")  # fmt: skip
 @options.common
-def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None) -> int:
+def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None, lease: str | None, *,
+        leader_elect: bool) -> int:  # fmt: skip
     """Work until SIGTERM: a sync at once, then one every `schedule.every`. SIGHUP reads the config again."""
     from threading import Event
 
@@ -137,11 +154,23 @@ def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None) 
     left = daemon.stop_on_signals(stop, wrote=wrote, untouched=0, reload=again)
     approve = command("sync", targets=targets)
     tell = reporting.teller(approve, aside=options.reports_aside(config, "text"))
-    with watch.worker(config, again=approve, metrics_file=metrics_file) as watched:
-        shown = (*watched.observers, *progress.observers(config, targets))
+    elector = worker.elector(config, lease, stop) if leader_elect else None
+    with (
+        progress.watching(config, targets) as watching,
+        watch.worker(config, again=approve, metrics_file=metrics_file) as watched,
+    ):
+        shown = (*watched.observers, *watching)
         works = worker.Worker(
-            config, config_path, targets, watched=replace(watched, observers=shown), stop=stop, wrote=wrote
+            config,
+            config_path,
+            targets,
+            watched=replace(watched, observers=shown),
+            stop=stop,
+            wrote=wrote,
+            elector=elector,
         )
+        if elector:
+            elector.start()
         daemon.serve(
             works.one_pass,
             every=config.every,
@@ -150,6 +179,7 @@ def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None) 
             tell=works.telling(tell),
             failed=worker.failed,
             reload=daemon.Reload(again, works.reload),
+            may_begin=works.may_begin,
         )
         works.close(left)
     return 0

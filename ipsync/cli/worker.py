@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 from ipsync import app
 from ipsync.cli import options
@@ -17,9 +18,12 @@ from ipsync.core.configured import Config
 from ipsync.core.errors import IpsyncError
 from ipsync.core.exit_codes import ExitCode
 from ipsync.core.report import Report, exit_code
-from ipsync.core.signals import ConfigRead, Subscriber
+from ipsync.core.signals import ConfigRead, Leadership, Subscriber
 from ipsync.daemon import Pace
 from ipsync.observers.watch import Watched
+
+if TYPE_CHECKING:
+    from ipsync.election.elector import Elector
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +51,12 @@ class Worker:
         watched: Watched,
         stop: Event,
         wrote: Event,
+        elector: Elector | None = None,
     ) -> None:
         self.config = config
         self._path, self._targets, self._stop, self._wrote = path, targets, stop, wrote
+        self._elector = elector
+        self._standing: Leadership | None = None
         self._watched, self._observers, self._again = watched, watched.observers, command("sync", targets=targets)
         self._teller = app.notifier(config, only=targets, approve=self._again, observers=self._observers)
 
@@ -60,10 +67,21 @@ class Worker:
         return app.sync_once(
             self.config,
             only=self._targets,
-            stop=self._stop,
+            stop=self._elector.term if self._elector else self._stop,
             writing=self._wrote.set,
             observers=self._hearing(),
         )
+
+    def may_begin(self) -> bool:
+        """Tell whether this worker makes the passes, and let the observers know when that changes."""
+        if self._elector is None:
+            return True
+        before, self._standing = self._standing, self._elector.standing
+        if self._standing != before:
+            app.tell(self._hearing(), self._standing)
+            if self._standing.leads:  # what people were told meanwhile, another worker has written down
+                self._hand_over(self.config, known=False)
+        return self._standing.leads
 
     def reload(self) -> Pace | None:
         """Read the config again, and return the pace from now on; None, with every error told, where it is refused."""
@@ -89,20 +107,36 @@ class Worker:
         return told
 
     def close(self, left: Callable[[], float]) -> None:
-        """Wait until everybody is told, while a signal's patience lasts."""
+        """Let another replica take over, and wait until everybody is told, while a signal's patience lasts."""
+        if self._elector:
+            self._elector.close()
         if self._teller:
             self._teller.close(within=min(LAST_CALL, left() - SPARE))
 
     def _hearing(self) -> Sequence[Subscriber]:
         return [*self._observers, self._teller.hear] if self._teller else self._observers
 
-    def _hand_over(self, fresh: Config) -> None:
+    def _hand_over(self, fresh: Config, *, known: bool = True) -> None:
+        """Let others tell people from now on; with what the ones before have told, or by what the log says of it."""
         before, self.config = self._teller, fresh
         if before:
             before.close(within=HANDOVER)
         self._teller = app.notifier(
-            fresh, only=self._targets, approve=self._again, observers=self._observers, before=before
+            fresh,
+            only=self._targets,
+            approve=self._again,
+            observers=self._observers,
+            before=before if known else None,
         )
+
+
+def elector(config: Config, lease: str | None, stop: Event) -> Elector:
+    """Return what elects one of several replicas. Raises UsageError where its package isn't installed."""
+    from ipsync.election import kubernetes
+    from ipsync.election.elector import Elector
+
+    store = kubernetes.store(lease or kubernetes.default_name(config.owner))
+    return Elector(store, identity=kubernetes.identity(), stop=stop)
 
 
 def failed(report: Report | None) -> bool:

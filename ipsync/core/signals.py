@@ -76,11 +76,12 @@ class FeedFetched(Signal):
 
 @dataclass(frozen=True, slots=True)
 class ScopeRead(Signal):
-    """A scope's resources were listed; `error` says why nothing of it could be read."""
+    """A scope's resources were listed; `error` says why nothing of it could be read, `place` how messages name it."""
 
     scope: tuple[object, ...]
     seconds: float
     error: str | None = None
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,19 @@ class ConfigRead(Signal):
 
     config: Config
     refused: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Leadership(Signal):
+    """Whether this worker makes the passes, where several elect who does. Comes between passes.
+
+    Where it doesn't lead: who does, as far as that is known (`holder`), or why nobody can be elected (`trouble`).
+    """
+
+    leads: bool
+    lease: str
+    holder: str = ""
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)

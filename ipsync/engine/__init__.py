@@ -129,7 +129,7 @@ def _stopped(run: Run) -> tuple[str, ...]:
     if not run.stopping():
         return ()
     said = "what it had begun is told above" if run.progress.wrote else "nothing was written"
-    return (f"a signal ended this run early: {said}; the next run does the rest",)
+    return (f"{run.ended_by} ended this run early: {said}; the next run does the rest",)
 
 
 def _approval_notices(run: Run, given: Approvals, made: Plan) -> tuple[str, ...]:

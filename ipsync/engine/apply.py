@@ -112,7 +112,7 @@ class _Scope:
             done = len(task.intents)
             if self.run.stopping():
                 status = Status.PARTIAL if done else Status.ERROR
-                text = "stopped by a signal before this write"
+                text = f"{self.run.ended_by} stopped it before this write"
                 task.result = Result(task.resource, status, text, done=tuple(task.operations[:done]))
                 return
             self._carry_out(task, task.operations[done], tuple(task.operations[:done]))

@@ -22,8 +22,8 @@ from ipsync.verification.base import Repeats, Result, Verifier
 from ipsync.verification.errors import BrokenOff, Unavailable, VerificationError
 
 log = logging.getLogger(__name__)
-GOES_ON = "a signal ended the wait; that run goes on, and the next pass picks up its result"
-CUT = "a signal ended it before it had an answer"
+GOES_ON = "ended the wait; that run goes on, and the next pass picks up its result"
+CUT = "ended it before it had an answer"
 
 
 def prove(run: Run, wave: str, check: Check, change: Change, *, fresh: bool) -> Proof:
@@ -111,7 +111,7 @@ class _Asking:
 
     def _poll(self, verifier: Verifier, run_id: str) -> Result:
         if self.run.stopping():
-            raise BrokenOff(GOES_ON)
+            raise BrokenOff(f"{self.run.ended_by} {GOES_ON}")
         return verifier.poll(run_id)
 
     def _judged(self, begun: Result, last: Result | None, trouble: str) -> Result:
@@ -119,9 +119,11 @@ class _Asking:
         if last and last.ended:
             return self.told(replace(last, run_id=begun.run_id, url=last.url or begun.url))
         if self.run.stopping() and begun.run_id:
-            return replace(begun, detail=GOES_ON)
+            return replace(begun, detail=f"{self.run.ended_by} {GOES_ON}")
         late = f"no result within {self.check.timeout:g} s{f': {trouble}' if trouble else ''}"
-        return self.told(replace(begun, state="unknown", detail=CUT if self.run.stopping() else late))
+        return self.told(
+            replace(begun, state="unknown", detail=f"{self.run.ended_by} {CUT}" if self.run.stopping() else late)
+        )
 
     # ── on disk ──────────────────────────────────────────────────────────
 

@@ -187,7 +187,7 @@ def _fetched(run: Run, feed: Feed) -> FeedResult:
 def _list_owned(run: Run, targets: Sequence[Target]) -> Sequence[State | ReadFailure]:
     began = time.monotonic()
     found, why = _reading(run, targets[0], lambda reader: reader.list_owned(targets, owner=run.config.owner))
-    run.signal(ScopeRead(targets[0].scope, time.monotonic() - began, why))
+    run.signal(ScopeRead(targets[0].scope, time.monotonic() - began, why, targets[0].where.place))
     if why is not None:
         found = [ReadFailure((t.name,), t.where.place, why, all_of=True) for t in targets]
     return [replace(i, scope=targets[0].scope) if isinstance(i, ReadFailure) else i for i in found]

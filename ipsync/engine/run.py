@@ -111,6 +111,11 @@ class Run:
         """Tell whether the run is to end after the write in flight."""
         return self.stop.is_set()
 
+    @property
+    def ended_by(self) -> str:
+        """Return who asked the run to end, as a sentence begins."""
+        return getattr(self.stop, "why", "a signal")
+
     def emit(self, event: Record) -> Recorded:
         """Record an event, from any thread, then tell it; nothing is told that isn't on disk.
 

@@ -173,7 +173,9 @@ class _Way:
             return
         run.signal(StageBegan("pause", run.id))
         if run.stop.wait(left):
-            self.hold = f"a signal ended the run in the pause after {named(wave.name)}; the next run goes on from there"
+            self.hold = (
+                f"{run.ended_by} ended the run in the pause after {named(wave.name)}; the next run goes on from there"
+            )
 
     def _say(self, wave: Wave, state: WaveState, *, changed: int = 0, detail: str = "", approve: str = "") -> None:
         self.run.emit(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from ipsync.core.configured import Config
-from ipsync.core.signals import ConfigRead, Event, PassEnded, Recorded
+from ipsync.core.signals import ConfigRead, Event, Leadership, PassEnded, Recorded
 
 LATE = 120.0
 """Seconds that a pass may begin late: the loop looks at the schedule once a minute."""
@@ -27,6 +27,7 @@ class Health:
         self._heard = clock()
         self._due: float | None = clock()
         self._silence = longest_silence(config)
+        self._election: Leadership | None = None
         self.ready = False
 
     def __call__(self, event: Event, _recorded: Recorded | None) -> None:
@@ -35,6 +36,8 @@ class Health:
         self.ready = self.ready or isinstance(event, PassEnded)
         if isinstance(event, ConfigRead):
             self.follow(event.config)
+        elif isinstance(event, Leadership):
+            self._election, self._due = event, self._clock()
 
     def follow(self, config: Config) -> None:
         """Judge by this config from now on."""
@@ -56,8 +59,25 @@ class Health:
         if self._due is None:
             silent = now - self._heard
             return f"a pass shows no sign of life for {silent:.0f} s" if silent > self._silence else None
+        if self._waits:
+            return None
         late = now - self._due
         return f"a pass is due for {late:.0f} s and doesn't begin" if late > LATE else None
+
+    def unready(self) -> str | None:
+        """Return what is still missing, or None: a first pass, or, where others make them, to know who does."""
+        if self._waits is None:
+            return None if self.ready else "the first pass isn't over"
+        return self._waits.trouble or (None if self._waits.holder else f"asks for the Lease {self._waits.lease}")
+
+    def note(self) -> str:
+        """Return for whom this replica waits, if it does."""
+        waits = self._waits
+        return f"waits: {waits.holder} holds the Lease {waits.lease} and makes the passes" if waits else ""
+
+    @property
+    def _waits(self) -> Leadership | None:
+        return self._election if self._election and not self._election.leads else None
 
 
 def longest_silence(config: Config) -> float:

@@ -8,16 +8,28 @@ from datetime import UTC, datetime
 
 from ipsync.core.addresses import canonical
 from ipsync.core.configured import Config, Feed
-from ipsync.core.events import Copied, FeedRead, Record, RunStarted
+from ipsync.core.events import Copied, FeedRead, Record, RunStarted, Verification
 from ipsync.core.marks import parse_time
 from ipsync.core.plan import FeedResult, Orphan
 from ipsync.core.printable import plain
 from ipsync.core.report import Report
-from ipsync.core.signals import STAGES, ConfigRead, Contested, Event, FeedFetched, PassEnded, Recorded, StageBegan
+from ipsync.core.rollout import named
+from ipsync.core.signals import (
+    STAGES,
+    ConfigRead,
+    Contested,
+    Event,
+    FeedFetched,
+    Leadership,
+    PassEnded,
+    Recorded,
+    StageBegan,
+)
+from ipsync.core.standing import RUNNING
 from ipsync.observers.ended import RESULTS, ended_with
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.standing import APPROVALS, Standing
-from ipsync.observers.status import FeedStatus, Head, Pass, Status, TargetStatus
+from ipsync.observers.status import Election, FeedStatus, Head, Pass, Status, TargetStatus
 from ipsync.render import headline
 
 PASSES = 20
@@ -67,8 +79,25 @@ class Keeper:
         elif isinstance(event, ConfigRead):
             self._follow(event.config)
             self._swap(refused=tuple(event.refused))
+        elif isinstance(event, Leadership):
+            self._elected(event)
         elif isinstance(event, PassEnded):
             self._ended(event)
+
+    def _elected(self, event: Leadership) -> None:
+        """Take note of who makes the passes. Who doesn't lets go of what it knew: it grows old while others write."""
+        election = Election(event.leads, event.lease, event.holder, event.trouble)
+        if event.leads:
+            self._swap(election=election)
+            return
+        before = self.status
+        self.status = replace(
+            Status(before.owner, before.config, before.started_at, before.started_at),
+            passes=before.passes,
+            head=before.head,
+        )
+        self._follow(self._config)
+        self._swap(election=election)
 
     def _swap(self, **changes: object) -> None:
         """Let a new value take the old one's place, with every text in it made harmless."""
@@ -81,6 +110,10 @@ class Keeper:
             self._swap(head=Head(recorded.seq, recorded.hash, copied))
         if isinstance(event, FeedRead):
             self._feeds(event.feed, lambda known: _dated(known, event, self.status.started_at))
+        if isinstance(event, Verification) and event.state == RUNNING:
+            self._swap(
+                stage=f"{STAGES['prove']}: check {event.check} of {named(event.wave)}, {event.url or event.run_id}"
+            )
         if isinstance(event, RunStarted):
             self._swap(stage="beginning", next_at=None)
 
@@ -113,6 +146,7 @@ class Keeper:
             approvals=tuple(approvals[:APPROVALS]),
             approvals_not_shown=max(0, len(approvals) - APPROVALS),
             approve_all=standing.approve_all(),
+            waves=standing.waves(),
             contested=contested,
             orphaned=tuple(map(_orphan, report.plan.orphaned[:ORPHANS])),
             notices=tuple(n for n in report.notices if n not in contested),

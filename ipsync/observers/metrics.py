@@ -23,6 +23,7 @@ from ipsync.core.signals import (
     Contested,
     Event,
     FeedFetched,
+    Leadership,
     NotificationEnded,
     PassEnded,
     Recorded,
@@ -48,6 +49,8 @@ class Metrics:
         self._contested: Mapping[str, str] = {}
         self._copied_now = False
         self._copied: Gauge | None = None
+        self._leader: Gauge | None = None
+        self._leads = True
         count, gauge = self._counter, self._gauge
         self._sync = count("sync", "Passes that may write, by how they ended.", "result")
         self._duration = Histogram(
@@ -76,7 +79,8 @@ class Metrics:
 
     def follow(self, config: Config) -> None:
         """Go on with this config: series of what it no longer names are dropped, those of new names begin."""
-        targets, feeds = {t.name for t in config.targets}, {f.name for f in config.feeds}
+        targets = {t.name for t in config.targets if self._leads}
+        feeds = {f.name for f in config.feeds if self._leads}
         for gauge, names in self._by_name(targets, feeds):
             for labels in [s.labels for m in gauge.collect() for s in m.samples]:
                 if _subject(labels) not in names:
@@ -87,9 +91,15 @@ class Metrics:
             self._success.labels(name)
         for name in feeds:
             self._fetched.labels(name)
-        if config.audit_objects and self._copied is None:
-            self._copied = self._gauge("audit_copied", "Whether the last pass is in the bucket of audit.objects.")
+        self._follow_copies(config)
         self._config = config
+
+    def _follow_copies(self, config: Config) -> None:
+        if self._copied is not None and not self._leads:
+            self.registry.unregister(self._copied)
+            self._copied = None
+        elif self._copied is None and self._leads and config.audit_objects:
+            self._copied = self._gauge("audit_copied", "Whether the last pass is in the bucket of audit.objects.")
 
     def _by_name(self, targets: set[str], feeds: set[str]) -> Sequence[tuple[Gauge, set[str]]]:
         of_targets = [(g, targets) for g in (self._success, self._entries, self._pending, self._undone)]
@@ -107,6 +117,8 @@ class Metrics:
             self._contested = event.told
         elif isinstance(event, ConfigRead):
             self.follow(event.config)
+        elif isinstance(event, Leadership):
+            self._elected(event)
         elif isinstance(event, Verification) and event.state not in {ASKED, RUNNING}:
             self._verifications.labels(event.state).inc()
         elif isinstance(event, NotificationEnded):
@@ -115,6 +127,14 @@ class Metrics:
             self._copied_now = True
         elif isinstance(event, PassEnded) and event.mode != "plan":
             self._ended(event)
+
+    def _elected(self, event: Leadership) -> None:
+        """Say whether this replica leads. One that doesn't says nothing of feeds and targets: the leader knows."""
+        if self._leader is None:
+            self._leader = self._gauge("leader", "Whether this replica holds the Lease and makes the passes.")
+        self._leader.set(event.leads)
+        self._leads = event.leads
+        self.follow(self._config)
 
     def _feed(self, event: FeedFetched) -> None:
         snapshot = event.result.snapshot

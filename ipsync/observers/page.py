@@ -26,10 +26,13 @@ from ipsync.observers.web import Answer
 
 HERE = files(__package__)
 TONES = {
-    **dict.fromkeys(("in sync", "done", "allow"), "good"),
-    **dict.fromkeys(("waiting", "blocked", "held", "pending", "refused", "needs-approval"), "wait"),
-    **dict.fromkeys(("failed", "half done", "unknown", "partial", "refuse"), "bad"),
+    **dict.fromkeys(("in sync", "done", "allow", "in-sync", "applied", "verified", "passed"), "good"),
+    **dict.fromkeys(
+        ("waiting", "blocked", "held", "pending", "refused", "needs-approval", "approved", "running"), "wait"
+    ),
+    **dict.fromkeys(("failed", "half done", "unknown", "partial", "refuse", "incomplete", "cancelled"), "bad"),
 }
+FAILED = {"failed", "half done", "unknown"}
 SAYS = {"allow": "warns", "needs-approval": "needs approval", "refuse": "refuses"}
 MINUTE, HOUR, DAY = 60, 3600, 86400
 MOMENT = 1.0
@@ -45,6 +48,8 @@ class Verdict:
 
 def verdict(status: Status) -> Verdict:
     """Sum the status up, by the worst of it."""
+    if first := _follows(status) or _held_up(status):
+        return first
     if not status.result:
         return Verdict("The first pass isn't over", "idle")
     if status.result in {"failed", "partial"}:
@@ -57,6 +62,24 @@ def verdict(status: Status) -> Verdict:
     if status.result == "refused":
         return Verdict("A guard refuses a change", "wait")
     return Verdict("Contested" if status.contested else "All as wished", "wait" if status.contested else "good")
+
+
+def _follows(status: Status) -> Verdict | None:
+    """Say so where another replica makes the passes, or nobody can be elected."""
+    election = status.election
+    if election is None or election.leads:
+        return None
+    if election.trouble:
+        return Verdict("No pass: the Lease can't be had", "bad")
+    return Verdict("Another replica leads" if election.holder else "Asks for the Lease", "idle")
+
+
+def _held_up(status: Status) -> Verdict | None:
+    """Say so where a wave holds others back, and nothing worse has happened."""
+    holding = next((wave for wave in status.waves if wave.command), None)
+    if holding is None or any(t.status in FAILED for t in status.targets):
+        return None
+    return Verdict(f"{sentence(holding.name)} holds the rest", "bad")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +164,7 @@ def _template() -> Template:
         "iso": format_time,
         "says": lambda verdict: SAYS.get(verdict, verdict),
         "seconds": duration,
+        "sentence": sentence,
         "tone": lambda word: TONES.get(word, "idle"),
     }
     return environment.get_template("page")
@@ -156,6 +180,11 @@ def ago(moment: datetime, now: datetime) -> str:
     count = int(amount // size)
     text = f"{count} {unit}{'' if count == 1 else 's'}"
     return f"{text} ago" if seconds > 0 else f"in {text}"
+
+
+def sentence(text: str) -> str:
+    """Begin with a capital letter, and leave the rest as it is: it may hold names."""
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def duration(seconds: float) -> str:

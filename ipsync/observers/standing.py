@@ -7,12 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from ipsync.core.addresses import canonical
 from ipsync.core.configured import Config, Target
-from ipsync.core.model import Entry, Held, Status, Verdict
+from ipsync.core.model import Entry, Held, Status, Verdict, Violation
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import Report, approvable
+from ipsync.core.rollout import named
+from ipsync.core.waves import GUARD as MAX_CHANGED_TARGETS
 from ipsync.core.words import few
 from ipsync.observers.ledger import Allowed, Holding
-from ipsync.observers.status import Approval, Place, Row, Said, TargetStatus
+from ipsync.observers.status import Approval, CheckStatus, Place, Row, Said, TargetStatus, WaveStatus
 from ipsync.render.groups import NAMED, counted, grouped
 
 ROWS, ROWS_OF_A_PLACE = 1500, 200
@@ -59,7 +61,32 @@ class Standing:
             for held in change.waiting:
                 if held.verdict is Verdict.NEEDS_APPROVAL:
                     found.setdefault((change.target, replace(held, id="")), []).append((change, held.id))
-        return [self._approval(target, held, places) for (target, held), places in found.items()]
+        changes = [self._approval(target, held, places) for (target, held), places in found.items()]
+        return [*map(self._large, self._too_large().values()), *changes]
+
+    def _too_large(self) -> dict[str, tuple[str, Violation]]:
+        """Return the waves that change more targets than they may, each with what the guard said, by the ids of that."""
+        changes = self.report.plan.target_changes
+        return {v.change: (c.wave, v) for c in changes for v in c.violations if v.guard == MAX_CHANGED_TARGETS}
+
+    def _large(self, wave: tuple[str, Violation]) -> Approval:
+        name, said = wave
+        return Approval(named(name), said.detail, (), self._approving(said.change))
+
+    def waves(self) -> tuple[WaveStatus, ...]:
+        """Return how the waves stand, and of one that holds others back the command that lets them go all the same."""
+        return tuple(
+            WaveStatus(
+                named(wave.name),
+                wave.state.value,
+                wave.changed,
+                wave.detail,
+                tuple(CheckStatus(p.check, p.state, p.run_id, p.url, p.failed, p.detail) for p in wave.proofs),
+                self._approving(wave.approve) if wave.approve else "",
+            )
+            for wave in self.report.waves
+            if wave.name or not all(t.wave for t in self.config.targets)
+        )
 
     def approve_all(self) -> str:
         """Return the command that approves all of it; empty where there is nothing to approve.
@@ -70,7 +97,7 @@ class Standing:
         if not approvable(self.report):
             return ""
         waiting = [h for c in self.report.plan.target_changes for h in c.waiting]
-        ids = list(dict.fromkeys(h.id for h in waiting if h.verdict is Verdict.NEEDS_APPROVAL))
+        ids = [*self._too_large(), *dict.fromkeys(h.id for h in waiting if h.verdict is Verdict.NEEDS_APPROVAL)]
         return self._approving(*(ids if 0 < len(ids) <= AT_ONCE else [self.report.plan.id]))
 
     def _approval(self, target: str, held: Held, places: Sequence[tuple[TargetChange, str]]) -> Approval:

@@ -104,6 +104,30 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckStatus:
+    """What came of a wave's check; `url` leads to the run at the vendor, where there is one."""
+
+    name: str
+    state: str
+    run: str = ""
+    url: str = ""
+    failed: tuple[str, ...] = ()
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WaveStatus:
+    """One wave. `changed` counts its targets that were changed, or would be; `command` lets go what waits behind it."""
+
+    name: str
+    state: str
+    changed: int = 0
+    detail: str = ""
+    checks: tuple[CheckStatus, ...] = ()
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
     """One pass: when it ended, how, and what it did in a sentence."""
 
@@ -125,6 +149,16 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
+class Election:
+    """Which of several replicas makes the passes: this one, or `holder`; `trouble` says why nobody can be elected."""
+
+    leads: bool
+    lease: str
+    holder: str = ""
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """Everything. `stage` is what a running pass does, empty between passes.
 
@@ -136,6 +170,7 @@ class Status:
     started_at: datetime
     changed_at: datetime
     refused: tuple[str, ...] = ()
+    election: Election | None = None
     result: str = ""
     stage: str = ""
     next_at: datetime | None = None
@@ -144,6 +179,7 @@ class Status:
     approvals: tuple[Approval, ...] = ()
     approvals_not_shown: int = 0
     approve_all: str = ""
+    waves: tuple[WaveStatus, ...] = ()
     contested: tuple[str, ...] = ()
     orphaned: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()

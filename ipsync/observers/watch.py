@@ -94,7 +94,7 @@ def _served(listen: tuple[str, int], metrics: Metrics, health: Health, keeper: K
         "/api/status": page.json,
         "/metrics": lambda: web.Answer(metrics.text(), "text/plain; version=0.0.4; charset=utf-8"),
         "/healthz": web.probe(health.complaint),
-        "/readyz": web.probe(lambda: None if health.ready else "the first pass isn't over"),
+        "/readyz": web.probe(health.unready, health.note),
     }
     server = Server(web.Site(pages, here=is_loopback(listen[0])), *listen)
     try:

@@ -79,11 +79,14 @@ def is_here(host: str) -> bool:
         return False
 
 
-def probe(complaint: Callable[[], str | None]) -> Page:
-    """Return the page of a probe: 200, or 503 with what is wrong."""
+def probe(complaint: Callable[[], str | None], note: Callable[[], str] = str) -> Page:
+    """Return the page of a probe: 200, with what there is to note, or 503 with what is wrong."""
 
     def page() -> Answer:
         wrong = complaint()
-        return Answer(f"{wrong}\n".encode(), status="503 Service Unavailable") if wrong else Answer(b"ok\n")
+        if wrong:
+            return Answer(f"{wrong}\n".encode(), status="503 Service Unavailable")
+        noted = note()
+        return Answer(f"ok; {noted}\n".encode() if noted else b"ok\n")
 
     return page

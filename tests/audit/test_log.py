@@ -1286,7 +1286,7 @@ def test_records_read_well(path):
         ("run-started", {"mode": "sync"}, "sync started by me@host"),
         ("run-started", {"mode": "apply", "plan": "sha256:1"}, "apply of plan sha256:1 started by me@host"),
         ("run-ended", {"mode": "sync", "targets": []}, "sync ended"),
-        ("run-ended", {"mode": "sync", "interrupted": True}, "sync ended early, by a signal"),
+        ("run-ended", {"mode": "sync", "interrupted": True}, "sync ended early, asked to"),
         ("run-ended", {"mode": "apply", "targets": [], "refused": "it expired"}, "apply ended: refused, it expired"),
         ("run-ended", {"mode": "check", "targets": [], "passed": 3, "missing": []}, "check ended: 3 checks passed"),
         (

@@ -12,8 +12,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from ipsync import daemon
+from ipsync.election import kubernetes as election
+
 ROOT = Path(__file__).parents[2] / "deploy" / "kubernetes"
-OVERLAYS = ["base", "overlays/eks-pod-identity", "overlays/eks-irsa", "overlays/gke"]
+OVERLAYS = ["base", "overlays/eks-pod-identity", "overlays/eks-irsa", "overlays/gke", "overlays/replicas"]
 KUSTOMIZE = ["kubectl", "kustomize"] if shutil.which("kubectl") else ["kustomize", "build"]
 needs_kustomize = pytest.mark.skipif(
     not shutil.which(KUSTOMIZE[0]), reason="neither kubectl nor kustomize is installed"
@@ -27,7 +30,7 @@ def documents(path):
 
 def manifests():
     """Every document that stands alone; kustomizations, patches and the config are no Kubernetes objects."""
-    files = [*ROOT.glob("base/*.yaml"), *ROOT.glob("overlays/*/*.yaml")]
+    files = [*ROOT.glob("base/*.yaml"), *ROOT.glob("overlays/*/*.yaml"), *ROOT.glob("components/*/*.yaml")]
     patches = {(f.parent / p["path"]) for f in files for d in documents(f) for p in d.get("patches", [])}
     skip = {"kustomization.yaml", "ipsync.yaml"}
     return [d for f in sorted(files) if f.name not in skip and f not in patches for d in documents(f)]
@@ -48,11 +51,17 @@ def pod(cronjob):
     return cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]
 
 
+@pytest.fixture(scope="module")
+def replicas():
+    return documents(ROOT / "components" / "replicas" / "stateful-set.yaml")[0]["spec"]
+
+
 @oldest_and_newest
 def test_each_manifest_is_valid_to_the_letter(version):
     found = manifests()
     assert {d["kind"] for d in found} == {
-        "CronJob", "Namespace", "NetworkPolicy", "PersistentVolumeClaim", "ServiceAccount",
+        "CronJob", "Namespace", "NetworkPolicy", "PersistentVolumeClaim", "Role", "RoleBinding", "ServiceAccount",
+        "StatefulSet",
     }  # fmt: skip
     for document in found:
         kubernetes_validate.validate(document, version, strict=True)
@@ -171,6 +180,37 @@ def test_the_pod_meets_the_restricted_standard(pod):
     assert {"cpu", "memory"} <= container["resources"]["requests"].keys()
     assert "memory" in container["resources"]["limits"]
     assert all(v.keys() & {"configMap", "emptyDir", "persistentVolumeClaim"} for v in pod["volumes"])
+
+
+def test_a_replica_is_as_hardened_as_the_job_but_for_its_token(pod, replicas):
+    spec, [container] = replicas["template"]["spec"], replicas["template"]["spec"]["containers"]
+    [job] = pod["containers"]
+    assert spec["automountServiceAccountToken"] is True, "it asks for a Lease"
+    for key in ("serviceAccountName", "enableServiceLinks", "securityContext", "terminationGracePeriodSeconds"):
+        assert spec[key] == pod[key]
+    for key in ("image", "env", "securityContext", "resources", "volumeMounts"):
+        assert container[key] == job[key]
+    assert spec["terminationGracePeriodSeconds"] > daemon.PATIENCE
+
+
+def test_replicas_take_one_anothers_place(replicas):
+    [container], listened = replicas["template"]["spec"]["containers"], {"path": "/readyz", "port": "http"}
+    assert replicas["replicas"] == 2
+    assert container["args"][:2] == ["run", "--leader-elect"]
+    assert container["startupProbe"]["httpGet"] == listened
+    [claim] = replicas["volumeClaimTemplates"]
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"], "a log, and so a volume, for each"
+
+
+def test_a_role_allows_the_lease_and_nothing_else():
+    role, binding = documents(ROOT / "components" / "replicas" / "role.yaml")
+    owner = yaml.safe_load((ROOT / "base" / "ipsync.yaml").read_text())["owner"]
+    assert all((r["apiGroups"], r["resources"]) == (["coordination.k8s.io"], ["leases"]) for r in role["rules"])
+    named, made = role["rules"]
+    assert (named["resourceNames"], named["verbs"]) == ([election.default_name(owner)], ["get", "update"])
+    assert (made["verbs"], "resourceNames" in made) == (["create"], False), "Kubernetes can't bound it by name"
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "ipsync", "namespace": "ipsync"}]
 
 
 def test_the_namespace_enforces_the_restricted_standard():

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from factory import aws_target, config
 
+from ipsync.core.signals import Leadership
 from ipsync.observers.ended import RESULTS
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.metrics import STATES, Metrics
@@ -52,7 +53,9 @@ def queries() -> list[str]:
 def metrics():
     """Each series' name, and its labels."""
     made = replace(config(aws_target()), audit_objects="s3://bucket/log")
-    registry = Metrics(made, Ledger(made)).registry
+    whole = Metrics(made, Ledger(made))
+    whole(Leadership(True, "ipsync/lease"), None)
+    registry = whole.registry
     found = {}
     for collector in registry._collector_to_names:
         for family in collector.collect():

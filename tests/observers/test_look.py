@@ -8,16 +8,29 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import closing
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
+import waves
 from browser import browser
 from scene import Scene
 
+from ipsync.core.rollout import Wave
+from ipsync.core.signals import Leadership
+from ipsync.observers.keeper import Keeper
+from ipsync.observers.ledger import Ledger
 from ipsync.observers.page import StatusPage
 from ipsync.observers.server import Server
 from ipsync.observers.web import Site
+from ipsync.verification.base import Result
+
+TARGETS = (
+    waves.target("staging-web", "sg-1", "canary"),
+    waves.target("production-web", "sg-2", "main"),
+    waves.target("production-api", "sg-3", "late"),
+)
+HINT = "the runners' addresses were let in, and two of fourteen tests failed all the same; look at the run before you let the rest go"
 
 CONTRAST = """
 const light = ([r, g, b]) => [r, g, b].map(c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
@@ -54,25 +67,41 @@ DARK = "return getComputedStyle(document.body).backgroundColor"
 )
 @pytest.mark.slow
 def test_the_page_is_legible_on_a_phone_and_a_desk_light_and_dark(tmp_path):
-    keeper = Scene().play().keeper
     pictures = Path(os.environ.get("IPSYNC_PICTURES", tmp_path))
-    site = Site({"/": StatusPage(lambda: keeper.status, lambda: None)}, here=True)
+    pages = {name: StatusPage(lambda kept=kept: kept.status, lambda: None) for name, kept in _shown().items()}
+    site = Site({f"/{name}": page for name, page in pages.items()}, here=True)
     with closing(Server(site, "127.0.0.1", 0)) as server, browser(tmp_path / "profile") as chromium:
         backs = set()
-        for width in (390, 1280):
-            for mode in ("light", "dark"):
-                chromium.look(width=width, mode=mode)
-                chromium.open(server.url)
-                chromium.picture(pictures / f"status-{width}-{mode}.png")
-                assert (pictures / f"status-{width}-{mode}.png").stat().st_size > 20_000
-                chromium.ask(OPEN)
-                assert chromium.ask(STYLED) == "12px", "the policy keeps its own style out"
-                assert chromium.ask(CONTRAST) == []
-                assert chromium.ask(CUT_OFF) == []
-                backs.add(chromium.ask(DARK))
+        for name, width, mode in product(pages, (390, 1280), ("light", "dark")):
+            chromium.look(width=width, mode=mode)
+            chromium.open(server.url + name)
+            chromium.picture(pictures / f"{name}-{width}-{mode}.png")
+            assert (pictures / f"{name}-{width}-{mode}.png").stat().st_size > 20_000
+            chromium.ask(OPEN)
+            assert chromium.ask(STYLED) == "12px", "the policy keeps its own style out"
+            assert chromium.ask(CONTRAST) == []
+            assert chromium.ask(CUT_OFF) == []
+            backs.add(chromium.ask(DARK))
+            if mode == "dark" and width > 1000:
+                _check_tree(chromium)
         assert len(backs) == 2
-        _check_tree(chromium)
         assert [c for c in chromium.complaints() if "favicon" not in c] == []
+
+
+def _shown():
+    """Return pages with much on them: everything, waves of which one holds the rest, a replica that waits."""
+    scene, follower = Scene().play(), Scene().play()
+    holder = "ipsync-0.ipsync.production.svc.cluster.local_5c1e07d2"
+    follower.keeper(Leadership(False, "ipsync/ipsync-acme-prod-leader", holder), None)
+    held = waves.stage(waves.A, waves=(*waves.WAVES, Wave("late")), targets=TARGETS)
+    held.vendor.ends = [
+        Result("failed", failed=("The start page", "Check-out"), detail=HINT, url=f"https://app.qa.tech/{'r' * 60}")
+    ]
+    held.cloud.groups["aws/1/eu-north-1/sg-3"] = {}
+    ledger = Ledger(held.config, clock=lambda: held.now)
+    keeper = Keeper(held.config, ledger, again="ipsync sync -c /etc/ipsync/ipsync.yaml", clock=lambda: held.now)
+    held.watched(ledger, keeper)
+    return {"status": scene.keeper, "waves": keeper, "follower": follower.keeper}
 
 
 def _check_tree(chromium) -> None:

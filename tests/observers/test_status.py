@@ -25,6 +25,7 @@ from ipsync.observers import standing
 from ipsync.observers.keeper import Keeper
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.page import TONES, StatusPage, ago, duration, verdict
+from ipsync.verification.base import Result
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +98,80 @@ def test_what_a_wave_holds_back_is_told_as_held_with_what_is_not_done():
     canary, held = made.targets()
     assert (canary.status, held.status) == ("in sync", "held")
     assert held.places[0].undone == (f"add {waves.A} 443/tcp",)
+
+
+def waved(*listed, **more):
+    """Return a stage in waves, and what keeps its status."""
+    here = waves.stage(*listed, **more)
+    ledger = Ledger(here.config, clock=lambda: here.now)
+    keeper = Keeper(here.config, ledger, again="ipsync sync", clock=lambda: here.now)
+    return here, ledger, keeper
+
+
+def page_of(keeper):
+    return StatusPage(lambda: keeper.status, lambda: None)().body.decode()
+
+
+def test_a_wave_that_holds_others_back_says_why_and_what_lets_them_go():
+    here, ledger, keeper = waved(waves.A)
+    here.vendor.open = lambda: False
+    here.watched(ledger, keeper)
+    canary, rest = keeper.status.waves
+    assert (canary.name, canary.state, canary.changed, rest.state) == ("wave canary", "failed", 1, "held")
+    [check] = canary.checks
+    assert (check.name, check.state, check.url, check.failed) == (
+        "smoke",
+        "failed",
+        "https://qa/run1",
+        ("The start page",),
+    )
+    assert re.fullmatch(r"ipsync sync --approve wave:[0-9a-f]+", canary.command)
+    html = page_of(keeper)
+    assert verdict(keeper.status).title == "Wave canary holds the rest"
+    assert '<a href="https://qa/run1" rel="noopener noreferrer">run run1</a>' in html
+    assert canary.command in html
+    [told] = [
+        w for w in json.loads(StatusPage(lambda: keeper.status, lambda: None).json().body)["waves"] if w["command"]
+    ]
+    assert told["checks"][0]["failed"] == ["The start page"]
+    here.watched(ledger, keeper, approve=[canary.command.split()[-1]])
+    assert [w.state for w in keeper.status.waves] == ["approved", "applied"]
+    assert not any(w.command for w in keeper.status.waves)
+
+
+def test_while_a_check_runs_its_run_is_named():
+    here, ledger, keeper = waved(waves.A)
+    stages = []
+    here.vendor.on_poll = lambda: stages.append(keeper.status.stage)
+    here.watched(ledger, keeper)
+    assert stages == ["waiting for a wave's proof: check smoke of wave canary, https://qa/run1"]
+    assert [w.state for w in keeper.status.waves] == ["verified", "applied"]
+    assert verdict(keeper.status).title == "All as wished"
+
+
+def test_a_wave_that_is_too_large_waits_with_a_command_of_its_own():
+    small = (replace(waves.WAVES[0], max_changed_targets=0), waves.WAVES[1])
+    here, ledger, keeper = waved(waves.A, waves=small)
+    here.watched(ledger, keeper)
+    [large] = keeper.status.approvals
+    assert (large.subject, large.text[:33]) == ("wave canary", "changes 1 targets in wave canary,")
+    assert re.fullmatch(r"ipsync sync --approve wave:[0-9a-f]+", large.command)
+    assert keeper.status.approve_all == large.command
+    here.watched(ledger, keeper, approve=[large.command.split()[-1]])
+    assert keeper.status.approvals == ()
+
+
+def test_what_a_vendor_says_harms_no_page():
+    here, ledger, keeper = waved(waves.A)
+    here.vendor.ends = [Result("failed", failed=(EVIL,), url="javascript:alert(1)")]
+    here.watched(ledger, keeper)
+    html = page_of(keeper)
+    assert "<script" not in html
+    assert 'href="javascript' not in html
+
+
+def test_without_waves_the_page_has_none(html):
+    assert 'id="waves"' not in html
 
 
 def test_the_page_has_a_word_a_place_and_a_colour_for_each_status_that_a_target_can_have():

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from bench import start
+from bench import scale, start
 from bench.table import Row, line
 
 
@@ -23,6 +23,7 @@ class Part(Protocol):
 
 PARTS: dict[str, Part] = {
     "start": start.rows,
+    "scale": scale.rows,
 }
 
 

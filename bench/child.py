@@ -1,4 +1,4 @@
-"""Runs one command from a small process, and prints its wall seconds and peak memory.
+"""Runs one command from a small process, and prints its wall seconds, CPU seconds, peak memory and exit code.
 
 Linux counts towards a process's peak what its parent held when it was forked: the benchmark itself, with two
 clouds inside, is no small parent.
@@ -12,4 +12,5 @@ import time
 began = time.perf_counter()
 child = subprocess.Popen(sys.argv[1:], stdout=sys.stderr)
 _, status, usage = os.wait4(child.pid, 0)
-print(time.perf_counter() - began, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))
+seconds = time.perf_counter() - began
+print(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, os.waitstatus_to_exitcode(status))

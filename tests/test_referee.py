@@ -16,12 +16,14 @@ from factory import HTTPS, NOW, aws_target, config, gcp_target, hosts, networks
 
 from ipsync import app as worker
 from ipsync import demo
-from ipsync.core.model import Limits, Network, Service, Threshold
+from ipsync.core.model import Limits, ManagedList, Network, Service, Threshold
+from ipsync.testing.memory import MemoryCloud
 from proof.referee import Facts, Held, Hole, Line, Referee, Told, Write
 from proof.referee.facts import Mark
 from proof.referee.limits import refusal, too_many_added, too_many_removed
 from proof.referee.marks import of_description, of_tags
 from proof.referee.wanted import ways
+from proof.watch import Watch
 from proof.watch_sandbox import SandboxWatch
 
 GROUP, RULE = "aws/1/eu-north-1/sg-1", "gcp/acme/allow-qatech"
@@ -660,6 +662,18 @@ def test_descriptions_are_read():
     assert of_description(text, networks("9.9.9.9")[0]) == mark("edge", "side", feed="static")
     assert of_description("made by hand", OLD) is None
     assert of_description("ipsync target=edge", OLD) is None
+
+
+# ── what it is told of the clouds ────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("named", "hindered"), [("edge", {RULE}), ("web", set()), ("gone", set())])
+def test_a_disabled_rule_hinders_only_whom_its_marks_name_there(named, hindered):
+    text = f"ipsync owner=acme target={named} feed=qatech"
+    sixth = ManagedList("allow-qatech-v6", networks("2600::1"), (("description", text),))
+    cloud = MemoryCloud(lists={f"{RULE}-v6": sixth}, conflicts={f"{RULE}-v6": "disabled"})
+    known = Watch(cloud, config(WEB, EDGE)).facts(["edge"], NOW, {}, added={})
+    assert known.hindered == hindered
 
 
 # ── over the embedded clouds ─────────────────────────────────────────────────

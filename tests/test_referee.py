@@ -137,6 +137,13 @@ def test_new_settings_take_leavers_along():
     assert not judged(facts(wide), (ranges(EDGE, *held), ranges(wide, *held)))
 
 
+@pytest.mark.parametrize(("name", "owner"), [("was-edge", "acme"), ("edge", "globex")])
+def test_new_settings_take_a_renamed_target_s_leavers_along_and_no_stranger_s(name, owner):
+    wide, said = replace(EDGE, services=(ANY,)), "no target that may be touched wants it"
+    held = [(KEPT, mark("edge")), (OLD, mark(name, owner=owner, since=9 * HOURS))]
+    assert (said in judged(facts(wide), (ranges(EDGE, *held), ranges(wide, *held)))) == (owner != "acme")
+
+
 # ── may it be touched now? ───────────────────────────────────────────────────
 
 FROZEN = {

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from proof import breaks, calls, feeds, fuzz, kills, logs, mutants, processes, replay, stateful, surroundings
+from proof import breaks, calls, feeds, fuzz, grace, kills, logs, mutants, processes, replay, stateful, surroundings
 from proof.table import Row, broken, text
 
 Part = Callable[[argparse.Namespace], list[Row]]
@@ -30,7 +30,7 @@ PARTS: dict[str, Part] = {
     "mutants": lambda asked: [] if asked.quick else mutants.rows(),
     "fuzz": lambda asked: [] if asked.quick else fuzz.rows(fuzz.TO_REACH),
     "stateful": lambda asked: stateful.rows(2_000 if asked.quick else stateful.TO_REACH),
-    "replay": lambda asked: replay.rows(asked.history),
+    "replay": lambda asked: replay.rows(asked.history) + grace.rows(asked.history, asked.plot),
 }
 
 
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all")
     parser.add_argument("--quick", action="store_true", help="little of each")
     parser.add_argument("--history", type=Path, default=replay.FIXTURE, help="a folder of published lists' histories")
+    parser.add_argument("--plot", type=Path, help="with replay: draw many graces into this SVG file")
     asked = parser.parse_args(argv)
     if unknown := [name for name in asked.parts if name not in PARTS]:
         parser.error(f"no part is named {', '.join(unknown)}; there are {', '.join(PARTS)}")

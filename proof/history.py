@@ -6,7 +6,12 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from pathlib import Path
+
+from ipsync.core.addresses import parse
+from ipsync.core.guards import Covered
+from ipsync.core.model import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,8 @@ class Door:
     """What was let in, seen from outside, with the history as the judge.
 
     wipes      times that everything was removed at once
-    premature  removals of an address that the list names again later
+    premature  removals of an entry that the list names again later
+    lost       of these, the ones that took addresses away: nothing that stayed covers them
     exposed    hours that an address stayed in after its last listing, one item an address
     shut_out   hours that a listed address was not let in, one item an opening that came late
     """
@@ -44,6 +50,7 @@ class Door:
     wipes: int = 0
     removals: int = 0
     premature: int = 0
+    lost: int = 0
     exposed: list[float] = field(default_factory=list)
     shut_out: list[float] = field(default_factory=list)
     _last: dict[str, datetime] = field(default_factory=dict)
@@ -64,8 +71,10 @@ class Door:
         now = frozenset(held)
         if self.held and not now:
             self.wipes += 1
-        for address in self.held - now:
-            self._removed(address, at)
+        gone = self.held - now
+        covered = Covered(map(parsed, now)) if gone else ()
+        for address in gone:
+            self._removed(address, at, lost=parsed(address) not in covered)
         for address in listed - now:
             self._since.setdefault(address, at)
         for address in [a for a in self._since if a in now or a not in listed]:
@@ -77,12 +86,19 @@ class Door:
         for address in self.held - self.versions[-1].listed:
             self.exposed.append(hours(at - self._gone[address]))
 
-    def _removed(self, address: str, at: datetime) -> None:
+    def _removed(self, address: str, at: datetime, *, lost: bool) -> None:
         self.removals += 1
         if self._last[address] >= at:
             self.premature += 1
+            self.lost += lost
         elif address not in self.versions[-1].listed:
             self.exposed.append(hours(at - self._gone[address]))
+
+
+@lru_cache(maxsize=100_000)
+def parsed(address: str) -> Network:
+    """Return an address as a network; a history names each of them in many versions."""
+    return parse(address)
 
 
 def hours(span: timedelta) -> float:

@@ -56,10 +56,13 @@ class Watch:
         )
 
     def _hindered(self) -> frozenset[str]:
-        """Return the rules of which a list of this config is disabled or the like; another's list hinders only itself."""
-        names = {t.name for t in self.config.targets}
-        found = set()
+        """Return the rules of which a list of their own is disabled or the like; another's list hinders only itself.
+
+        Another's is also what somebody's words name for a target that stands elsewhere.
+        """
+        naming, found = self._naming(), set()
         for full in self.cloud.conflicts.keys() & self.cloud.lists.keys():
+            names = naming.get(self._resource(full), frozenset())
             marks = [held.mark for held in _list(self.cloud.lists[full]).values()]
             if any(m and m.owner == self.config.owner and m.targets & names for m in marks):
                 found.add(self._resource(full))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
-from proof import ROOT, breaks, calls, kills, processes, replay, surroundings
+from proof import ROOT, breaks, calls, grace, history, kills, processes, replay, surroundings
 from proof.table import Row, broken, text
 
 
@@ -46,6 +48,34 @@ def test_a_promise_broken_on_purpose_is_noticed():
 @pytest.mark.slow
 def test_a_published_list_replayed_wipes_nothing():
     assert_kept(replay.rows(replay.FIXTURE))
+
+
+def test_what_stays_covered_is_removed_too_early_and_not_lost():
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    lists = [{"8.8.0.1/32", "9.9.9.9/32", "8.8.0.0/28"}, {"8.8.0.0/28"}, {"8.8.0.1/32", "9.9.9.9/32", "8.8.0.0/28"}]
+    made = history.mirror([history.Version(at + timedelta(days=n), frozenset(lst)) for n, lst in enumerate(lists)])
+    assert (made.premature, made.lost) == (2, 1)
+
+
+def test_the_list_that_is_most_of_a_mirrors_mistakes_is_left_out():
+    made = [replay.Replayed(str(n), [], door(0), door(n)) for n in (1, 20, 5)]
+    assert [m.name for m in replay.without_the_largest(made)] == ["1", "5"]
+    assert replay.fewer(made[::2], lambda d: d.premature) == (0, 6, 1.0)
+
+
+def door(premature):
+    version = history.Version(datetime(2026, 1, 1, tzinfo=UTC), frozenset())
+    return history.Door([version], premature=premature)
+
+
+def test_the_same_figures_draw_the_same_picture(tmp_path):
+    pytest.importorskip("matplotlib")
+    points = [grace.Point(days, 60 - days, 600, 900 - days, 2000, 24.0 * days, 30.0 * days, 40) for days in grace.DAYS]
+    for name in ("one", "two"):
+        grace.draw(points, tmp_path / name)
+    drawn = (tmp_path / "one").read_text()
+    assert drawn == (tmp_path / "two").read_text()
+    assert all(text in drawn for text in ("addresses lost", "removal.grace", "Approvals asked"))
 
 
 def test_the_table_tells_promises_from_notes():

@@ -16,13 +16,15 @@ from factory import HTTPS, NOW, aws_target, config, gcp_target, hosts, networks
 
 from ipsync import app as worker
 from ipsync.core.configured import Limits, Threshold
-from ipsync.core.model import Network, Service
+from ipsync.core.model import ManagedList, Network, Service
 from ipsync.demo import story
+from ipsync.testing.memory import MemoryCloud
 from proof.referee import Facts, Held, Hole, Line, Referee, Told, Write
 from proof.referee.facts import Mark
 from proof.referee.limits import refusal, too_many_added, too_many_removed
 from proof.referee.marks import of_description, of_tags
 from proof.referee.wanted import ways
+from proof.watch import Watch
 from proof.watch_sandbox import SandboxWatch
 
 GROUP, RULE = "aws/1/eu-north-1/sg-1", "gcp/acme/allow-qatech"
@@ -134,6 +136,13 @@ def test_new_settings_take_leavers_along():
     wide = replace(EDGE, services=(ANY,))
     held = [(KEPT, mark("edge")), (OLD, mark("edge", since=9 * HOURS))]
     assert not judged(facts(wide), (ranges(EDGE, *held), ranges(wide, *held)))
+
+
+@pytest.mark.parametrize(("name", "owner"), [("was-edge", "acme"), ("edge", "globex")])
+def test_new_settings_take_a_renamed_target_s_leavers_along_and_no_stranger_s(name, owner):
+    wide, said = replace(EDGE, services=(ANY,)), "no target that may be touched wants it"
+    held = [(KEPT, mark("edge")), (OLD, mark(name, owner=owner, since=9 * HOURS))]
+    assert (said in judged(facts(wide), (ranges(EDGE, *held), ranges(wide, *held)))) == (owner != "acme")
 
 
 # ── may it be touched now? ───────────────────────────────────────────────────
@@ -661,6 +670,18 @@ def test_descriptions_are_read():
     assert of_description(text, networks("9.9.9.9")[0]) == mark("edge", "side", feed="static")
     assert of_description("made by hand", OLD) is None
     assert of_description("ipsync target=edge", OLD) is None
+
+
+# ── what it is told of the clouds ────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("named", "hindered"), [("edge", {RULE}), ("web", set()), ("gone", set())])
+def test_a_disabled_rule_hinders_only_whom_its_marks_name_there(named, hindered):
+    text = f"ipsync owner=acme target={named} feed=qatech"
+    sixth = ManagedList("allow-qatech-v6", networks("2600::1"), (("description", text),))
+    cloud = MemoryCloud(lists={f"{RULE}-v6": sixth}, conflicts={f"{RULE}-v6": "disabled"})
+    known = Watch(cloud, config(WEB, EDGE)).facts(["edge"], NOW, {}, added={})
+    assert known.hindered == hindered
 
 
 # ── over the embedded clouds ─────────────────────────────────────────────────

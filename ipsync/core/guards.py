@@ -6,9 +6,10 @@ Counts are in addresses, not in address × port, and hold at any size of list.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import collapse_addresses
+from operator import itemgetter
 
 from ipsync.core.addresses import canonical, special_use
 from ipsync.core.configured import Limits, Threshold
@@ -70,11 +71,7 @@ def _too_much(snapshot: Snapshot, limits: Limits, family: int) -> Violation | No
 
 def coverage(networks: Iterable[Network], family: int) -> int:
     """Count the distinct addresses of one family (4, 6) that networks cover together."""
-    total, end = 0, -1
-    for first, last in sorted(_span(n) for n in networks if n.version == family):
-        total += max(0, last - max(first, end + 1) + 1)
-        end = max(end, last)
-    return total
+    return sum(last - first + 1 for first, last in _merged(n for n in networks if n.version == family))
 
 
 def _span(network: Network) -> tuple[int, int]:
@@ -208,15 +205,24 @@ class Covered:
 
     def __init__(self, networks: Iterable[Network]) -> None:
         found = list(networks)
-        self._collapsed = {
-            family: set(collapse_addresses(n for n in found if n.version == family))  # type: ignore[type-var]
-            for family in (4, 6)
-        }
+        self._spans = {family: _merged(n for n in found if n.version == family) for family in (4, 6)}
 
     def __contains__(self, network: Network) -> bool:
-        """Look for the network or a wider one: neighbours are merged already."""
-        wide = self._collapsed[network.version]
-        return bool(wide) and any(network.supernet(new_prefix=p) in wide for p in range(network.prefixlen, -1, -1))
+        """Look for the one span that begins at the network or before it: neighbours are merged already."""
+        spans, (first, last) = self._spans[network.version], _span(network)
+        near = bisect_right(spans, first, key=itemgetter(0)) - 1
+        return near >= 0 and last <= spans[near][1]
+
+
+def _merged(networks: Iterable[Network]) -> list[tuple[int, int]]:
+    """Return the spans of addresses that networks cover together, in order."""
+    spans: list[tuple[int, int]] = []
+    for first, last in sorted(map(_span, networks)):
+        if spans and first <= spans[-1][1] + 1:
+            spans[-1] = spans[-1][0], max(spans[-1][1], last)
+        else:
+            spans.append((first, last))
+    return spans
 
 
 def check_capacity(

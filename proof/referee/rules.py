@@ -14,6 +14,7 @@ from proof.referee.wanted import (
     named,
     operators_word,
     origins,
+    renamed,
     wanted_again,
     wanted_by,
     ways,
@@ -193,7 +194,10 @@ def _taken_over(facts: Facts, write: Write, key: str) -> bool:
 def _carried_along(facts: Facts, write: Write, key: str) -> bool:
     """Tell whether a GCP rule's settings change under an address that is in its grace: the rule has one of each."""
     was, now = write.before.get(key), write.after[key]
-    if was is None or not any(healthy(facts, t) for t in named(facts, write.resource, was.mark)):
+    if was is None:
+        return False
+    asked_of = any(healthy(facts, t) for t in named(facts, write.resource, was.mark))
+    if not asked_of and not renamed(facts, write.resource, key, was.mark):
         return False
     asked = {way for t in facts.targets(write.resource) for way in ways(t, now.hole.network.version)}
     return now.hole.way in asked and not claimed_by(facts, write.resource, now.hole)

@@ -180,42 +180,54 @@ def stop_on_signals(
     SIGHUP sets `reload` instead, if there is one, unless it comes because the terminal was closed. Where it is ignored
     (`nohup`), it stays so.
     Where a cloud doesn't answer, the process ends without it after `PATIENCE` seconds, with the exit code for
-    "unknown": the intent is in the audit log, and the next run settles it as it does after a kill. Where nothing was
+    "unknown": the intent is in the audit log, and the next run reads back what became of it, as after a kill. Where nothing was
     intended yet (`wrote` isn't set), nothing is in doubt, and the exit code is `untouched`.
     Returns what tells how many seconds are left until then: as many as one likes while no signal came.
     """
-    ends = [math.inf]
-
-    def give_up() -> None:
-        doubtful = wrote is None or wrote.is_set()
-        _give_up("the next run reads back what became of it" if doubtful else "nothing was written")
-        os._exit(ExitCode.PARTIAL if doubtful else untouched)
-
-    def ask(number: int, _frame: FrameType | None) -> None:
-        if ends[0] < math.inf:
-            return
-        ends[0] = time.monotonic() + PATIENCE
-        watchdog = Timer(PATIENCE, give_up)
-        watchdog.daemon = True
-        watchdog.start()
-        set_soon(stop)
-        log.warning(
-            "%s: ending after the write in flight, in %g s at the latest", signal.Signals(number).name, PATIENCE
-        )
-
+    ending = _Ending(stop, wrote, untouched)
     terminals = _terminals()
 
     def hang_up(number: int, frame: FrameType | None) -> None:
         if reload is None or terminals - _terminals():
-            ask(number, frame)
+            ending.ask(number, frame)
         else:
             set_soon(reload)
 
-    signal.signal(signal.SIGTERM, ask)
-    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGTERM, ending.ask)
+    signal.signal(signal.SIGINT, ending.ask)
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         signal.signal(signal.SIGHUP, hang_up)
-    return lambda: ends[0] - time.monotonic()
+    return ending.left
+
+
+class _Ending:
+    """The end that a signal asked for, and when the process ends without it."""
+
+    def __init__(self, stop: Event, wrote: Event | None, untouched: int) -> None:
+        self._stop, self._wrote, self._untouched = stop, wrote, untouched
+        self._at = math.inf
+
+    def left(self) -> float:
+        """Return how many seconds are left."""
+        return self._at - time.monotonic()
+
+    def ask(self, number: int, _frame: FrameType | None) -> None:
+        """Ask for an end; only the first signal does."""
+        if self._at < math.inf:
+            return
+        self._at = time.monotonic() + PATIENCE
+        watchdog = Timer(PATIENCE, self._give_up)
+        watchdog.daemon = True
+        watchdog.start()
+        set_soon(self._stop)
+        log.warning(
+            "%s: ending after the write in flight, in %g s at the latest", signal.Signals(number).name, PATIENCE
+        )
+
+    def _give_up(self) -> None:
+        doubtful = self._wrote is None or self._wrote.is_set()
+        _give_up("the next run reads back what became of it" if doubtful else "nothing was written")
+        os._exit(ExitCode.PARTIAL if doubtful else self._untouched)
 
 
 def set_soon(event: Event) -> None:

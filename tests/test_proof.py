@@ -15,7 +15,7 @@ def assert_kept(rows):
 
 
 def test_a_killed_run_is_made_good_by_the_next():
-    assert_kept(kills.rows(40))
+    assert_kept(kills.rows(20))
 
 
 @pytest.mark.slow

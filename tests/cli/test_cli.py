@@ -184,9 +184,11 @@ def test_a_saved_plan_is_approved_by_the_command_that_is_printed(ipsync, stage, 
     monkeypatch.chdir(tmp_path)
     _, out, _ = ipsync("plan", "--out", name, "--output", output)
     *_, line = (line for line in out.splitlines() if "--approve" in line)
-    asked = line[line.index("ipsync ") :].replace("ipsync", f"{sys.executable} -m ipsync", 1)
-    done = subprocess.run(["bash", "-c", asked], capture_output=True, check=False)
-    assert done.returncode == 0, done.stderr
+    asked = line[line.index("ipsync ") :]
+    read = subprocess.run(["bash", "-c", f"printf '%s\\0' {asked}"], capture_output=True, check=True)  # as a shell does
+    _, *words, _ = os.fsdecode(read.stdout).split("\0")
+    code, out, err = ipsync(*words)
+    assert code == 0, out + err
     assert len(stage.gcp.firewalls(demo.PROJECT)["allow-qatech"]["sourceRanges"]) == 2
 
 

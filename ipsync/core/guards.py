@@ -6,8 +6,9 @@ Counts are in addresses, not in address × port, and hold at any size of list.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import collapse_addresses
 
 from ipsync.core.addresses import canonical, special_use
@@ -206,16 +207,20 @@ class Covered:
     """Tells whether networks, together, cover another one whole."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        found = list(networks)
-        self._collapsed = {
-            family: set(collapse_addresses(n for n in found if n.version == family))  # type: ignore[type-var]
-            for family in (4, 6)
-        }
+        self._collapsed = _collapsed(frozenset(networks))
 
     def __contains__(self, network: Network) -> bool:
         """Look for the network or a wider one: neighbours are merged already."""
         wide = self._collapsed[network.version]
         return bool(wide) and any(network.supernet(new_prefix=p) in wide for p in range(network.prefixlen, -1, -1))
+
+
+@lru_cache(maxsize=256)  # of thousands of groups that change, most hold the same, and merging is dear
+def _collapsed(networks: frozenset[Network]) -> Mapping[int, frozenset[Network]]:
+    return {
+        family: frozenset(collapse_addresses(n for n in networks if n.version == family))  # type: ignore[type-var]
+        for family in (4, 6)
+    }
 
 
 def check_capacity(

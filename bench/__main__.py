@@ -9,9 +9,10 @@ import argparse
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Protocol
 
-from bench import scale, start
+from bench import page, planning, projects, scale, start
 from bench.table import Row, line
 
 
@@ -24,6 +25,8 @@ class Part(Protocol):
 PARTS: dict[str, Part] = {
     "start": start.rows,
     "scale": scale.rows,
+    "projects": projects.rows,
+    "planning": planning.rows,
 }
 
 
@@ -32,11 +35,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; none: all")
     parser.add_argument("--quick", action="store_true", help="little of each: no measurement")
+    parser.add_argument(
+        "--write", type=Path, metavar="PAGE", help="put the figures and the plot into this page as well"
+    )
     asked = parser.parse_args(argv)
     if unknown := [name for name in asked.parts if name not in PARTS]:
         parser.error(f"no part is named {', '.join(unknown)}; there are {', '.join(PARTS)}")
-    found = [row for name in asked.parts or PARTS for row in measured(name, quick=asked.quick)]
-    return 1 if any(row.ok is False for row in found) else 0
+    if asked.write and asked.quick:
+        parser.error("--quick measures nothing that a page may quote")
+    found = {name: list(measured(name, quick=asked.quick)) for name in asked.parts or PARTS}
+    if asked.write:
+        page.write(asked.write, found)
+    return 1 if any(row.ok is False for rows in found.values() for row in rows) else 0
 
 
 def measured(name: str, *, quick: bool) -> Iterable[Row]:

@@ -29,9 +29,14 @@ class Growth:
     ours: Cost
 
 
+GROWN: list[Growth] = []
+"""What this run measured, for the plot."""
+
+
 def rows(*, quick: bool) -> Iterator[Row]:
     """Yield what growth costs."""
     grown = growth((10, 50) if quick else (10, 100, 1000))
+    GROWN[:] = grown
     for one in grown:
         yield from _beside(
             f"no-op, {one.scopes:,} accounts × {GROUPS} × 20", one, most=1.0 if one is grown[-1] else None

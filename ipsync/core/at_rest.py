@@ -7,7 +7,7 @@ it stands) is needed only to write; nothing is written to what is at rest, so it
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from ipsync.core.blockers import blockers, unfit
 from ipsync.core.configured import Config, Target
 from ipsync.core.desired import Desired, desired
 from ipsync.core.in_sync import InSync
-from ipsync.core.model import Entry, Network, Note, State
+from ipsync.core.model import Entry, Network, State
 from ipsync.core.plan import FeedResult
 from ipsync.core.traits import Traits
 
@@ -34,7 +34,7 @@ class AtRest:
         self.frozen = frozenset(n for n in self.targets if n not in self.chosen or self.hindered[n])
         self._owner, self._oldest, self._feeds = config.owner, now - (config.grace or timedelta(0)), feeds
         self._known: dict[tuple[tuple[str, ...], Traits, frozenset[int]], InSync | None] = {}
-        self._shared: dict[frozenset[tuple[Entry, Note]], tuple[Entry, ...]] = {}
+        self._shared: dict[Hashable, tuple[Entry, ...]] = {}
 
     def seen(self, state: State) -> tuple[Counter[str], str] | None:
         """Return how many entries each target holds, and a digest of what is wanted; None where that isn't sure."""
@@ -47,10 +47,18 @@ class AtRest:
 
     def lightened(self, state: State) -> State | None:
         """Return a resource at rest with entries that others share; None for one that isn't."""
-        if self.seen(state) is None:
-            return None
-        key = frozenset((e, e.note) for e in state.entries)
-        bare = self._shared.setdefault(key, tuple(replace(e, provider_id="") for e in state.entries))
+        alike = (
+            state.targets,
+            state.traits,
+            state.families,
+            state.conflict,
+            frozenset((e, e.note) for e in state.entries),
+        )
+        bare = self._shared.get(alike)
+        if bare is None:
+            if self.seen(state) is None:
+                return None
+            bare = self._shared.setdefault(alike, tuple(replace(e, provider_id="") for e in state.entries))
         return replace(state, entries=bare)
 
     def in_order(self, names: Iterable[str]) -> list[str]:

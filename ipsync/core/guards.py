@@ -7,8 +7,9 @@ Counts are in addresses, not in address × port, and hold at any size of list.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from operator import itemgetter
 
 from ipsync.core.addresses import canonical, special_use
@@ -204,8 +205,7 @@ class Covered:
     """Tells whether networks, together, cover another one whole."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
-        found = list(networks)
-        self._spans = {family: _merged(n for n in found if n.version == family) for family in (4, 6)}
+        self._spans = _spans(frozenset(networks))
 
     def __contains__(self, network: Network) -> bool:
         """Look for the one span that begins at the network or before it: neighbours are merged already."""
@@ -223,6 +223,11 @@ def _merged(networks: Iterable[Network]) -> list[tuple[int, int]]:
         else:
             spans.append((first, last))
     return spans
+
+
+@lru_cache(maxsize=256)  # of thousands of groups that change, most hold the same, and merging is dear
+def _spans(networks: frozenset[Network]) -> Mapping[int, list[tuple[int, int]]]:
+    return {family: _merged(n for n in networks if n.version == family) for family in (4, 6)}
 
 
 def check_capacity(

@@ -7,7 +7,7 @@ nothing: the whole comparison (diff.py) then decides.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from ipsync.core.canonical import digest
@@ -31,13 +31,25 @@ class InSync:
         self._entries = frozenset(desired)
         sets = set(self._asking.values())
         self._all = next(iter(sets)) if len(sets) == 1 else None
+        self._known: dict[int, tuple[Sequence[Entry], Counter[str]]] = {}
 
     def held(self, state: State) -> Counter[str] | None:
-        """Return how many entries each target holds; None where the resource isn't surely as wanted."""
-        if state.conflict or len(state.entries) != len(self._entries) or frozenset(state.entries) != self._entries:
+        """Return how many entries each target holds; None where the resource isn't surely as wanted.
+
+        Resources at rest share their entries (at_rest.py), so what was said of these very ones holds again.
+        """
+        if state.conflict:
+            return None
+        _, found = self._known.get(id(state.entries), ((), None))
+        if found is None and (found := self._held(state.entries)) is not None:
+            self._known[id(state.entries)] = state.entries, found  # kept with the answer: else the id may be another's
+        return found
+
+    def _held(self, entries: Sequence[Entry]) -> Counter[str] | None:
+        if len(entries) != len(self._entries) or frozenset(entries) != self._entries:
             return None
         found: Counter[str] = Counter()
-        for (note, asking), number in self._notes(state.entries).items():
+        for (note, asking), number in self._notes(entries).items():
             target = self._target(note, asking)
             if target is None:
                 return None

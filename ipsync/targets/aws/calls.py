@@ -37,6 +37,9 @@ KEPT_WHOLE = {"sts"}
 CHAIN_ENDPOINTS = {"oidc", "portal.sso", "signin"}
 """The other services of that chain, as `endpoints.json` names them: SSO's two, and that of `aws login`."""
 
+UNREAD = {"SecurityGroup": {"IpPermissions", "IpPermissionsEgress"}}
+"""What EC2 tells and nobody here asks for, by the shape: a group's permissions have no ids, and are most of an answer."""
+
 
 def kept(service: str) -> frozenset[str]:
     """Return the operations that a trimmed model of this service has."""

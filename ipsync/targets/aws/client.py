@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -168,7 +169,7 @@ def _session(where: AwsRegion) -> botocore.session.Session:
     key = (account, region, where.endpoint_url)
     made = _SESSIONS.pop(key, None)
     if made is None:
-        made = _plain_session(account, where.region)
+        made = copy(source)  # its own credentials, and all else the same: registering botocore's handlers costs 10 ms
         _assume(made, source, where, region, account.role_arn)
     _SESSIONS[key] = made  # only now: what isn't the role yet must never be taken for it
     roles = [key for key in _SESSIONS if key[1]]

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Missing
-from ipsync.core.model import ReadFailure, State
+from ipsync.core.model import Entry, ReadFailure, State
 from ipsync.targets.aws.capacity import capacity
 from ipsync.targets.aws.policy import remedy
 from ipsync.targets.aws.probe import probe
@@ -21,7 +21,7 @@ from ipsync.targets.aws.rules import (
     TRAITS,
     Rule,
     by_group,
-    entries,
+    entry,
     group_id,
     id_filters,
     match_filters,
@@ -52,8 +52,11 @@ class Reader:
 
         It is one more where groups are chosen by tag, and one where a group that is named holds none of ours yet.
         """
-        ours = by_group(self._reads.rules(owned_by(owner)))
-        owners = {g: str(rules[0].get("GroupOwnerId") or "") for g, rules in ours.items()}
+        ours: dict[str, list[Entry | ValueError]] = {}
+        owners: dict[str, str] = {}
+        for rule in self._reads.rules(owned_by(owner)):  # one after the other: as EC2 tells it, a rule takes 2 kB
+            owners.setdefault(rule["GroupId"], str(rule.get("GroupOwnerId") or ""))
+            ours.setdefault(rule["GroupId"], []).extend(_read([rule]))
         named, failures = self._named(targets, owners)
         owners |= self._owners([g for g in {**named, **ours} if not owners.get(g)])
         groups = dict.fromkeys([*named, *ours])
@@ -139,7 +142,7 @@ class Reader:
         return ReadFailure(names, f"aws/{account}/{self._region}/{group}", text)
 
     def _state(
-        self, group: str, account: str | None, names: tuple[str, ...], rules: Iterable[Rule]
+        self, group: str, account: str | None, names: tuple[str, ...], found: Iterable[Entry | ValueError]
     ) -> State | ReadFailure:
         if account is None:
             return self._missing(group, names, self._reads.where.account.number)
@@ -148,20 +151,26 @@ class Reader:
             text = f"AWS doesn't say whose security group {group} in {self._region} is (no OwnerId): it can't be read"
             return ReadFailure(names, resource, text)
         bare = State(NAME, resource, names, traits=TRAITS, complete=False, batch=PAGE)
-        return _filled(bare, rules)
+        return _filled(bare, found)
 
     def _completed(self, state: State, rules: Iterable[Rule]) -> State | ReadFailure:
         rules = list(rules)
-        filled = _filled(state, rules)
+        filled = _filled(state, _read(rules))
         if isinstance(filled, ReadFailure):
             return filled
         room = capacity(self._reads, rules, ask=state.complete and not state.capacity)
         return replace(filled, complete=True, capacity=room)
 
 
-def _filled(state: State, rules: Iterable[Rule]) -> State | ReadFailure:
-    try:
-        return replace(state, entries=entries(rules))
-    except ValueError as error:
-        text = f"a rule of {group_id(state.resource)} can't be read: {error}"
-        return ReadFailure(state.targets, state.resource, text)
+def _read(rules: Iterable[Rule]) -> list[Entry | ValueError]:
+    return [found for found in map(entry, rules) if found is not None]
+
+
+def _filled(state: State, found: Iterable[Entry | ValueError]) -> State | ReadFailure:
+    entries: list[Entry] = []
+    for item in found:
+        if isinstance(item, ValueError):
+            text = f"a rule of {group_id(state.resource)} can't be read: {item}"
+            return ReadFailure(state.targets, state.resource, text)
+        entries.append(item)
+    return replace(state, entries=tuple(entries))

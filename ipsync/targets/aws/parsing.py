@@ -60,16 +60,28 @@ def _tag(shape: Any, name: str) -> str:
     return str(shape.serialization.get("name", name))
 
 
+class _Members(dict[str, tuple[str, Read | None] | None]):
+    """A structure's members by the tags that stand for them, with or without a namespace; None for what it hasn't."""
+
+    def __missing__(self, tag: str) -> tuple[str, Read | None] | None:
+        bare = tag.rpartition("}")[2]
+        self[tag] = self[bare] if bare != tag else None
+        return self[tag]
+
+
 def _structure(members: Mapping[str, tuple[str, Read]]) -> Read:
+    known = _Members({tag: (name, None if inner is _text else inner) for tag, (name, inner) in members.items()})
+
     def read(node: Any) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for child in node:
-            known = members.get(child.tag.rpartition("}")[2])
-            if known is None:
+            member = known[child.tag]
+            if member is None:
                 continue
-            if known[0] in found:
+            name, inner = member
+            if name in found:
                 raise ResponseParserError(f"two <{child.tag}> in one <{node.tag}>")
-            found[known[0]] = known[1](child)
+            found[name] = inner(child) if inner else child.text or ""  # most are texts: no call for these
         return found
 
     return read
@@ -79,9 +91,13 @@ def _list(item: Read) -> Read:
     return lambda node: [item(child) for child in node]
 
 
+def _text(node: Any) -> str:
+    return node.text or ""
+
+
 _VALUES: dict[str, Read] = {
     "boolean": lambda node: node.text == "true",
     "integer": lambda node: int(node.text or ""),
     "long": lambda node: int(node.text or ""),
-    "string": lambda node: node.text or "",
+    "string": _text,
 }

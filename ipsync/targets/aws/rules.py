@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from ipaddress import ip_network
 from typing import Any
 
 from ipsync.core.configured import Target
 from ipsync.core.errors import UsageError
-from ipsync.core.model import Entry, Note, Service
+from ipsync.core.model import Entry, Network, Note, Service
 from ipsync.core.traits import Traits
 from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.tag_marks import TagMarks
@@ -33,11 +34,6 @@ def where_of(target: Target) -> AwsGroups:
 # ── rules ────────────────────────────────────────────────────────────────────
 
 
-def entries(rules: Iterable[Rule]) -> tuple[Entry, ...]:
-    """Return the rules that name a CIDR. Raises ValueError where one isn't a CIDR at all."""
-    return tuple(e for e in map(_entry, rules) if e)
-
-
 def by_group(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
     """Sort rules by the group that they are in."""
     found: dict[str, list[Rule]] = {}
@@ -46,21 +42,40 @@ def by_group(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
     return found
 
 
-def _entry(rule: Rule) -> Entry | None:
-    """Return a rule that names a CIDR as an entry; egress, group and prefix list rules are none."""
+def entry(rule: Rule) -> Entry | ValueError | None:
+    """Return a rule that names a CIDR as an entry; egress, group and prefix list rules are none.
+
+    Where what it names isn't a CIDR at all, that error is what there is of it.
+    """
     cidr = rule.get("CidrIpv4") or rule.get("CidrIpv6")
     if rule.get("IsEgress") or not cidr:
         return None
-    tags = [(t["Key"], t["Value"]) for t in rule.get("Tags", ())]
-    note: Note = tuple(sorted([*tags, (DESCRIPTION, rule.get("Description", ""))]))
-    return Entry(ip_network(cidr, strict=False), _service(rule), note, rule["SecurityGroupRuleId"])
+    try:
+        network = _network(cidr)
+    except ValueError as error:
+        return error
+    service = _service(str(rule["IpProtocol"]), rule.get("FromPort", -1), rule.get("ToPort", -1))
+    note = _note(rule.get("Description", ""), *[(t["Key"], t["Value"]) for t in rule.get("Tags", ())])
+    return Entry(network, service, note, rule["SecurityGroupRuleId"])
 
 
-def _service(rule: Rule) -> Service:
-    protocol = str(rule["IpProtocol"])
+# Thousands of rules name the same addresses, ports and tags: each is made once, and they share it.
+
+
+@lru_cache(maxsize=65_536)
+def _network(cidr: str) -> Network:
+    return ip_network(cidr, strict=False)
+
+
+@lru_cache(maxsize=65_536)
+def _note(description: str, *tags: tuple[str, str]) -> Note:
+    return tuple(sorted([*tags, (DESCRIPTION, description)]))
+
+
+@lru_cache(maxsize=4096)
+def _service(protocol: str, first: int, last: int) -> Service:
     if protocol == "-1":
         return Service("all")
-    first, last = rule.get("FromPort", -1), rule.get("ToPort", -1)
     if protocol in {"icmp", "icmpv6", "58", "1"}:
         name = {"1": "icmp", "58": "icmpv6"}.get(protocol, protocol)
         return Service(name) if first == -1 else Service(f"{name}-type", first, last)

@@ -80,7 +80,8 @@ def _kept() -> dict[str, Any]:
 def _digest() -> str:
     """Return a digest of all that decides what the small models hold: the files' times don't survive an image's build."""
     wanted = {service: sorted(calls.kept(service)) for service in SERVICES}
-    summed = hashlib.sha256(repr((FORMAT, wanted, sorted(calls.KEPT_WHOLE), sorted(PREFIXES))).encode())
+    unread = {shape: sorted(names) for shape, names in sorted(calls.UNREAD.items())}
+    summed = hashlib.sha256(repr((FORMAT, wanted, unread, sorted(calls.KEPT_WHOLE), sorted(PREFIXES))).encode())
     for path in _sources():
         with open(path, "rb") as file:  # noqa: PTH123 - as botocore does
             summed.update(file.read())
@@ -114,9 +115,15 @@ def _trimmed(model: dict[str, Any], wanted: frozenset[str]) -> dict[str, Any]:
     while ahead:
         name = ahead.pop()
         if name not in reached:
-            reached[name] = model["shapes"][name]
+            reached[name] = _read(name, model["shapes"][name])
             ahead += _named(reached[name])
     return model | {"operations": operations, "shapes": reached}
+
+
+def _read(name: str, shape: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what nobody reads, and so the shapes that only that reaches."""
+    unread = calls.UNREAD.get(name)
+    return shape | {"members": {k: v for k, v in shape["members"].items() if k not in unread}} if unread else shape
 
 
 def _named(part: Any) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """`ipsync run` over time: what it costs at rest, whether memory grows, and how soon its page answers during passes.
 
-`make bench` ends with it; `python -m bench.operate [PASSES]` measures this alone, with fewer passes where one is in a hurry.
+Each is a real process against the embedded clouds; what a config can't ask for (a pass right after the other) is set inside it.
 """
 
 from __future__ import annotations
@@ -11,26 +11,25 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 from urllib.parse import urlsplit
+
+from bench.__main__ import Clouds, Row, clouds
 
 PASSES = 1000
 WARM = 10
 REST = 60.0
 ASKED = 400
-Shown = tuple[str, str, str, bool]
-"""What was measured, what was reached, what is to reach, and whether it was."""
 UNCEASING = """
-from dataclasses import replace
-from ipsync.cli import main, worker
-read = worker.read
-worker.read = lambda *given: replace(read(*given), every=0.0, jitter=0.0)
+from ipsync import daemon
+from ipsync.cli import main
+daemon.SteadyJob.should_run = True
+daemon._Loop.left = 0.0
 main()
 """
 """`ipsync run` with one pass after the other; a config can't ask for that."""
@@ -91,18 +90,18 @@ def running(config: Path, *, every: str = "1h", program: Sequence[str] = ("-m", 
         worker.process.wait(timeout=60)
 
 
-def at_rest(stage: Any) -> Shown:
+def at_rest(stage: Clouds, *, seconds: float) -> Row:
     """Between two passes, with the web server up."""
     with running(stage.config("rest", stage.groups(1))) as worker:
         worker.until(1)
         time.sleep(2)
         before = worker.cpu()
-        time.sleep(REST)
-        share = (worker.cpu() - before) / REST
-    return "ipsync run at rest: CPU", f"{share:.3%} of a core over {REST:.0f} s", "≤ 0.1 %", share <= 0.001
+        time.sleep(seconds)
+        share = (worker.cpu() - before) / seconds
+    return Row("ipsync run at rest: CPU", f"{share:.3%} of a core over {seconds:.0f} s", "≤ 0.1 %", share <= 0.001)
 
 
-def memory(stage: Any, *, passes: int = PASSES) -> Shown:
+def memory(stage: Clouds, *, passes: int) -> Row:
     """Each pass adds and removes: the feed changes all the while."""
     config, over = stage.config("long", stage.groups(1), grace="0s"), Event()
     Thread(target=_changing, args=(stage, over), daemon=True).start()
@@ -115,10 +114,10 @@ def memory(stage: Any, *, passes: int = PASSES) -> Shown:
     finally:
         over.set()
     what = f"ipsync run after {passes:,} passes: memory to after {WARM}"
-    return what, f"{late / early:.3f} × ({late:.1f} MiB / {early:.1f} MiB)", "≤ 1.05 ×", late <= 1.05 * early
+    return Row(what, f"{late / early:.3f} × ({late:.1f} MiB / {early:.1f} MiB)", "≤ 1.05 ×", late <= 1.05 * early)
 
 
-def _changing(stage: Any, over: Event) -> None:
+def _changing(stage: Clouds, over: Event) -> None:
     before = list(stage.feed.addresses)
     for number in count():
         stage.feed.addresses = [*before, f"9.9.{number % 200}.9"]
@@ -127,7 +126,7 @@ def _changing(stage: Any, over: Event) -> None:
             return
 
 
-def page(stage: Any) -> Shown:
+def page(stage: Clouds) -> Row:
     """Fifty groups, read and judged all the while."""
     with running(stage.config("page", stage.groups(50)), program=("-c", UNCEASING)) as worker:
         worker.until(2)
@@ -138,26 +137,19 @@ def page(stage: Any) -> Shown:
         made = worker.passes() - began
     slow = sorted(map(float, took))[int(ASKED * 0.95)]
     reached = f"{slow * 1000:.1f} ms (of {ASKED}, {made} passes meanwhile)"
-    return "status page while passes run: p95", reached, "≤ 50 ms", slow <= 0.05
+    return Row("status page while passes run: p95", reached, "≤ 50 ms", slow <= 0.05)
 
 
-MEASURED: tuple[Callable[[Any], Shown], ...] = (at_rest, memory, page) if Path("/proc/self/schedstat").exists() else ()
-"""Each on a stage of its own; the kernel's figures are Linux's."""
-
-
-def main() -> int:
-    """Print these rows alone."""
-    from bench.__main__ import clouds
-
-    few = partial(memory, passes=int(sys.argv[1])) if sys.argv[1:] else memory
-    good = True
-    for measure in (few if each is memory else each for each in MEASURED):
+def rows(*, quick: bool) -> Iterator[Row]:
+    """Yield all of it, each on a stage of its own."""
+    if not Path("/proc/self/schedstat").exists():
+        yield Row("ipsync run over time", "not measured: the figures are Linux's", "–", None)
+        return
+    measures = (
+        partial(at_rest, seconds=REST / 10 if quick else REST),
+        partial(memory, passes=PASSES // 10 if quick else PASSES),
+        page,
+    )
+    for measure in measures:
         with clouds() as stage:
-            what, reached, to_reach, ok = measure(stage)
-        good = good and ok
-        print(f"{what:<46} {reached:<40} {to_reach:<12} {'ok' if ok else 'MISSED'}", flush=True)
-    return 0 if good else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+            yield measure(stage)

@@ -53,7 +53,7 @@ class Worker:
         wrote: Event,
         elector: Elector | None = None,
     ) -> None:
-        self.config = config
+        self.config, self._listen = config, config.listen
         self._path, self._targets, self._stop, self._wrote = path, targets, stop, wrote
         self._elector = elector
         self._standing: Leadership | None = None
@@ -92,7 +92,7 @@ class Worker:
                 log.error("config refused, the one of before stays: %s", line)  # noqa: TRY400 - it says all
             app.tell(self._hearing(), ConfigRead(self.config, error.lines))
             return None
-        log.info("%s", _said(self._path, fresh, self.config))
+        log.info("%s", self._said(fresh))
         app.tell(self._hearing(), ConfigRead(fresh))
         self._hand_over(fresh)
         return Pace(fresh.every, fresh.jitter)
@@ -112,6 +112,13 @@ class Worker:
             self._elector.close()
         if self._teller:
             self._teller.close(within=min(LAST_CALL, left() - SPARE))
+
+    def _said(self, fresh: Config) -> str:
+        text = f"{self._path} was read again"
+        if fresh.digest == self.config.digest:
+            return f"{text}; it says the same as before"
+        stays = "; where it listens takes effect at the next start" if fresh.listen != self._listen else ""
+        return f"{text}, and holds from now on{stays}"
 
     def _hearing(self) -> Sequence[Subscriber]:
         return [*self._observers, self._teller.hear] if self._teller else self._observers
@@ -142,11 +149,3 @@ def elector(config: Config, lease: str | None, stop: Event) -> Elector:
 def failed(report: Report | None) -> bool:
     """Tell whether a pass came to nothing: it was broken off, or no target is as wished and some have failed."""
     return report is None or exit_code(report, detailed=False) is ExitCode.FAILED
-
-
-def _said(path: Path, fresh: Config, before: Config) -> str:
-    text = f"{path} was read again"
-    if fresh.digest == before.digest:
-        return f"{text}; it says the same as before"
-    stays = "; where it listens takes effect at the next start" if fresh.listen != before.listen else ""
-    return f"{text}, and holds from now on{stays}"

@@ -16,7 +16,7 @@ from kube import kubernetes
 from worker_desk import Running
 
 from ipsync.audit import verify
-from ipsync.sandbox.feed import FeedServer
+from ipsync.sandbox.feed import FeedServer, Raw
 
 CONFIG = """\
 version: 1
@@ -73,20 +73,29 @@ class Replica(Running):
         self.waits_for(lambda: len([end for _, end in self.passes() if end]) > before)
 
 
+class Replicas:
+    """What they have in common, and what starts one; all are ended with `over`."""
+
+    def __init__(self, aws, folder, kube, feed, over) -> None:
+        self.feed, self.group = feed, aws.make_group("web")
+        self._folder, self._over, self._aws = folder, over, aws
+        self._kubeconfig = kube.kubeconfig(folder / "kubeconfig")
+
+    def __call__(self, name):
+        known = {"feed": self.feed.url, "group": self.group, "kubeconfig": self._kubeconfig}
+        made = Replica(self._folder / name, **known)
+        self._over.callback(made.process.wait)
+        self._over.callback(made.process.kill)
+        return made
+
+    def open(self):
+        return {rule["CidrIpv4"] for rule in self._aws.rules(self.group)}
+
+
 @contextmanager
 def replicas(aws, folder, kube):
-    """Give what starts a replica; all are ended after it."""
     with ExitStack() as over, FeedServer(["18.196.41.10"]) as feed:
-        known = {"feed": feed.url, "group": aws.make_group("web")}
-        kubeconfig = kube.kubeconfig(folder / "kubeconfig")
-
-        def start(name):
-            made = Replica(folder / name, kubeconfig=kubeconfig, **known)
-            over.callback(made.process.wait)
-            over.callback(made.process.kill)
-            return made
-
-        yield start
+        yield Replicas(aws, folder, kube, feed, over)
 
 
 @pytest.mark.slow
@@ -168,3 +177,22 @@ def test_without_the_lease_no_pass_begins(aws, tmp_path):
         assert len(worker.passes()) <= len(made) + 1, "but for the one that had begun"
         kube.fault = ""
         worker.goes_on()
+
+
+@pytest.mark.slow
+def test_a_pass_that_outlives_its_lease_writes_nothing_more(aws, tmp_path):
+    with kubernetes() as kube, replicas(aws, tmp_path, kube) as start:
+        worker = start("worker")
+        worker.goes_on()
+        before = start.open()
+        start.feed.addresses = ["18.196.41.10", "18.196.41.77"]
+        start.feed.raw = Raw(start.feed.whole_answer(), size=16, delay=1)  # longer than a term
+        asked = len(start.feed.requests)
+        worker.waits_for(lambda: len(start.feed.requests) > asked)
+        kube.fault = "reset"
+        said = "the Lease couldn't be renewed in time ended this run early: nothing was written"
+        worker.waits_for(lambda: worker.says(said))
+        assert start.open() == before
+        start.feed.recover()
+        kube.fault = ""
+        worker.waits_for(lambda: "18.196.41.77/32" in start.open())

@@ -31,7 +31,7 @@ PAUSES = (2.0, 10.0)
 """Seconds before the second and the third try, and up to half as much more by chance."""
 LONGEST_PAUSE = 60.0
 """Seconds at most, whatever Retry-After asks for: the next pass tries again anyway."""
-GIVEN_UP = "given up because ipsync ends"
+GIVEN_UP = "given up because ipsync ends, or goes on by a config that it has read again"
 DELIVERED, FAILED = "delivered", "failed"
 
 

@@ -67,7 +67,7 @@ def check_once(config: Config, *, only: Iterable[str] = ()) -> list[Finding]:
     """Try everything that a sync needs, and record that in the audit log where it is writable; touch nothing else."""
     names, run = selection(config, only), _run_id()
     with log_if_writable(config, run=run) as audit_log:
-        return preflight.check(_run(config, run, names, audit_log))
+        return preflight.check(_run(config, run, names, audit_log, **_ends(None)))
 
 
 def sync_once(  # noqa: PLR0913 - what a caller may choose, by name

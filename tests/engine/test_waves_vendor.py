@@ -346,6 +346,56 @@ def test_nothing_of_verification_is_loaded_without_a_check():
     assert done.stdout.strip() == "[]"
 
 
+# ── `ipsync check` ───────────────────────────────────────────────────────────
+
+
+def checked(home):
+    return {f.subject: f for f in app.check_once(home.config) if f.subject.startswith("verify")}
+
+
+@pytest.mark.parametrize(
+    ("token", "fault", "ok", "said"),
+    [
+        (
+            TOKEN,
+            None,
+            True,
+            "QA.tech accepts the token; whether the ids are of its project shows when a run is started",
+        ),
+        ("qatech-nobody-s-token", None, False, "the token is missing or not valid"),
+        (None, None, False, "QATECH_API_TOKEN is not set"),
+        (TOKEN, "denied", False, "the account is suspended"),
+        (TOKEN, "empty-object", False, "the answer is not what was asked for"),
+    ],
+)
+def test_check_asks_whether_the_token_is_taken_and_starts_nothing(house, vendor, token, fault, ok, said):
+    if fault:
+        vendor.faults.plan("run.get", fault)
+    (found,) = checked(house(token=token)).values()
+    assert (found.subject, found.ok, said in found.detail) == ("verify smoke", ok, True)
+    assert set(operations(vendor)) <= {"run.get"}
+
+
+def test_check_takes_no_answer_for_a_run_that_can_not_be(house, vendor, monkeypatch):
+    monkeypatch.setattr(Client, "run", lambda *_args, **_more: object())
+    (found,) = checked(house()).values()
+    assert (found.ok, "a run that can't be" in found.detail) == (False, True)
+
+
+@pytest.mark.parametrize(("program", "ok"), [(sys.executable, True), ("/no/such/program", False)])
+def test_check_looks_for_the_program_and_does_not_run_it(tmp_path, monkeypatch, program, ok):
+    argv = (program, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')")
+    home = House(stage(A), monkeypatch, tmp_path / "a.jsonl", Check("own", Command(argv), timeout=5))
+    assert [f.ok for f in checked(home).values()] == [ok]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_check_asks_nobody_without_a_check(house, vendor):
+    home = house()
+    home.config = replace(home.config, waves=(), checks=())
+    assert (checked(home), operations(vendor)) == ({}, [])
+
+
 # ── commands ─────────────────────────────────────────────────────────────────
 
 

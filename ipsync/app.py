@@ -69,7 +69,7 @@ def check_once(config: Config, *, only: Iterable[str] = ()) -> list[Finding]:
     """Try everything that a sync needs, and record that in the audit log where it is writable; touch nothing else."""
     names, run = selection(config, only), _run_id()
     with log_if_writable(config, run=run) as audit_log:
-        return preflight.check(_run(config, run, names, audit_log))
+        return preflight.check(_run(config, run, names, audit_log, **_ends(None)))
 
 
 def sync_once(  # noqa: PLR0913 - what a caller may choose, by name
@@ -91,7 +91,7 @@ def sync_once(  # noqa: PLR0913 - what a caller may choose, by name
     seen: dict[str, Any] = {"clock": clock, "announcing": writing, "subscribers": observers, **_ends(stop)}
     with _heard("sync", observers) as heard, _log(config, run, clock) as audit_log:
         seen |= _known(config, names, audit_log)
-        made = _run(config, run, names, audit_log, open_intents=tuple(audit_log.pending.values()), **seen)
+        made = _run(config, run, names, audit_log, turn=_turn(config, audit_log), **seen).refreshed()
         return heard(_copied(made, audit_log, engine.sync(made, approve=frozenset(approve))))
 
 
@@ -116,7 +116,8 @@ def apply_once(  # noqa: PLR0913 - as above
             refused.emit(RunStarted(mode="apply"))
             refused.emit(RunEnded(mode="apply", refused=str(error)))
             raise
-        made = _run(config, run, saved.selected, audit_log, open_intents=tuple(audit_log.pending.values()), **seen)
+        turn = _turn(config, audit_log)
+        made = _run(config, run, saved.selected, audit_log, turn=turn, **seen).refreshed()
         return heard(_copied(made, audit_log, engine.apply(made, saved, approve=frozenset(approve))))
 
 
@@ -252,6 +253,14 @@ def _known(
         "earlier": audit_log.runs_before(RUNS_BEFORE, config=config.source),
         "feeds_before": audit_log.feeds_before(feeds, config=config.source),
     }
+
+
+def _turn(config: Config, audit_log: AuditLog) -> engine.Turn:
+    def heard() -> engine.Heard:
+        known = standing(audit_log.waves, owner=config.owner, config=config.source)
+        return engine.Heard(known, tuple(audit_log.pending.values()), audit_log.writes_of_others)
+
+    return engine.Turn(heard, audit_log.letting_others_write)
 
 
 def _run(

@@ -11,7 +11,21 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from proof import breaks, calls, feeds, fuzz, grace, kills, logs, mutants, processes, replay, stateful, surroundings
+from proof import (
+    breaks,
+    calls,
+    feeds,
+    fuzz,
+    grace,
+    kills,
+    logs,
+    mutants,
+    processes,
+    replay,
+    stateful,
+    surroundings,
+    vendor,
+)
 from proof.table import Row, broken, text
 
 Part = Callable[[argparse.Namespace], list[Row]]
@@ -23,6 +37,7 @@ PARTS: dict[str, Part] = {
         processes.rows(8, 1) if asked.quick else processes.rows(processes.TO_REACH, 40, parts=processes.PARTS)
     ),
     "calls": lambda asked: calls.rows(quick=asked.quick),
+    "vendor": lambda asked: vendor.rows(quick=asked.quick),
     "surroundings": lambda asked: surroundings.rows(quick=asked.quick),
     "logs": lambda asked: logs.rows(6, stride=17) if asked.quick else logs.rows(36),
     "feeds": lambda asked: feeds.rows(quick=asked.quick),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from proof import ROOT, breaks, calls, grace, history, kills, processes, replay, surroundings
+from proof import ROOT, breaks, calls, grace, history, kills, processes, replay, surroundings, vendor
 from proof.table import Row, broken, text
 
 
@@ -26,6 +26,11 @@ def test_a_killed_process_is_made_good_by_the_next():
 @pytest.mark.slow
 def test_whatever_a_cloud_call_meets_is_made_good():
     assert_kept(calls.rows(quick=True))
+
+
+@pytest.mark.slow
+def test_whatever_the_vendor_answers_proves_nothing_that_is_not_so():
+    assert_kept(vendor.rows(quick=True))
 
 
 @pytest.mark.slow

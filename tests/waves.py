@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from factory import NOW, Log, Stage, aws_target, config
 
 from ipsync import engine
-from ipsync.core.events import Record
+from ipsync.core.events import Intent, Record
 from ipsync.core.marks import format_time
 from ipsync.core.rollout import Check, VendorRun, Wave
 from ipsync.core.standing import standing, taken
@@ -80,25 +80,45 @@ class Dated(Log):
 
 
 @dataclass(slots=True)
+class Mine:
+    """A log that several runs share, as one of them sees it."""
+
+    log: Dated
+    run: str
+
+    def record(self, event: Record):
+        done = self.log.record(event)
+        self.log.records[-1]["run"] = self.run
+        return done
+
+
+@dataclass(slots=True)
 class Waves(Stage):
     """A stage in waves."""
 
     vendor: Vendor = field(default_factory=Vendor)
     stop: object = None
+    runs: int = 0
 
     def __post_init__(self) -> None:
         self.cloud.groups = {CANARY: {}, MAIN: {}}
         self.log = Dated(clock=lambda: self.now)
 
     def run(self, *only: str) -> engine.Run:
+        self.runs += 1
+        log = Mine(self.log, f"r{self.runs}")
+        made = replace(Stage.run(self, *only), id=log.run, recorder=log, turn=engine.Turn(lambda: self.heard(log.run)))
+        stop = {"stop": self.stop} if self.stop else {}
+        return replace(made.refreshed(), verifier=lambda _check, change: self.vendor.asked(change), **stop)
+
+    def heard(self, run: str) -> engine.Heard:
         words = {}
         for record in self.log.records:
             if word := taken(record):
                 words[word[0]] = word[1]
         known = standing(words.values(), owner="acme", config="")
-        made = Stage.run(self, *only)
-        stop = {"stop": self.stop} if self.stop else {}
-        return replace(made, standing=known, verifier=lambda _check, change: self.vendor.asked(change), **stop)
+        others = sum(Intent.names(r) and r["run"] != run for r in self.log.records)
+        return engine.Heard(known, self.log.pending(), others)
 
 
 def stage(*listed: str, waves: Iterable[Wave] = WAVES, checks: Iterable[Check] = (SMOKE,), targets=None) -> Waves:

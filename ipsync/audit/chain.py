@@ -67,12 +67,18 @@ class Chain(ABC):
         self.author, self.handle = author, handle
         self.head = Checkpoint(0, GENESIS)
         self.open = history.Open()
+        self.writes_of_others = 0
+        """How often others may have written to a cloud since this was opened."""
         self._size = 0
         self._broken = ""
 
     @abstractmethod
     def append(self, event: events.Record) -> Checkpoint:
         """Append an event and return its place. Raises AuditLogError."""
+
+    @abstractmethod
+    def look(self) -> None:
+        """Take up what others appended. Raises AuditLogError where that doesn't hold."""
 
     @abstractmethod
     def files(self) -> list[Path]:
@@ -127,6 +133,9 @@ class StreamChain(Chain):
         """Append an event and return its place."""
         self._lines.append(self._write(event))
         return self.head
+
+    def look(self) -> None:
+        """Nobody else appends."""
 
     def files(self) -> list[Path]:
         """There is none."""

@@ -19,7 +19,7 @@ from ipsync.audit.record import GENESIS, fault
 from ipsync.audit.trouble import trouble
 from ipsync.core import events
 from ipsync.core.errors import AuditLogError
-from ipsync.core.events import Rotated, TornEnd
+from ipsync.core.events import Intent, Rotated, TornEnd
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +54,11 @@ class FileChain(Chain):
         with self._turn():
             self._write(event)
         return self.head
+
+    def look(self) -> None:
+        """Take up what others appended. Raises AuditLogError where that doesn't hold."""
+        with self._turn():
+            pass
 
     def files(self) -> list[Path]:
         """Return the log's files, the current one first."""
@@ -107,6 +112,7 @@ class FileChain(Chain):
             self._size, self._looked = size, True
             self._take_up()
             gone = self.head.seq < known.seq
+            self.writes_of_others += known.seq > 0  # in a new file; what the one before got since isn't looked for
         if gone:
             raise AuditLogError(f"{self}: records #{known.seq} and before were taken away while this run was writing")
         if torn:
@@ -142,6 +148,7 @@ class FileChain(Chain):
         if why or record.get("prev") != self.head.hash:
             raise AuditLogError(f"{self}: a record that another process appended doesn't hold: {why or 'its `prev`'}")
         self.open.take(record, self._size)
+        self.writes_of_others += Intent.names(record)
         self._size += len(line) + 1
         self.head = Checkpoint(int(record["seq"]), str(record["hash"]))
 

@@ -11,7 +11,7 @@ import fcntl
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from ipsync.audit.trouble import cant_lock, trouble
 from ipsync.core.errors import AuditLogError
 
 PAUSE = 0.05
+MORE = 6
+"""How much longer it is waited for by who had it before: a run that waited for a proof gives up less soon."""
 
 
 class SyncLock:
@@ -31,15 +33,17 @@ class SyncLock:
         self._me = f"run {run}, process {os.getpid()} on {socket.gethostname()}"
         self._handle = open_lock(self._path, path)
         try:
-            self._take("nothing was written")
+            self._take("nothing was written", within=timeout)
         except BaseException:
             os.close(self._handle)
             raise
 
-    def _take(self, so_far: str) -> None:
-        if not taken(self._handle, self._path, timeout=self._timeout):
+    def _take(self, so_far: str, *, within: float, given_up: Callable[[], bool] = lambda: False) -> None:
+        began = time.monotonic()
+        if not taken(self._handle, self._path, timeout=within, given_up=given_up):
             holder = os.pread(self._handle, 200, 0).decode(errors="replace") or "another process"
-            raise AuditLogError(f"{self._log} is held by {holder}; waited {self._timeout:g} s, and {so_far}")
+            waited = round(time.monotonic() - began)
+            raise AuditLogError(f"{self._log} is held by {holder}; waited {waited} s, and {so_far}")
         self._say(self._me)
 
     def _say(self, who: str) -> None:
@@ -50,25 +54,28 @@ class SyncLock:
             raise trouble(self._path, error, "can't be written") from None
 
     @contextmanager
-    def let_go(self) -> Iterator[None]:
-        """Let others write meanwhile; afterwards wait for it again. Raises AuditLogError that says who holds it."""
+    def let_go(self, given_up: Callable[[], bool]) -> Iterator[None]:
+        """Let others write meanwhile; afterwards wait for it again, unless that is `given_up`.
+
+        Raises AuditLogError that says who holds it.
+        """
         released(self._handle)
         yield
-        self._take("this run writes nothing more")
+        self._take("this run writes nothing more", within=MORE * self._timeout, given_up=given_up)
 
     def release(self) -> None:
         """Let the next one write. The file stays: removing it would let two hold it."""
         os.close(self._handle)
 
 
-def taken(handle: int, path: Path, *, timeout: float) -> bool:
+def taken(handle: int, path: Path, *, timeout: float, given_up: Callable[[], bool] = lambda: False) -> bool:
     """Lock an open file within `timeout` seconds; tell whether that went well. Raises AuditLogError where none can."""
     deadline = time.monotonic() + timeout
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() >= deadline:
+            if time.monotonic() >= deadline or given_up():
                 return False
             time.sleep(PAUSE)
         except OSError as error:

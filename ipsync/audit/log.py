@@ -107,17 +107,24 @@ class AuditLog:
         """Return the records that no copy holds yet: those after the one that the last `copied` record names."""
         return self._chain.uncopied()
 
+    @property
+    def writes_of_others(self) -> int:
+        """How often other runs may have written to a cloud since this was opened, as far as it was looked."""
+        return self._chain.writes_of_others
+
     @contextmanager
-    def letting_others_write(self) -> Iterator[None]:
+    def letting_others_write(self, given_up: Callable[[], bool] = lambda: False) -> Iterator[None]:
         """Let other runs write to clouds meanwhile, as while a vendor's test goes on; then wait for the right again.
 
-        What was read before is old afterwards: plan again. Raises AuditLogError where another run doesn't let go.
+        Afterwards this log knows what they recorded: what was read before is old where one of them has written.
+        Raises AuditLogError where another run doesn't let go, or the wait for the right is `given_up`.
         """
         if self._lock is None:
             yield
             return
-        with self._lock.let_go():
+        with self._lock.let_go(given_up):
             yield
+        self._chain.look()
 
     def close(self) -> None:
         """Close the file and let the next run in."""

@@ -139,7 +139,8 @@ class Verification(Record):
     """Somebody is asked whether a wave's doors are open: before it is asked (`asked`), and after each answer.
 
     `state` is a verifier's word (verification/base.py); after `running`, the run goes on until a later record ends it.
-    `reruns` tells how often its failed tests were run again.
+    `reruns` tells how often its failed tests were run again, `superseded` that the wave was written again since it was
+    asked, so that the answer proves nothing of it.
     """
 
     name: ClassVar[str] = "verification"
@@ -153,6 +154,7 @@ class Verification(Record):
     failed: Sequence[str] | None = None
     detail: str | None = None
     reruns: int | None = None
+    superseded: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,10 +40,11 @@ Key = tuple[object, ...]
 def taken(record: Mapping[str, Any]) -> tuple[Key, Word] | None:
     """Return what is to be kept of a record, and the key under which it takes an older word's place.
 
-    When a wave was last begun is kept apart: what was asked before that proves nothing of it.
+    When a wave was last begun is kept apart: what was asked before that proves nothing of it, whenever it is answered.
     """
     lasting = WaveReached.names(record) and record.get("state") in LASTING
-    if not lasting and not Verification.names(record):
+    asked = Verification.names(record) and not record.get("superseded")
+    if not lasting and not asked:
         return None
     word = {key: record[key] for key in KEPT if key in record}
     began = record.get("state") == WaveState.BEGAN

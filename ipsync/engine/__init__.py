@@ -8,12 +8,14 @@
 5. Apply resource by resource: intent on disk, write, outcome on disk. A lost reply is read back (apply.py).
 6. Read each scope again and compare with what was intended. What changed under our feet is planned once more.
 
-Where the config has waves, 5 and 6 are done wave by wave, each verified before the next (waves.py).
+Where the config has waves, 5 and 6 are done wave by wave, each verified before the next (waves.py). While a proof is
+waited for, others may write; where one of them did, the pass begins again at 1 with what is left (docs/decisions/0033).
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from ipsync.core import places
 from ipsync.core.contested import contested
@@ -30,12 +32,30 @@ from ipsync.engine.expand import expand
 from ipsync.engine.read import observe, observed_now, planned
 from ipsync.engine.recover import recover_open_intents
 from ipsync.engine.run import Change, Clouds, Recorder, Run, tell
-from ipsync.engine.waves import holding, in_waves
+from ipsync.engine.turn import Heard, Turn
+from ipsync.engine.waves import Rollout, holding, in_waves
 
 Approvals = frozenset[str]
 """Ids that a human approved: of plans, and of changes that wait."""
 
-__all__ = ["Approvals", "Change", "Clouds", "Recorded", "Recorder", "Run", "apply", "plan", "sync", "tell"]
+ROUNDS = 3
+"""How often one sync plans, where others write while it waits; what is left then is the next run's."""
+ANEW = "another run wrote to a cloud while this one waited, so the rest was planned anew"
+
+__all__ = [
+    "Approvals",
+    "Change",
+    "Clouds",
+    "Heard",
+    "Recorded",
+    "Recorder",
+    "Run",
+    "Turn",
+    "apply",
+    "plan",
+    "sync",
+    "tell",
+]
 
 
 def plan(run: Run) -> Report:
@@ -54,13 +74,45 @@ def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
     `approve` holds ids of plans and of changes that wait: each lets go what was looked at, and nothing else.
     """
     run = _started(run, "sync")
+    done = _round(run, approve, again=True)
+    for number in range(1, ROUNDS):
+        if not done.rollout.moved:
+            break
+        run = run.refreshed()
+        run.progress.notices.append(ANEW)
+        done = _round(run, done.given, again=number < ROUNDS - 1, before=done)
+    notices = (*done.approvals, *done.undone)
+    report = Report(run.id, "sync", done.at, done.rollout.plan, notices=notices, waves=done.rollout.waves)
+    return _ended(run, done.observed, report)
+
+
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """One planning of a sync, and what came of it together with the rounds before.
+
+    given      the approvals, and the changes that they let go: those go on in the next round, where they still wait
+    approvals  what people are to be told of the approvals, and `undone` of what somebody undoes
+    """
+
+    at: datetime
+    observed: Observed
+    rollout: Rollout
+    given: Approvals
+    approvals: tuple[str, ...]
+    undone: tuple[str, ...]
+
+
+def _round(run: Run, given: Approvals, *, again: bool, before: _Round | None = None) -> _Round:
+    """Read, plan and carry out."""
     now = run.clock()
     made, observed = observe(run, now)
     undone = _contested(run, made)
-    approved = _approved(run, made, approve)
-    done, waves = in_waves(run, made, Wish(approve, approved, observed))
-    notices = (*_approval_notices(run, approve, made), *undone.values())
-    return _ended(run, observed, Report(run.id, "sync", now, done, notices=notices, waves=waves))
+    let_go = frozenset(i for i in holding(run, made) if made.id in given)
+    approved = _approved(run, made, given, idle=before is None)
+    told = before.approvals if before else _approval_notices(run, given, made)
+    rollout = in_waves(run, made, Wish(given, approved, observed), again=again)
+    done = rollout.after(before.rollout) if before else rollout
+    return _Round(now, observed, done, given | approved | let_go, told, tuple(undone.values()))
 
 
 def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Report:
@@ -77,9 +129,11 @@ def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Re
         run.emit(RunEnded(mode="apply", refused="the world has moved since the plan was made"))
         raise PlanFileError(moved(saved, made))
     approved = _approved(run, made, approve)
-    done, waves = in_waves(run, made, Wish(approve, approved))
+    done = in_waves(run, made, Wish(approve, approved), again=False)
     notices = _approval_notices(run, approve, made)
-    return _ended(run, observed, Report(run.id, "apply", saved.created_at, done, notices=notices, waves=waves))
+    return _ended(
+        run, observed, Report(run.id, "apply", saved.created_at, done.plan, notices=notices, waves=done.waves)
+    )
 
 
 def _contested(run: Run, made: Plan) -> dict[str, str]:
@@ -89,12 +143,13 @@ def _contested(run: Run, made: Plan) -> dict[str, str]:
     return undone
 
 
-def _approved(run: Run, made: Plan, given: Approvals) -> frozenset[str]:
-    """Record each approval, and return the ids of the changes that they let go."""
+def _approved(run: Run, made: Plan, given: Approvals, *, idle: bool = True) -> frozenset[str]:
+    """Record each approval, `idle` ones too, and return the ids of the changes that they let go."""
     waves = holding(run, made)
     for each in sorted(given):
         held = sorted({*made.approvals(frozenset({each})), *(i for i in waves if each in {i, made.id})})
-        run.emit(Approval(plan=each, current=made.id, holds=each == made.id or bool(held), changes=held))
+        if held or idle:
+            run.emit(Approval(plan=each, current=made.id, holds=each == made.id or bool(held), changes=held))
     return made.approvals(given)
 
 
@@ -111,7 +166,8 @@ def _ended(run: Run, observed: Observed, report: Report) -> Report:
         {"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.target_changes
     ]
     left = places.notices(run.places, run.config, observed, selected=run.selected, others=run.others)
-    notices = (*run.config.notices, *report.notices, *run.progress.notices, *left, *_stopped(run))
+    said = (*run.config.notices, *report.notices, *run.progress.notices, *left, *_stopped(run))
+    notices = tuple(dict.fromkeys(said))
     held = places.after(run.places, run.config, observed, report.plan)
     head = run.emit(
         RunEnded(

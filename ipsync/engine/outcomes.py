@@ -12,6 +12,9 @@ from ipsync.core.operations import closes, opens
 from ipsync.core.plan import Plan, TargetChange
 from ipsync.core.shown import list_changes
 
+TOUCHED = {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN}
+"""What says that something was, or may have been, written."""
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
@@ -62,6 +65,29 @@ def _after_two(first: TargetChange, second: TargetChange, done: Sequence[Operati
         remove=tuple(sorted({*second.remove, *(e for e in first.remove if e in closed)}, key=entry_key)),
         settings=tuple(dict.fromkeys([*(s for s in first.settings if s[0] in managed_lists), *second.settings])),
         deletes=tuple(dict.fromkeys([*(n for n in first.deletes if n in managed_lists), *second.deletes])),
+    )
+
+
+def planned_anew(first: Plan, second: Plan) -> Plan:
+    """Return the second plan, with what had been written by the first one before others made it old."""
+    written = {(e.target, e.resource): e for e in first.target_changes if e.status in TOUCHED}
+    after = [_after_both(written.pop((e.target, e.resource), None), e) for e in second.target_changes]
+    return replace(second, target_changes=(*after, *written.values()))
+
+
+def _after_both(first: TargetChange | None, second: TargetChange) -> TargetChange:
+    if first is None:
+        return second
+    ended = {Status.IN_SYNC: Status.APPLIED} | dict.fromkeys(
+        (Status.ERROR, Status.BLOCKED, Status.HELD), Status.PARTIAL
+    )
+    return replace(
+        second,
+        status=ended.get(second.status, second.status),
+        add=tuple(sorted({*first.add, *second.add}, key=entry_key)),
+        remove=tuple(sorted({*first.remove, *second.remove}, key=entry_key)),
+        settings=tuple(dict.fromkeys([*first.settings, *second.settings])),
+        deletes=tuple(dict.fromkeys([*first.deletes, *second.deletes])),
     )
 
 

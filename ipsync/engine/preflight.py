@@ -1,4 +1,7 @@
-"""`ipsync check`: is everything there that a sync needs? Config, feeds, credentials, each permission. Writes nothing."""
+"""`ipsync check`: is everything there that a sync needs? Config, feeds, credentials, each permission, who proves waves.
+
+Writes nothing, and starts nothing at a vendor.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from ipsync.core import guards
 from ipsync.core.configured import Feed, Limits, Target
 from ipsync.core.errors import IpsyncError
 from ipsync.core.events import RunEnded, RunStarted
+from ipsync.core.rollout import Check
 from ipsync.engine.expand import expand, opened
 from ipsync.engine.run import Run, pool, scopes
 from ipsync.targets.base import Finding
@@ -41,7 +45,8 @@ def _findings(run: Run) -> list[Finding]:
         feeds = [threads.submit(_check_feed, run, f, targets) for f in run.config.feeds if f.name in used]
         shared = scopes(targets, {t.scope for t in targets}).values()
         clouds = [threads.submit(_check_scope, run, of_scope) for of_scope in shared]
-        found = [finding for job in (*feeds, *clouds) for finding in job.result()]
+        proofs = [threads.submit(_check_proof, run, check) for check in run.config.checks]
+        found = [finding for job in (*feeds, *clouds, *proofs) for finding in job.result()]
     return [Finding("config", ok=True, detail=count), *listed, *found]
 
 
@@ -64,6 +69,22 @@ def _check_scope(run: Run, targets: Sequence[Target]) -> list[Finding]:
     subject = f"targets {', '.join(t.name for t in targets)}"
     try:
         return opened(run, targets[0]).check(targets, owner=run.config.owner)
+    except IpsyncError as error:
+        return [Finding(subject, ok=False, detail=str(error))]
+    except Exception as error:  # noqa: BLE001 - as above
+        return [_fault(subject, error)]
+
+
+def _check_proof(run: Run, check: Check) -> list[Finding]:
+    """Ask whoever proves a wave whether it would take a request; nothing is started."""
+    from ipsync.verification.base import Checkable  # noqa: PLC0415 - a config without checks loads nothing of it
+
+    subject = f"verify {check.name}"
+    try:
+        verifier = run.verifier(check, dict)
+        if not isinstance(verifier, Checkable):
+            return [Finding(subject, ok=True, detail="it can't be asked without starting something", skipped=True)]
+        return [Finding(subject, ok=True, detail=verifier.check())]
     except IpsyncError as error:
         return [Finding(subject, ok=False, detail=str(error))]
     except Exception as error:  # noqa: BLE001 - as above

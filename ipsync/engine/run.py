@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Event as ThreadEvent
 from threading import Lock
@@ -20,6 +20,7 @@ from ipsync.core.places import Place
 from ipsync.core.rollout import Check
 from ipsync.core.signals import CloudCalled, Event, Recorded, Signal, Subscriber
 from ipsync.core.standing import Standing
+from ipsync.engine.turn import Turn
 from ipsync.targets.base import Places, Reader, Writer, as_configured
 
 if TYPE_CHECKING:  # a config without checks loads nothing of it
@@ -97,6 +98,8 @@ class Run:
     """The config files of those places that live beside this run's."""
     standing: Standing = field(default_factory=Standing)
     """How its waves and their checks stood when the audit log last heard of them."""
+    turn: Turn = field(default_factory=Turn)
+    """Its right to write, where it waits for a proof."""
     verifier: Callable[[Check, Change], Verifier] = _nobody
     """Who proves that a wave's doors are open; the change is asked for by who needs it."""
     stop: ThreadEvent = field(default_factory=ThreadEvent)
@@ -106,6 +109,11 @@ class Run:
     subscribers: Sequence[Subscriber] = ()
     """Who hears of everything after the audit log."""
     progress: Progress = field(default_factory=Progress)
+
+    def refreshed(self) -> Run:
+        """Return the run with what the audit log knows by now."""
+        heard = self.turn.heard()
+        return replace(self, standing=heard.standing, open_intents=heard.open_intents)
 
     def stopping(self) -> bool:
         """Tell whether the run is to end after the write in flight."""

@@ -1,6 +1,7 @@
 """Carry out a plan wave by wave: write, read back, verify, pause, next. A wave that isn't proven holds those behind it.
 
-Nothing is rolled back. Within a wave everything that opens is opened before anything closes (apply.py).
+Nothing is rolled back. Within a wave everything that opens is opened before anything closes (apply.py). While something
+is waited for, others may write; where one of them did, what is left is planned anew.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from dataclasses import dataclass, field, replace
 
 from ipsync.core.events import WaveReached
 from ipsync.core.holds import UNPROVEN, Moment, holds, is_due, pause_left
-from ipsync.core.model import Status
 from ipsync.core.plan import Plan
 from ipsync.core.report import Report
 from ipsync.core.rollout import Check, Wave, named
@@ -31,21 +31,40 @@ from ipsync.core.waves import (
     told,
 )
 from ipsync.engine.carrying import Wish, carried_out
+from ipsync.engine.outcomes import TOUCHED, planned_anew
 from ipsync.engine.run import Run
 
-TOUCHED = {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN}
+MOVED = "another run wrote to a cloud while this one waited, and what was planned may be old: plan again"
 
 
-def in_waves(run: Run, made: Plan, wish: Wish) -> tuple[Plan, tuple[WaveReport, ...]]:
-    """Carry out what no guard holds back, wave by wave, and say how each wave ended."""
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """What came of a plan. `moved` says that another run wrote meanwhile, and that what is left is to be planned anew."""
+
+    plan: Plan
+    waves: tuple[WaveReport, ...] = ()
+    moved: bool = False
+
+    def after(self, first: Rollout) -> Rollout:
+        """Return what came of this one and of the one before, from which it was planned anew."""
+        known = {w.name: w for w in first.waves}
+        waves = tuple(known.get(w.name, w) if w.state is WaveState.IN_SYNC else w for w in self.waves)
+        return Rollout(planned_anew(first.plan, self.plan), waves, self.moved)
+
+
+def in_waves(run: Run, made: Plan, wish: Wish, *, again: bool) -> Rollout:
+    """Carry out what no guard holds back, wave by wave, and say how each wave ended.
+
+    `again` says that the caller plans anew what another run's writes have made old; else that is held.
+    """
     if not run.config.waves:
-        return carried_out(run, made, wish), ()
+        return Rollout(carried_out(run, made, wish))
     whole = made.id in wish.given
     past = {wave for each, wave in holding(run, made).items() if whole or each in wish.given}
-    way = _Way(run, wish, freed(made, None if whole else wish.given), past)
+    way = _Way(run, wish, freed(made, None if whole else wish.given), past, again, run.turn.heard().others)
     for wave in ordered(run.config):
         way.take(wave)
-    return way.plan, tuple(way.reports)
+    return Rollout(way.plan, tuple(way.reports), way.moved)
 
 
 def holding(run: Run, made: Plan) -> dict[str, str]:
@@ -57,27 +76,49 @@ def holding(run: Run, made: Plan) -> dict[str, str]:
 
 @dataclass(slots=True)
 class _Way:
-    """A run's way through the waves. `hold` says why the rest waits, once something does."""
+    """A run's way through the waves. `hold` says why the rest waits, once something does.
+
+    others  how often others may have written when the plan was made
+    moved   they have since: nothing more is written by this plan
+    """
 
     run: Run
     wish: Wish
     plan: Plan
     past: set[str]
+    again: bool
+    others: int
     reports: list[WaveReport] = field(default_factory=list)
     hold: str = ""
+    moved: bool = False
 
     def take(self, wave: Wave) -> None:
         """Write one wave and prove it, or hold it."""
+        if self.moved:
+            return
         if self.hold:
             self._hold_back(wave)
             return
         changed = self._written(wave)
         report = self._judged(wave, changed)
+        if report is None:
+            return
         self.reports.append(report)
         if report.state in {WaveState.INCOMPLETE, WaveState.FAILED}:
             self.hold = f"{named(wave.name)} holds it: {report.detail}"
-        elif self._waits(wave):
+        elif self._goes_on() and self._waits(wave):
             self._pause(wave, again=bool(changed or report.proofs))
+
+    def _goes_on(self) -> bool:
+        """Tell whether the plan still holds: whether nobody else wrote while this run waited."""
+        if self.run.turn.lost:
+            self.hold = self.hold or self.run.turn.lost
+        elif self.run.turn.heard().others != self.others:
+            self._move()
+        return not (self.hold or self.moved)
+
+    def _move(self) -> None:
+        self.moved, self.hold = self.again, "" if self.again else MOVED
 
     # ── write ────────────────────────────────────────────────────────────
 
@@ -100,19 +141,25 @@ class _Way:
 
     # ── prove ────────────────────────────────────────────────────────────
 
-    def _judged(self, wave: Wave, changed: int) -> WaveReport:
-        """Say how a wave stands after it was written: whole and proven, or why not."""
+    def _judged(self, wave: Wave, changed: int) -> WaveReport | None:
+        """Say how a wave stands after it was written: whole and proven, or why not. None where the plan is old by then."""
         approved = wave.name in self.past
         why = lacking(self.plan, wave.name, self.run.config, selected=self.run.selected)
         if why and not approved:
             return self._held(wave, WaveState.INCOMPLETE, changed, why, ())
         proofs = self._proofs(wave, changed, approved=approved)
+        if proofs is None:
+            self._move()
+            return None if self.moved else self._held(wave, WaveState.INCOMPLETE, changed, self.hold, ())
         if proofs and not proofs[-1].passed:
             return self._held(wave, WaveState.FAILED, changed, told(proofs[-1]), proofs)
         return self._done(wave, changed, proofs, approved=approved)
 
-    def _proofs(self, wave: Wave, changed: int, *, approved: bool) -> tuple[Proof, ...]:
-        """Ask the checks that are due, in order, up to the first that doesn't pass."""
+    def _proofs(self, wave: Wave, changed: int, *, approved: bool) -> tuple[Proof, ...] | None:
+        """Ask the checks that are due, in order, up to the first that doesn't pass.
+
+        None where another run wrote the wave meanwhile: what was asked says nothing of that.
+        """
         if approved and not changed:
             return ()
         checks = {c.name: c for c in self.run.config.checks}
@@ -120,12 +167,15 @@ class _Way:
         proofs: list[Proof] = []
         for check in (checks[name] for name in wave.verify):
             if is_due(wave, check, self.run.standing, moment):
-                proofs.append(self._proof(wave, check, fresh=bool(changed)))
-                if not proofs[-1].passed:
+                proof = self._proof(wave, check, fresh=bool(changed))
+                if proof is None:
+                    return None
+                proofs.append(proof)
+                if not proof.passed:
                     break
         return tuple(proofs)
 
-    def _proof(self, wave: Wave, check: Check, *, fresh: bool) -> Proof:
+    def _proof(self, wave: Wave, check: Check, *, fresh: bool) -> Proof | None:
         from ipsync.engine.proving import prove  # noqa: PLC0415 - a config without checks loads nothing of it
 
         return prove(self.run, wave.name, check, lambda: self._document(wave, check), fresh=fresh)
@@ -146,7 +196,7 @@ class _Way:
     def _held(self, wave: Wave, state: WaveState, changed: int, why: str, proofs: tuple[Proof, ...]) -> WaveReport:
         waits = self._waits(wave)
         approve = hold_id(self.plan, wave.name, self.run.config) if waits else ""
-        if waits or changed or state is WaveState.FAILED:
+        if (waits or changed or state is WaveState.FAILED) and not self.run.turn.lost:
             self._say(wave, state, changed=changed, detail=why, approve=approve)
         return WaveReport(wave.name, state, changed, why, proofs, approve)
 
@@ -172,7 +222,11 @@ class _Way:
         if not left:
             return
         run.signal(StageBegan("pause", run.id))
-        if run.stop.wait(left):
+        with run.turn.given_away(run.stopping):
+            run.stop.wait(left)
+        if not run.stopping():
+            self._goes_on()
+        else:
             self.hold = (
                 f"{run.ended_by} ended the run in the pause after {named(wave.name)}; the next run goes on from there"
             )

@@ -44,6 +44,15 @@ class Verifier(Protocol):
 
 
 @runtime_checkable
+class Checkable(Protocol):
+    """One that can be asked, without starting anything, whether it would take a request."""
+
+    def check(self) -> str:
+        """Return what is known to be well, in a sentence. Raises VerificationError where it isn't."""
+        ...
+
+
+@runtime_checkable
 class Repeats(Verifier, Protocol):
     """One that can run again what failed in a run."""
 

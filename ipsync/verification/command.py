@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -35,6 +36,12 @@ class CommandVerifier:
     _process: subprocess.Popen[bytes] | None = None
     _said: IO[bytes] | None = None
     _until: float = 0.0
+
+    def check(self) -> str:
+        """Look whether the program is there; it isn't run."""
+        if shutil.which(self.argv[0]) is None:
+            raise VerificationError(f"{self.argv[0]} is not there, or can't be run by this user")
+        return f"{self.argv[0]} is there; it was not run"
 
     def start(self) -> Result:
         """Start the program; it has no id that a later run could ask by."""

@@ -24,12 +24,13 @@ def wait(
 ) -> T | None:
     """Ask until it has ended, `timeout` seconds are over, or `stop` is set; return the last answer, if there was one.
 
+    Who is asked is asked once even then: what was started on this machine learns so that it is to end.
     `ask` gets how many seconds are left. The first answer that says "ended" counts: nobody asks once more whether it
     changed. `tell` gets each answer, and why there was none.
     """
     until, pause = time.monotonic() + timeout, FIRST
     last: T | None = None
-    while (left := until - time.monotonic()) > 0 and not stop.is_set():
+    while (left := until - time.monotonic()) > 0:
         try:
             last, after = ask(left), None
             tell(last)
@@ -40,6 +41,7 @@ def wait(
         except Unavailable as error:
             after = error.after
             tell(error)
-        stop.wait(min(after or pause, max(0.0, until - time.monotonic())))
+        if stop.wait(min(after or pause, max(0.0, until - time.monotonic()))):
+            break
         pause = min(LONGEST, pause * GROWTH)
     return last

@@ -1,7 +1,12 @@
-"""A state machine of waves: whatever happens, nothing of a later wave is written before the earlier one is proven."""
+"""A state machine of waves: whatever happens, nothing of a later wave is written before the earlier one is proven.
+
+What happens: kills, writes that fail, answers of all kinds, other hands in the clouds, and other runs of ipsync that come
+while one waits for the vendor, with another list or the same.
+"""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -39,6 +44,7 @@ class Order(RuleBasedStateMachine):
         self.here.cloud.groups = {g: {} for g in self.groups}
         self.here.cloud.before = self.written
         self.unproven, self.trouble, self.past, self.end = set(), None, False, "passed"
+        self.others: list[tuple[set[str], str]] = []
         self.asked_of: dict[str, str] = {}
         self.wrong: list[str] = []
         self.here.vendor.on_start, self.here.vendor.on_poll = self.started, self.polled
@@ -66,25 +72,39 @@ class Order(RuleBasedStateMachine):
         self.asked_of[f"run{len(self.here.vendor.started) + 1}"] = self.here.vendor.wave
 
     def polled(self):
+        run_id = self.here.vendor.polled[-1]
+        if self.others:
+            self.another_run_comes(*self.others.pop())
         if self.end == "killed":
             self.end = "passed"
             raise Killed
         answer = {"lost": Unavailable("no answer"), "late": Result("running")}.get(self.end, Result(self.end))
         self.here.vendor.ends = [answer]
         if self.end == "passed":
-            self.unproven.discard(self.asked_of.get(self.here.vendor.polled[-1], ""))
+            self.unproven.discard(self.asked_of.get(run_id, ""))
+
+    def another_run_comes(self, listed, end):
+        self.here.lists["qatech"] = sorted(listed) or self.here.lists["qatech"]
+        mine, self.end = (self.end, self.here.vendor.wave), end
+        with suppress(Killed):
+            self.here.sync()
+        self.end, self.here.vendor.wave = mine
 
     # ── rules ────────────────────────────────────────────────────────────
 
-    @rule(end=st.sampled_from(ENDS), trouble=st.sampled_from((None, None, None, "rejected", "uncertain", "killed")))
-    def sync(self, end, trouble):
-        self.end, self.trouble, self.here.vendor.ends = end, trouble, []
+    @rule(
+        end=st.sampled_from(("passed",) * len(ENDS) + ENDS),
+        trouble=st.sampled_from((None,) * 6 + ("rejected", "uncertain", "killed")),
+        others=st.lists(st.tuples(st.sets(st.sampled_from(ADDRESSES)), st.sampled_from(ENDS)), max_size=2),
+    )
+    def sync(self, end, trouble, others):
+        self.end, self.trouble, self.here.vendor.ends, self.others = end, trouble, [], others
         self.run()
 
     @rule()
     def approve(self):
         ids = [w.approve for w in self.here.plan().waves if w.approve]
-        self.end, self.past, self.here.vendor.ends = "failed", bool(ids), []
+        self.end, self.past, self.here.vendor.ends, self.others = "failed", bool(ids), [], []
         self.run(approve=ids)
         self.past = False
 

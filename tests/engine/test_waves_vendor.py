@@ -66,10 +66,11 @@ class House:
 def house(tmp_path, monkeypatch, vendor):
     def made(name="audit.jsonl", **changes):
         run = VendorRun(vendor.url, changes.pop("token", TOKEN), changes.pop("plan", "pln_smoke"))
+        wave = {"pause": changes.pop("pause", 0.0)}
         check = Check("smoke", run, timeout=changes.pop("timeout", 5.0), **changes)
         here = stage(A)
         vendor.is_open = lambda address: f"{address}/32" in here.held(CANARY)
-        return House(here, monkeypatch, tmp_path / name, check)
+        return House(here, monkeypatch, tmp_path / name, check, **wave)
 
     return made
 
@@ -80,6 +81,17 @@ def code(report):
 
 def starts(vendor):
     return [call.operation for call in vendor.calls.made if call.operation == "run.start"]
+
+
+def operations(vendor):
+    return [call.operation for call in vendor.calls.made]
+
+
+def until(happened, seconds=20.0):
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end
+        time.sleep(0.005)
 
 
 def told(report):
@@ -197,11 +209,12 @@ def test_a_signal_ends_a_wait_in_the_midst_of_an_answer(house, vendor):
     home, stop = house(timeout=60.0), Event()
     vendor.faults.plan("run.get", "hang")
     vendor.faults.seconds = 30
-    timer = threading.Timer(0.2, stop.set)
-    timer.start()
+    ending = threading.Thread(target=lambda: (until(lambda: "run.get" in operations(vendor)), stop.set()))
+    ending.start()
     began = time.monotonic()
     report = home.sync(stop=stop)
-    assert time.monotonic() - began < 10
+    ending.join()
+    assert time.monotonic() - began < 20
     assert (code(report), told(report).state) == (4, "running")
     assert home.records(events.RunEnded)[-1]["interrupted"] is True
     assert code(home.sync()) == 0
@@ -221,6 +234,82 @@ def test_while_one_waits_others_may_append_to_the_log(house, vendor):
     assert code(home.sync()) == 0
     assert appended
     assert audit.verify(home.path).ok
+
+
+@pytest.mark.parametrize("habit", ["out-of-order", "changes-result"])
+def test_the_first_end_counts_whatever_is_answered_later(house, vendor, habit):
+    """RUNNING comes before INITIATED and after COMPLETED; PASSED becomes FAILED, and FAILED becomes PASSED."""
+    vendor.project.habits.add(habit)
+    home = house()
+    assert code(home.sync()) == 0
+    assert [r["state"] for r in home.records(events.Verification)] == ["asked", "running", "passed"]
+    assert code(home.sync()) == 0
+    assert len(starts(vendor)) == 1
+    home.here.lists["qatech"] = [A, B]
+    vendor.addresses = ["1.1.1.1"]
+    report = home.sync()
+    assert (told(report).state, code(report), home.here.held(MAIN)) == ("failed", 4, [A])
+
+
+@pytest.mark.parametrize("habit", ["never-ends", "other-run"])
+def test_what_never_ends_or_speaks_of_another_run_holds(house, vendor, habit):
+    vendor.project.habits.add(habit)
+    home = house(timeout=0.3)
+    report = home.sync()
+    assert (told(report).state, code(report), home.here.held(MAIN)) == ("unknown", 4, [])
+    vendor.project.habits.clear()
+    assert code(home.sync()) == 0
+    assert len(starts(vendor)) == 2
+
+
+def test_two_syncs_of_one_log_at_once_share_a_run(house, vendor):
+    """The second one needs the right to write, which the first one gives away while it waits."""
+    one, vendor.project.polls = house(timeout=30.0), 10**9
+    reports = []
+    threads = [threading.Thread(target=lambda: reports.append(one.sync())) for _ in range(2)]
+    threads[0].start()
+    until(lambda: "run.get" in operations(vendor))
+    threads[1].start()
+    until(lambda: len(one.records(events.RunStarted)) == 2)
+    until(lambda: len(one.records(events.Planned)) == 2)
+    vendor.project.polls = 0
+    for thread in threads:
+        thread.join(30)
+    assert [code(report) for report in reports] == [0, 0]
+    assert (len(starts(vendor)), {told(report).run_id for report in reports}) == (1, {"run003"})
+    assert [r["state"] for r in one.records(events.Verification)] == ["asked", "running", "passed"]
+    assert len(one.records(events.Intent)) == 2
+    assert audit.verify(one.path).ok
+
+
+def test_a_signal_ends_a_wait_at_once_also_where_another_run_is_writing(house, vendor):
+    home, stop, vendor.project.polls = house(timeout=60.0), Event(), 10**9
+    reports = []
+    thread = threading.Thread(target=lambda: reports.append(home.sync(stop=stop)))
+    thread.start()
+    until(lambda: "run.get" in operations(vendor))
+    with AuditLog.open(home.path, owner="x", actor="x", run="x", clock=app.now):
+        stop.set()
+        thread.join(5)
+        assert not thread.is_alive()
+    assert (code(reports[0]), told(reports[0]).state) == (4, "running")
+    vendor.project.polls = 0
+    assert code(home.sync()) == 0
+    assert len(starts(vendor)) == 1
+
+
+def test_in_a_pause_another_run_goes_on(house, vendor):
+    home, stop = house(pause=60.0), Event()
+    reports = []
+    thread = threading.Thread(target=lambda: reports.append(home.sync(stop=stop)))
+    thread.start()
+    until(lambda: [r["state"] for r in home.records(events.WaveReached)] == ["began", "verified"])
+    other = replace(home.config, waves=(), checks=(), source="other.yaml")
+    assert code(app.sync_once(other)) == 0
+    stop.set()
+    thread.join(10)
+    assert code(reports[0]) == 4
+    assert code(home.sync()) == 0
 
 
 def test_two_that_verify_at_once_each_hear_of_their_own_run(house, vendor):
@@ -255,6 +344,56 @@ def test_nothing_of_verification_is_loaded_without_a_check():
     text = "import sys; from ipsync import app, config, engine; print([m for m in sys.modules if 'verification' in m])"
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+# ── `ipsync check` ───────────────────────────────────────────────────────────
+
+
+def checked(home):
+    return {f.subject: f for f in app.check_once(home.config) if f.subject.startswith("verify")}
+
+
+@pytest.mark.parametrize(
+    ("token", "fault", "ok", "said"),
+    [
+        (
+            TOKEN,
+            None,
+            True,
+            "QA.tech accepts the token; whether the ids are of its project shows when a run is started",
+        ),
+        ("qatech-nobody-s-token", None, False, "the token is missing or not valid"),
+        (None, None, False, "QATECH_API_TOKEN is not set"),
+        (TOKEN, "denied", False, "the account is suspended"),
+        (TOKEN, "empty-object", False, "the answer is not what was asked for"),
+    ],
+)
+def test_check_asks_whether_the_token_is_taken_and_starts_nothing(house, vendor, token, fault, ok, said):
+    if fault:
+        vendor.faults.plan("run.get", fault)
+    (found,) = checked(house(token=token)).values()
+    assert (found.subject, found.ok, said in found.detail) == ("verify smoke", ok, True)
+    assert set(operations(vendor)) <= {"run.get"}
+
+
+def test_check_takes_no_answer_for_a_run_that_can_not_be(house, vendor, monkeypatch):
+    monkeypatch.setattr(Client, "run", lambda *_args, **_more: object())
+    (found,) = checked(house()).values()
+    assert (found.ok, "a run that can't be" in found.detail) == (False, True)
+
+
+@pytest.mark.parametrize(("program", "ok"), [(sys.executable, True), ("/no/such/program", False)])
+def test_check_looks_for_the_program_and_does_not_run_it(tmp_path, monkeypatch, program, ok):
+    argv = (program, "-c", f"open({str(tmp_path / 'ran')!r}, 'w')")
+    home = House(stage(A), monkeypatch, tmp_path / "a.jsonl", Check("own", Command(argv), timeout=5))
+    assert [f.ok for f in checked(home).values()] == [ok]
+    assert not (tmp_path / "ran").exists()
+
+
+def test_check_asks_nobody_without_a_check(house, vendor):
+    home = house()
+    home.config = replace(home.config, waves=(), checks=())
+    assert (checked(home), operations(vendor)) == ({}, [])
 
 
 # ── commands ─────────────────────────────────────────────────────────────────
@@ -307,12 +446,13 @@ time.sleep(60)
 
 
 def test_a_signal_ends_a_command_and_the_next_run_asks_again(tmp_path, monkeypatch):
-    home = command(tmp_path, monkeypatch, "import time; time.sleep(60)")
+    began = tmp_path / "began"
+    home = command(tmp_path, monkeypatch, f"import time; open({str(began)!r}, 'w').close(); time.sleep(60)")
     stop = Event()
-    threading.Timer(0.3, stop.set).start()
-    began = time.monotonic()
+    ending = threading.Thread(target=lambda: (until(began.exists), stop.set()))
+    ending.start()
     report = home.sync(stop=stop)
-    assert time.monotonic() - began < 10
+    ending.join()
     assert (code(report), told(report).state) == (4, "unknown")
     assert home.here.held(MAIN) == []
 

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ipsync.verification.base import Result
-from ipsync.verification.errors import AnswerLost, NotFound, Unavailable
+from ipsync.verification.errors import AnswerLost, NotFound, Unavailable, VerificationError
 from ipsync.verification.qatech.answers import Run
 from ipsync.verification.qatech.bodies import RerunRequest, RunRequest
 from ipsync.verification.qatech.client import Client
 from ipsync.verification.qatech.verdict import judged, started
 
+NO_RUN = "ipsync-check"
+"""No run's id: QA.tech's are made of letters and digits."""
+ACCEPTED = "QA.tech accepts the token; whether the ids are of its project shows when a run is started"
 SETTLING = 30.0
 """Seconds after its start in which a run that isn't found may not be known everywhere at QA.tech yet."""
 
@@ -38,6 +41,14 @@ class QatechVerifier:
             if time.monotonic() - self.started.get(run_id, -SETTLING) < SETTLING:
                 raise Unavailable(str(error)) from None
             raise
+
+    def check(self) -> str:
+        """Ask for a run that isn't there. The API has no question of its own for that: 404 says that the token is taken."""
+        try:
+            self.client.run(NO_RUN)
+        except NotFound:
+            return ACCEPTED
+        raise VerificationError("QA.tech knows a run that can't be; is the url right, and no gateway between?")
 
     def rerun_failed(self, run_id: str) -> Result:
         """Run again what failed: the result has the new run's id. As `start` in everything else."""

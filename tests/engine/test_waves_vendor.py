@@ -59,7 +59,7 @@ class House:
         return app.sync_once(self.config, **more)
 
     def records(self, event):
-        return [r for r in audit.show(self.path) if event.names(r)]
+        return [r for r in audit.show(self.path) if event.names(r)] if self.path.exists() else []
 
 
 @pytest.fixture

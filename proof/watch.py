@@ -50,12 +50,12 @@ class Watch:
             naming=self._naming(),
             held=self.contents(),
             unread=frozenset(blind),
-            hindered=self._hindered(),
+            blocked=self._blocked(),
             approved=approved,
             added=dict(added),
         )
 
-    def _hindered(self) -> frozenset[str]:
+    def _blocked(self) -> frozenset[str]:
         """Return the rules of which a list of this config is disabled or the like; another's list hinders only itself."""
         names = {t.name for t in self.config.targets}
         found = set()

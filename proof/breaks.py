@@ -59,7 +59,7 @@ BREAKS = (
     Break("a frozen target's name is taken out of the list", "core/marking.py", "targets=tuple(sorted({t.name for t in sharing} | frozen))", "targets=tuple(sorted({t.name for t in sharing}))"),
     Break("a list's mark says what its ranges said", "core/diff.py", "list_mark(item.mark, by, policy) if state.traits.whole_lists else kept_mark(item.mark, by, policy)", "kept_mark(item.mark, by, policy)"),
     # ── who may be touched ──
-    Break("what isn't selected is planned too", "core/at_rest.py", "if n not in self.chosen or self.hindered[n])", "if self.hindered.get(n))"),
+    Break("what isn't selected is planned too", "core/at_rest.py", "if n not in self.chosen or self.blockers[n])", "if self.blockers.get(n))"),
     Break("a match that can't be read is none", "core/unknown.py", "if t.scope in observed.unread or _among(t, blind)]", "if t.scope in observed.unread]"),
     Break("a scope that isn't read names nothing", "engine/read.py", "if t.scope not in read)", "if False)"),
     Break("one resource through two scopes is two", "engine/read.py", "    return list(found.values())\n", "    return list(states)\n"),

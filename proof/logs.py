@@ -1,6 +1,6 @@
 """Tampering with an audit log: whatever is done to a record, to their order or to the end, `audit verify` must say so.
 
-The log is a real one, written by ipsync's own journal, with a rotated file. Each tampering is verified with the
+The log is a real one, written by ipsync's own code, with a rotated file. Each tampering is verified with the
 anchor that a run prints, as the documentation tells operators to; beside it stands how many would be found without
 one. What no hash without a secret can show (a chain computed anew) is tried against the anchor and against a key.
 """

@@ -50,12 +50,12 @@ class Watch:
             naming=self._naming(),
             held=self.contents(),
             unread=frozenset(blind),
-            hindered=self._hindered(),
+            blocked=self._blocked(),
             approved=approved,
             added=dict(added),
         )
 
-    def _hindered(self) -> frozenset[str]:
+    def _blocked(self) -> frozenset[str]:
         """Return the rules of which a list of their own is disabled or the like; another's list hinders only itself.
 
         Another's is also what somebody's words name for a target that stands elsewhere.

@@ -71,7 +71,7 @@ def config(*targets: Target, grace: timedelta | None = timedelta(hours=72), owne
     return Config(owner, feeds, targets, grace, audit_path="-")
 
 
-def hindered(state: State) -> str | None:
+def blocker_of(state: State) -> str | None:
     """Return why a resource, or one of its lists, can't be managed."""
     return next((text for text in (state.conflict, *(p.blocker for p in state.managed_lists)) if text), None)
 

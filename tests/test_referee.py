@@ -198,7 +198,7 @@ def test_a_sibling_whose_match_cannot_be_read_keeps_what_it_may_want():
 
 
 def test_what_cannot_be_managed_is_not_written():
-    known = facts(EDGE, hindered=frozenset({RULE}))
+    known = facts(EDGE, blocked=frozenset({RULE}))
     assert "in the way" in judged(known, ({}, ranges(EDGE, (KEPT, mark("edge")))))
 
 

@@ -32,7 +32,7 @@ LOOK_BACK = 4 * 1024 * 1024
 
 @dataclass(slots=True)
 class Open:
-    """The intents that nothing settled, by number, and where in its file each stands."""
+    """The intents that nothing closed, by number, and where in its file each stands."""
 
     intents: dict[int, Record] = field(default_factory=dict)
     positions: dict[int, int] = field(default_factory=dict)
@@ -46,7 +46,7 @@ class Open:
         if Intent.names(record):
             self.intents[int(record["seq"])] = record
             self.positions[int(record["seq"])] = position
-        elif settles(record):
+        elif closes(record):
             self.intents.pop(intent_of(record), None)
         elif RunEnded.names(record):
             self.places = record.get("places", [])
@@ -68,27 +68,27 @@ class Open:
         return {"open": seqs, **({"open_at": places} if seqs and len(places) == len(seqs) else {}), **handed_on}
 
 
-def settles(record: Record) -> bool:
+def closes(record: Record) -> bool:
     """Tell whether a record ends an intent. What a later run couldn't find out, none will: that ends it too."""
     return Recovered.names(record) or (Outcome.names(record) and record.get("result") != UNKNOWN)
 
 
 def open_intents(newest_first: Sequence[Path]) -> Open:
-    """Return what nothing settled, reading back to the last `run-ended`, which says where older ones stand.
+    """Return what nothing closed, reading back to the last `run-ended`, which says where older ones stand.
 
     Logs of before that word was written are read back until each is found.
     """
-    found, settled = Open(), set[int]()
+    found, closed = Open(), set[int]()
     wanted: set[int] | None = None
     for position, record in _backwards(newest_first):
         seq = int(record.get("seq", 0))
-        if settles(record):
-            settled.add(intent_of(record))
+        if closes(record):
+            closed.add(intent_of(record))
         elif Intent.names(record) and (wanted is None or seq in wanted):
             found.take(record, position)
             (wanted or set()).discard(seq)
         elif RunEnded.names(record) and wanted is None:
-            wanted = set(record.get("open", ())) - settled
+            wanted = set(record.get("open", ())) - closed
             found.places = record.get("places", [])
             found.older(record.get("waves", ()))
             for older, where in _told(record, wanted, newest_first):
@@ -96,9 +96,9 @@ def open_intents(newest_first: Sequence[Path]) -> Open:
                 wanted.discard(int(older["seq"]))
         elif wanted is None:
             found.older([record])
-        if wanted is not None and not wanted - settled:
+        if wanted is not None and not wanted - closed:
             break
-    left = sorted(seq for seq in found.intents if seq not in settled)
+    left = sorted(seq for seq in found.intents if seq not in closed)
     intents, positions = ({seq: each[seq] for seq in left} for each in (found.intents, found.positions))
     return Open(intents, positions, found.places, found.waves)  # type: ignore[arg-type]
 

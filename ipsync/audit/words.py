@@ -52,7 +52,7 @@ def _explanation(record: Mapping[str, Any]) -> str:
         return ""
     approvals = "".join(f"; approved by {a.get('actor')} ({_approved(a)})" for a in record.get("approvals", ()))
     outcomes = ", then ".join(_result(outcome, record) for outcome in record["outcomes"])
-    return f"; by {record.get('actor')}{approvals}; {outcomes or 'NO OUTCOME is recorded: the next run settles it'}"
+    return f"; by {record.get('actor')}{approvals}; {outcomes or 'NO OUTCOME is recorded: the next run recovers it by reading the cloud'}"
 
 
 def _approved(approval: Mapping[str, Any]) -> object:

@@ -30,8 +30,8 @@ class AtRest:
         self.targets = {t.name: t for t in reversed(config.targets)}  # at its first place: only `where` differs
         self.order = {name: i for i, name in enumerate(dict.fromkeys(t.name for t in config.targets))}
         self.chosen = frozenset(self.targets if selected is None else selected)
-        self.hindered = blockers((t for t in self.targets.values() if t.name in self.chosen), feeds)
-        self.frozen = frozenset(n for n in self.targets if n not in self.chosen or self.hindered[n])
+        self.blockers = blockers((t for t in self.targets.values() if t.name in self.chosen), feeds)
+        self.frozen = frozenset(n for n in self.targets if n not in self.chosen or self.blockers[n])
         self._owner, self._oldest, self._feeds = config.owner, now - (config.grace or timedelta(0)), feeds
         self._known: dict[tuple[tuple[str, ...], Traits, frozenset[int]], InSync | None] = {}
         self._shared: dict[Hashable, tuple[Entry, ...]] = {}

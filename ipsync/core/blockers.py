@@ -14,7 +14,7 @@ from ipsync.core.plan import FeedResult
 
 
 @dataclass(frozen=True, slots=True)
-class Hindrance:
+class Blocker:
     """Why a target is left alone in this run: its status, and the words for it."""
 
     status: Status
@@ -22,17 +22,17 @@ class Hindrance:
     violations: tuple[Violation, ...] = ()
 
 
-def blockers(targets: Iterable[Target], feeds: Mapping[str, FeedResult]) -> dict[str, Hindrance | None]:
+def blockers(targets: Iterable[Target], feeds: Mapping[str, FeedResult]) -> dict[str, Blocker | None]:
     """Return of each target what hinders it; None where nothing does."""
-    return {t.name: _hindrance(t, feeds) for t in targets}
+    return {t.name: _blocker(t, feeds) for t in targets}
 
 
-def _hindrance(target: Target, feeds: Mapping[str, FeedResult]) -> Hindrance | None:
+def _blocker(target: Target, feeds: Mapping[str, FeedResult]) -> Blocker | None:
     errors = [feeds[f].error for f in target.feeds if feeds[f].error]
     if errors:
         text = "; ".join(e for e in errors if e)
         refusal = Violation("feed", Verdict.REFUSE, text)
-        return Hindrance(Status.ERROR, error=text, violations=(refusal,))
+        return Blocker(Status.ERROR, error=text, violations=(refusal,))
     limits = dict(target.limits)
     found = [
         violation
@@ -40,7 +40,7 @@ def _hindrance(target: Target, feeds: Mapping[str, FeedResult]) -> Hindrance | N
         if (snapshot := feeds[name].snapshot)
         for violation in guards.check_snapshot(snapshot, limits.get(name, Limits()))
     ]
-    return Hindrance(Status.BLOCKED, violations=tuple(found)) if found else None
+    return Blocker(Status.BLOCKED, violations=tuple(found)) if found else None
 
 
 def conflicts(state: State, change: Diff, owner: str) -> list[Violation]:

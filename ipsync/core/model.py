@@ -111,7 +111,7 @@ class State:
 
     entries   every entry that is known; foreign ones only where `complete`
     targets   the names of the configured targets that name this resource; none: only orphans live here
-    complete  foreign entries and capacity are known; a survey that finds nothing to do needs neither
+    complete  foreign entries and capacity are known; a list call that finds nothing to do needs neither
     managed_lists  list targets only: the physical lists; `wanted_settings` is what the config asks of each
     taken     list targets only: names of further lists that somebody else's hold, so that no list of ours may be made
     families  the IP versions that it can hold: some clouds keep them apart, in resources of their own

@@ -126,7 +126,7 @@ class _Planner:
 
     def _shown(self, state: State) -> list[Target]:
         """Return the selected targets that name the resource."""
-        return [self.rest.targets[name] for name in self.rest.in_order(state.targets) if name in self.rest.hindered]
+        return [self.rest.targets[name] for name in self.rest.in_order(state.targets) if name in self.rest.blockers]
 
     def _sharing(self, state: State) -> list[Target]:
         """Return all targets that name the resource, and those that may name it but couldn't be asked."""
@@ -196,7 +196,7 @@ class _Planner:
     ) -> TargetChange:
         mine = Mine(target.name, state, change, self.config.owner)
         blank = replace(_blank(target, state), held=mine.held)
-        blocker = self.rest.hindered[target.name]
+        blocker = self.rest.blockers[target.name]
         if blocker:
             return replace(blank, status=blocker.status, error=blocker.error, violations=blocker.violations)
         waits = _waits(state, target, self._sharing(state), self.rest.frozen | self.unknown.may_name(state))

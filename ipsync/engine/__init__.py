@@ -1,8 +1,8 @@
 """One pass, top to bottom: fetch, read, plan, guard, record, apply, verify.
 
 0. List the places that the config's entries lead to: accounts, regions, projects (expand.py).
-1. Fetch every feed and survey every scope at once; a failure becomes a value, never an empty list (read.py).
-2. Settle what an earlier run left open: what became of an intent is answered by what is really there (recover.py).
+1. Fetch every feed and list every scope at once; a failure becomes a value, never an empty list (read.py).
+2. Recover what an earlier run left open: what became of an intent is answered by what is really there (recover.py).
 3. Plan. Where something is to be added, read those resources whole (foreign entries, quotas) and plan again.
 4. For a plan, stop here: no object that can write has been made.
 5. Apply resource by resource: intent on disk, write, outcome on disk. A lost reply is read back (apply.py).
@@ -126,7 +126,7 @@ def apply(run: Run, saved: SavedPlan, *, approve: Approvals = frozenset()) -> Re
     recover_open_intents(run, observed)
     made, _ = planned(run, observed)
     if made.id != saved.id:
-        run.emit(RunEnded(mode="apply", refused="the world has moved since the plan was made"))
+        run.emit(RunEnded(mode="apply", refused="what the plan rests on has changed since it was made"))
         raise PlanFileError(moved(saved, made))
     approved = _approved(run, made, approve)
     done = in_waves(run, made, Wish(approve, approved), again=False)

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
-    """Fetch and survey what the selected targets need, settle what was left open, and plan."""
+    """Fetch and list what the selected targets need, recover what was left open, and plan."""
     chosen = [t for t in run.config.targets if t.name in run.selected]
     names = {f for t in chosen for f in t.feeds}
     run.signal(StageBegan("read", run.id))
@@ -48,9 +48,9 @@ def planned(run: Run, observed: Observed) -> tuple[Plan, Observed]:
     """Plan; read whole what is to be added to, and plan again. The plan is recorded."""
     run.signal(StageBegan("plan", run.id))
     draft = make_plan(run.config, observed, selected=run.selected)
-    vague = {w.state.resource: w.leader for w in draft.changes if _is_vague(w)}
-    if vague:
-        observed = _completed(run, observed, vague)
+    incomplete = {w.state.resource: w.leader for w in draft.changes if _needs_all(w)}
+    if incomplete:
+        observed = _completed(run, observed, incomplete)
         draft = make_plan(run.config, observed, selected=run.selected)
     unsure = {
         w.state.resource: w.leader
@@ -67,8 +67,8 @@ def planned(run: Run, observed: Observed) -> tuple[Plan, Observed]:
     return draft, observed
 
 
-def _is_vague(resource_change: ResourceChange) -> bool:
-    """Tell whether something is to be let in where it isn't known who else is there, or how much still fits."""
+def _needs_all(resource_change: ResourceChange) -> bool:
+    """Tell whether all of a resource must be read: something is to be let in where it isn't known who else is there, or how much still fits."""
     kinds = {operation.kind for operation in resource_change.operations}
     unknown = not resource_change.state.complete or (
         resource_change.state.traits.whole_lists and not resource_change.state.capacity
@@ -96,7 +96,7 @@ def _at_rest(run: Run, results: Iterable[FeedResult], now: datetime) -> AtRest:
 
 
 def list_all(run: Run, rest: Callable[[], AtRest]) -> list[State | ReadFailure]:
-    """Survey every scope of the selected targets. What is at rest is let go at once, with all that read it.
+    """List every scope of the selected targets. What is at rest is let go at once, with all that read it.
 
     `rest` tells what is; it may have to wait for the feeds.
     """
@@ -193,13 +193,13 @@ def _list_owned(run: Run, targets: Sequence[Target]) -> Sequence[State | ReadFai
     return [replace(i, scope=targets[0].scope) if isinstance(i, ReadFailure) else i for i in found]
 
 
-def _completed(run: Run, observed: Observed, vague: Mapping[str, str]) -> Observed:
+def _completed(run: Run, observed: Observed, incomplete: Mapping[str, str]) -> Observed:
     """Read these resources whole, each through one of its scopes, and the scopes at once."""
-    found: list[State | ReadFailure] = [s for s in observed.states if s.resource not in vague]
+    found: list[State | ReadFailure] = [s for s in observed.states if s.resource not in incomplete]
     by_scope: dict[tuple[object, ...], tuple[Target, list[State]]] = {}
     for state in observed.states:
-        if state.resource in vague:
-            target = run.progress.reached[vague[state.resource], state.resource]
+        if state.resource in incomplete:
+            target = run.progress.reached[incomplete[state.resource], state.resource]
             by_scope.setdefault(target.scope, (target, []))[1].append(
                 replace(state, complete=state.complete and not state.traits.whole_lists)
             )

@@ -17,7 +17,7 @@ def recover_open_intents(run: Run, observed: Observed) -> None:
     """Record of each intent that an earlier run left open what is really there.
 
     Only of this owner's, and only where a target of this config names the resource and it was read: one log may serve
-    several configs, and each settles its own. What isn't settled stays open.
+    several configs, and each recovers its own. What isn't recovered stays open.
     """
     named = [s for s in observed.states if s.targets]
     for intent in run.open_intents:

@@ -161,7 +161,7 @@ class Contract(ABC):
         report = self.sync()
         assert {e.status.value for e in report.plan.target_changes} == {"error"}
 
-    def test_a_lost_reply_is_settled_by_reading(self) -> None:
+    def test_a_lost_reply_is_recovered_by_reading(self) -> None:
         for fault in FAULTS:
             self.fail_writing(fault)
             self.sync()
@@ -234,7 +234,7 @@ class Contract(ABC):
     # ── kills ────────────────────────────────────────────────────────────
 
     @pytest.mark.parametrize("done", [True, False], ids=["after the write", "before the write"])
-    def test_a_killed_run_is_settled_by_the_next(self, done: bool) -> None:  # noqa: FBT001 - pytest passes it so
+    def test_a_killed_run_is_recovered_by_the_next(self, done: bool) -> None:  # noqa: FBT001 - pytest passes it so
         """The audit log holds an intent whose outcome nobody knows."""
         with pytest.raises(Killed):
             self.sync(writer=lambda target: _Killer(registry.open_writer(target), done=done))

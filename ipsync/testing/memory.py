@@ -31,7 +31,7 @@ class MemoryCloud:
 
     tags        the tags of groups themselves, by resource, for targets that choose by `match`
     accounts    which account credentials lead to, where it isn't ACCOUNT: several may lead to the same
-    obstacles   why a list can't be managed (it denies, or is disabled), by its full name
+    conflicts   why a list can't be managed (it denies, or is disabled), by its full name
     unreadable  scopes (`Target.scope`) that give no answer, and names of targets whose `match` doesn't
     blind       nothing can be read again: neither whole resources, nor what was written
     """

@@ -27,9 +27,9 @@ class MemoryLog:
         return Recorded(len(self.records))
 
     def pending(self) -> list[dict[str, object]]:
-        """Return the intents that nothing has settled, as the next run of a real log finds them."""
-        settled = {intent_of(r) for r in self.records if Outcome.names(r) or Recovered.names(r)}
-        return [r for r in self.of(Intent) if r["seq"] not in settled]
+        """Return the intents that nothing has closed, as the next run of a real log finds them."""
+        closed = {intent_of(r) for r in self.records if Outcome.names(r) or Recovered.names(r)}
+        return [r for r in self.of(Intent) if r["seq"] not in closed]
 
     def of(self, event: type[Record]) -> list[dict[str, object]]:
         """Return the records of one event, the oldest first."""

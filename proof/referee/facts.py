@@ -102,7 +102,7 @@ class Facts:
     served     what each feed answered in this pass; None where it gave nothing that can be read, absent if not asked
     naming     for each resource the targets that name it, by the truth of the cloud
     unread     targets whose groups or rules can't be known in this pass: their match, or their whole scope, isn't readable
-    hindered   resources that can't be managed at all (a deny rule of that name, another network, a stranger's rule)
+    blocked    resources that can't be managed at all (a deny rule of that name, another network, a stranger's rule)
     held       what each resource holds when the pass begins
     added      since when an entry is there, by its resource and the cloud's own key, if an ipsync's write made it
     """
@@ -114,7 +114,7 @@ class Facts:
     naming: Mapping[str, frozenset[str]]
     held: Mapping[str, Contents]
     unread: frozenset[str] = frozenset()
-    hindered: frozenset[str] = frozenset()
+    blocked: frozenset[str] = frozenset()
     approved: Approved = frozenset()
     added: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     known: dict[str, object] = field(default_factory=dict, init=False, compare=False)

@@ -126,7 +126,7 @@ def _unfinished(facts: Facts, line: Line) -> bool:
     """Tell whether the next pass may have more to do there though nothing changes that the referee knows of."""
     if line.status == "error":
         feeds = next((t.feeds for t in facts.config.targets if t.name == line.target), ())
-        known = line.target in facts.unread or line.resource in facts.hindered
+        known = line.target in facts.unread or line.resource in facts.blocked
         return not known and all(facts.served.get(feed, ()) is not None for feed in feeds)
     return line.status in {"partial", "unknown"} or bool(line.waiting)
 
@@ -140,4 +140,4 @@ def _world(facts: Facts, after: Mapping[str, Contents] | None = None) -> World:
     held = {k: dict(v) for k, v in (facts.held if after is None else after).items() if v}
     lists = {k: None if v is None else tuple(v) for k, v in facts.served.items()}
     approved = facts.approved if after is None else frozenset()
-    return held, lists, facts.naming, facts.unread, facts.hindered, facts.now, approved
+    return held, lists, facts.naming, facts.unread, facts.blocked, facts.now, approved

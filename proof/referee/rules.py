@@ -31,7 +31,7 @@ def may_be_touched(facts: Facts, course: Course, write: Write) -> Foul:
     del course
     if not any(healthy(facts, t) for t in facts.targets(write.resource)):
         yield f"{write.place}: written, though no target that may be touched names it"
-    if write.resource in facts.hindered:
+    if write.resource in facts.blocked:
         yield f"{write.place}: written, though something stands in the way of managing it"
     for key, held in _taken_from(write).items():
         frozen = [t.name for t in named(facts, write.resource, held.mark) if not healthy(facts, t)]

@@ -141,7 +141,7 @@ def what_is_due_is_gone(facts: Facts, course: Course, told: Told, after: After) 
     if course.disturbed:
         return
     for resource, held in after.items():
-        if not _all_is_known(facts, resource) or _hindered(facts, told, resource):
+        if not _all_is_known(facts, resource) or _blocked(facts, told, resource):
             continue
         for key, item in held.items():
             mine = any(healthy(facts, t) for t in named(facts, resource, item.mark))
@@ -158,10 +158,10 @@ def _all_is_known(facts: Facts, resource: str) -> bool:
     return not facts.doubtful(resource) and all(healthy(facts, t) for t in facts.targets(resource))
 
 
-def _hindered(facts: Facts, told: Told, resource: str) -> bool:
+def _blocked(facts: Facts, told: Told, resource: str) -> bool:
     """Tell whether the report says that something holds a resource back, be it a guard or a fault."""
     lines = told.of(resource)
-    return resource in facts.hindered or not lines or any(_excuses(line) for line in lines)
+    return resource in facts.blocked or not lines or any(_excuses(line) for line in lines)
 
 
 def orphans_are_named(facts: Facts, course: Course, told: Told, after: After) -> Foul:

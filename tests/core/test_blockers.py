@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from factory import ENTRIES, GROUP, HTTPS, LISTS, RULE, aws_target, gcp_target, networks, rule_note, snapshot
 
-from ipsync.core.blockers import Hindrance, blockers, conflicts, unfit
+from ipsync.core.blockers import Blocker, blockers, conflicts, unfit
 from ipsync.core.configured import Limits
 from ipsync.core.diff import Diff
 from ipsync.core.marking import Marked
@@ -50,7 +50,7 @@ def test_a_target_is_hindered_by_each_of_its_feeds(lists, limits, expected):
         assert [(v.guard, v.verdict) for v in blocker.violations] == [(g, Verdict.REFUSE) for g in expected]
     else:
         words = (Violation("feed", Verdict.REFUSE, expected),) if expected else ()
-        assert found["web"] == (Hindrance(Status.ERROR, expected, words) if expected else None)
+        assert found["web"] == (Blocker(Status.ERROR, expected, words) if expected else None)
 
 
 def rule(*managed_lists: ManagedList, conflict: str | None = None) -> State:

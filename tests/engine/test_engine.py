@@ -384,7 +384,7 @@ def test_the_next_run_finds_out_what_was_unknown(monkeypatch):
     gone = blind(stage, monkeypatch)
     stage.sync()
     gone.clear()
-    stage.open_intents = stage.log.events("intent")  # as the journal gives them back
+    stage.open_intents = stage.log.events("intent")  # as the audit log gives them back
     stage.sync()
     assert [(r["intent"], r["result"]) for r in stage.log.events("recovered")] == [(4, "applied")]
 
@@ -554,7 +554,7 @@ def test_what_is_stale_and_then_can_not_be_read_is_not_left_out(monkeypatch, wro
     assert exit_code(report, detailed=False) == code
 
 
-def test_an_open_intent_is_settled_by_what_is_really_there():
+def test_an_open_intent_is_recovered_by_what_is_really_there():
     stage = Stage(config(aws_target()), lists={"qatech": [A, B]})
     stage.sync()
     intent = stage.log.events("intent")[0]
@@ -587,7 +587,7 @@ def left_open(**changes: object) -> dict[str, object]:
     ],
     ids=["ours", "renamed", "an owner's", "another's", "another config's", "another project's", "not read"],
 )
-def test_an_open_intent_is_settled_by_the_config_that_has_its_resource(intent, told):
+def test_an_open_intent_is_recovered_by_the_config_that_has_its_resource(intent, told):
     """Two configs may share one log; what the other one left open, or what isn't read now, is no concern of this run."""
     stage = Stage(config(aws_target(), gcp_target(), grace=timedelta(0)), lists={"qatech": [A]})
     stage.sync("web")

@@ -225,7 +225,7 @@ class Promises(RuleBasedStateMachine):
         before = world.cloud.writes
         self._sync("ours")
         assert world.cloud.writes == before, "a quiet run wrote"
-        assert not world.unsettled("ours"), "an intent was never settled"
+        assert not world.open_intents("ours"), "an intent was never closed"
 
     def _settle(self):
         """Make a few passes with everything approved that waits."""

@@ -235,7 +235,7 @@ class World:
             if (result == "applied") != carried_out:
                 yield f"the log: it says {result}, but carried out is {carried_out}"
 
-    def unsettled(self, name: str) -> list[dict[str, Any]]:
+    def open_intents(self, name: str) -> list[dict[str, Any]]:
         """Return the intents of targets in the config of which nobody has said yet what became of them."""
         stage = self.stages[name]
         names = {t.name for t in stage.config.targets}
@@ -253,5 +253,5 @@ def _nothing(operation: Operation, config: Config) -> Write:
 
 def _open_intents(stage: Installation) -> list[dict[str, Any]]:
     told_of = [r for r in stage.log.records if r["event"] in {"outcome", "recovered"}]
-    settled = {r["intent"] for r in told_of if r["event"] == "recovered" or r["result"] != "unknown"}
-    return [r for r in stage.log.records if r["event"] == "intent" and r["seq"] not in settled]
+    closed = {r["intent"] for r in told_of if r["event"] == "recovered" or r["result"] != "unknown"}
+    return [r for r in stage.log.records if r["event"] == "intent" and r["seq"] not in closed]

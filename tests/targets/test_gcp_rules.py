@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from factory import gcp_target, hindered, networks
+from factory import blocker_of, gcp_target, networks
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -148,7 +148,7 @@ def test_a_foreign_twin_hinders_nothing_until_ipv6_is_wanted(gcp):
     seed(gcp, "allow-qatech")
     seed(gcp, "allow-qatech-v6", "2600::1", description="by hand", disabled=True)
     (state,) = list_owned(gcp, target(gcp)).values()
-    assert hindered(state) is None
+    assert blocker_of(state) is None
     assert names(state) == ["allow-qatech", "allow-qatech-v6"]
 
 
@@ -156,29 +156,29 @@ def test_our_twin_hinders(gcp):
     seed(gcp, "allow-qatech")
     seed(gcp, "allow-qatech-v6", "2600::1", disabled=True)
     (state,) = list_owned(gcp, target(gcp)).values()
-    assert "allow-qatech-v6 is disabled" in (hindered(state) or "")
+    assert "allow-qatech-v6 is disabled" in (blocker_of(state) or "")
 
 
 def test_a_tag_that_cant_be_taken_off_is_known_at_plan_time(gcp):
     """The library can't clear a list: better a plan that says so than an intent that fails each run."""
     seed(gcp, "allow-qatech", targetTags=["web"])
     (state,) = list_owned(gcp, target(gcp)).values()
-    assert "target_tags" in (hindered(state) or "")
-    assert "gcloud compute firewall-rules delete allow-qatech --project=acme" in (hindered(state) or "")
+    assert "target_tags" in (blocker_of(state) or "")
+    assert "gcloud compute firewall-rules delete allow-qatech --project=acme" in (blocker_of(state) or "")
     (state,) = list_owned(gcp, target(gcp, target_tags=("api",))).values()
-    assert hindered(state) is None
+    assert blocker_of(state) is None
 
 
 def test_of_a_foreign_rule_nothing_is_judged_least_of_all_that_it_should_be_deleted(gcp):
     seed(gcp, "allow-qatech", description="by hand", targetTags=["db"], disabled=True)
     (state,) = list_owned(gcp, target(gcp)).values()
-    assert hindered(state) is None
+    assert blocker_of(state) is None
 
 
 def test_an_egress_rule_is_no_place_for_sources(gcp):
     seed(gcp, "allow-qatech", direction="EGRESS", sourceRanges=[], destinationRanges=["8.8.8.8/32"])
     (state,) = list_owned(gcp, target(gcp)).values()
-    assert "is not a rule that allows ingress" in (hindered(state) or "")
+    assert "is not a rule that allows ingress" in (blocker_of(state) or "")
 
 
 # ── one step ─────────────────────────────────────────────────────────────────

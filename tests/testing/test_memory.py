@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, hindered, networks
+from factory import GROUP, HTTPS, RULE, aws_target, blocker_of, gcp_target, networks
 
 from ipsync.core.errors import Rejected, Stale, Unreachable
 from ipsync.core.model import Entry, ManagedList, Operation, ReadFailure, State
@@ -61,9 +61,9 @@ def test_a_rules_neighbours_are_its_own_and_others_are_strays():
 
 def test_what_stands_in_the_way_is_told():
     cloud = MemoryCloud(lists={RULE: OURS}, conflicts={RULE: "it is disabled"})
-    assert hindered(list_owned(cloud, gcp_target())[0]) == "it is disabled"
+    assert blocker_of(list_owned(cloud, gcp_target())[0]) == "it is disabled"
     elsewhere = gcp_target(where={"network": "other"})
-    assert "is in network default" in hindered(list_owned(MemoryCloud(lists={RULE: OURS}), elsewhere)[0])
+    assert "is in network default" in blocker_of(list_owned(MemoryCloud(lists={RULE: OURS}), elsewhere)[0])
 
 
 @pytest.mark.parametrize(

@@ -40,10 +40,11 @@ from proof.table import Row
 
 FAULTS: tuple[Kind, ...] = (*KINDS, "denied", "quota", *get_args(Shape))
 HABITS: tuple[Habit, ...] = get_args(Habit)
-ENDLESS, HANG, PATIENCE = 50, 0.8, 0.4
+ENDLESS, HANG, PATIENCE = 50, 1.5, 1.0
 """How often an endless fault comes; how long a hang lasts, and after how long an answer is given up. Seconds."""
 SOME, FURTHER, SOON = 17, 2, 60.0
 ADDRESS = "8.8.8.8"
+NEVER = "the fault never came"
 LOST = {"500", "malformed", "reset-after", "hang", *get_args(Shape)}
 """After these nobody knows whether a request that starts something was carried out."""
 
@@ -74,9 +75,15 @@ def rows(*, quick: bool) -> list[Row]:
 
 def _row(what: str, meet: Callable[[Combination], list[str]], combinations: Sequence[Combination]) -> Row:
     with _impatient():
-        bad = [f"{each}: {'; '.join(found)}" for each in combinations if (found := meet(each))]
+        bad = [f"{each}: {'; '.join(found)}" for each in combinations if (found := _met(meet, each))]
     reached = f"{len(combinations) - len(bad)} told as what they are" + (f"; {bad[0]}" if bad else "")
     return Row(what, len(combinations), reached, "all; no false passed, no start sent twice", not bad)
+
+
+def _met(meet: Callable[[Combination], list[str]], combination: Combination) -> list[str]:
+    """Meet a combination; anew where a slow machine let another exchange end first: that shows nothing."""
+    found = meet(combination)
+    return meet(combination) if NEVER in found else found
 
 
 @contextmanager
@@ -171,7 +178,7 @@ def synced(combination: Combination) -> list[str]:
         report = here.sync()
         found = list(_false(combination, here, vendor, report))
         never = vendor.faults.waiting(combination.operation) == combination.times
-        found += ["the fault never came"] if never else []
+        found += [NEVER] if never else []
         vendor.faults.clear()
         vendor.project.habits.clear()
         vendor.is_open = lambda _address: bool(here.held(CANARY))

@@ -13,8 +13,8 @@ from ipsync.verification.qatech.bodies import RerunRequest, RunRequest
 from ipsync.verification.qatech.client import Client
 from ipsync.verification.qatech.verdict import judged, started
 
-NO_RUN = "ipsync-check"
-"""No run's id: QA.tech's are made of letters and digits."""
+NO_RUN = "ipsynccheck0"
+"""No run's id, in the form of one: a form that is refused (400) would say nothing of the token."""
 ACCEPTED = "QA.tech accepts the token; whether the ids are of its project shows when a run is started"
 SETTLING = 30.0
 """Seconds after its start in which a run that isn't found may not be known everywhere at QA.tech yet."""

@@ -182,4 +182,6 @@ CHANGES = {
     "feeds renamed": rename_feed,
     "targets come and go": drop_or_restore,
 }
+OF_THE_SECOND = sorted(CHANGES.keys() - {"targets come and go"})
+"""What changes in the other config of our owner; the targets that come back are all of ours."""
 PLACES = (GROUP, OTHER_GROUP, RULE, OTHER_RULE)

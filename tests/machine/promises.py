@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from ipsync.core.report import exit_code
 from ipsync.testing.memory import MemoryCloud
 from machine import people
-from machine.operator import CHANGES, GROUP, OTHER_GROUP, ROLE, ours, second, strangers
+from machine.operator import CHANGES, GROUP, OF_THE_SECOND, OTHER_GROUP, ROLE, ours, second, strangers
 from machine.wire import TROUBLE
 from machine.world import STEPS, World
 
@@ -28,6 +28,7 @@ GROUPS = [GROUP, OTHER_GROUP]
 NUMBER = st.integers(0, 11)
 SOME = st.sets(st.sampled_from(["web", "ops", "tagged", "edge", "side", "cdn"]), min_size=1, max_size=3)
 HOST = st.sampled_from(HOSTS)
+WHAT = st.sampled_from(sorted(CHANGES))
 LISTED = st.sets(st.sampled_from(POOL), min_size=1, max_size=9)
 
 
@@ -144,10 +145,24 @@ class Promises(RuleBasedStateMachine):
 
     # ── the operator ─────────────────────────────────────────────────────
 
-    @rule(what=st.sampled_from(sorted(CHANGES)), index=NUMBER, number=NUMBER)
+    @rule(what=WHAT, index=NUMBER, number=NUMBER)
     def the_config_changes(self, what, index, number):
         self._count(what)
         self.world.reconfigure(lambda config: CHANGES[what](config, index, number))
+
+    @rule(changes=st.lists(st.tuples(WHAT, NUMBER, NUMBER), min_size=2, max_size=4), twice=st.booleans())
+    def the_config_changes_in_several_places_and_we_sync(self, changes, twice):
+        """What an operator does between two passes is seldom one thing."""
+        for what, index, number in changes:
+            self.the_config_changes(what, index, number)
+        self._sync("ours")
+        if twice:
+            self._sync("ours")
+
+    @rule(what=st.sampled_from(OF_THE_SECOND), index=NUMBER, number=NUMBER)
+    def the_second_config_changes(self, what, index, number):
+        self._count(f"{what}, second")
+        self.world.reconfigure(lambda config: CHANGES[what](config, index, number), of=("second",))
 
     # ── ipsync ───────────────────────────────────────────────────────────
 

@@ -103,10 +103,10 @@ class World:
         for stage in self.stages.values():
             stage.edited = True
 
-    def reconfigure(self, change: Callable[[Config], Config]) -> None:
-        """Change our config, and our twin's, which is the same file."""
-        config = change(self.stages["ours"].config)
-        for name in ("ours", "twin"):
+    def reconfigure(self, change: Callable[[Config], Config], of: tuple[str, ...] = ("ours", "twin")) -> None:
+        """Change a config: ours, and our twin's, which is the same file; or another's."""
+        config = change(self.stages[of[0]].config)
+        for name in of:
             self.stages[name].config = config
 
     # ── passes ───────────────────────────────────────────────────────────

@@ -57,14 +57,14 @@ format: $(STAMP) ## let ruff format and mend what it can
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: $(STAMP) ## time and memory beside a bare boto3 script
+bench: $(PROVE_STAMP) ## time and memory beside the least that any tool must do
 	$(BIN)/python -m bench $(ARGS)
 
 prove: $(PROVE_STAMP) ## the long fault runs, as a table of figures
 	$(BIN)/python -m proof $(ARGS)
 
 $(PROVE_STAMP): requirements-prove.lock $(STAMP)
-	@echo "Installing what the proofs take into $(VENV) …"
+	@echo "Installing what proofs and plots take into $(VENV) …"
 	@$(BIN)/python -m pip install -qq --no-deps --require-hashes -r requirements-prove.lock
 	@touch $@
 

@@ -11,6 +11,8 @@ UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' $(UPGRADE)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Packages are installed uncompiled (see the recipe of .venv): where Python may not write, each process would compile them again.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test test-fast coverage lint format bench prove docs lock clean
@@ -58,14 +60,14 @@ format: $(STAMP) ## let ruff format and mend what it can
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
 
-bench: $(STAMP) ## time and memory beside a bare boto3 script
+bench: $(PROVE_STAMP) ## time and memory beside the least that any tool must do
 	$(BIN)/python -m bench $(ARGS)
 
 prove: $(PROVE_STAMP) ## the long fault runs, as a table of figures
 	$(BIN)/python -m proof $(ARGS)
 
 $(PROVE_STAMP): requirements-prove.lock $(STAMP)
-	@echo "Installing what the proofs take into $(VENV) …"
+	@echo "Installing what proofs and plots take into $(VENV) …"
 	@$(BIN)/python -m pip install -qq --no-compile --no-deps --require-hashes -r requirements-prove.lock
 	@touch $@
 

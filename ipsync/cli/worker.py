@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -64,13 +65,16 @@ class Worker:
         """Make one pass."""
         self._wrote.clear()
         self._watched.began()
-        return app.sync_once(
-            self.config,
-            only=self._targets,
-            stop=self._elector.term if self._elector else self._stop,
-            writing=self._wrote.set,
-            observers=self._hearing(),
-        )
+        try:
+            return app.sync_once(
+                self.config,
+                only=self._targets,
+                stop=self._elector.term if self._elector else self._stop,
+                writing=self._wrote.set,
+                observers=self._hearing(),
+            )
+        finally:
+            gc.collect()  # a command never comes to it (cli/__init__.py), and here a hundred passes' waste would gather
 
     def may_begin(self) -> bool:
         """Tell whether this worker makes the passes, and let the observers know when that changes."""

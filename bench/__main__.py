@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import changes
 from ipsync.app import now
 from ipsync.audit import AuditLog
 from ipsync.core.contents import Contents, OwnedEntry
@@ -222,6 +223,10 @@ def main() -> int:
     """Print the table; exit with 1 when something promised was not reached."""
     measurements: list[Callable[[Clouds], Iterator[Row]]] = [
         *(one_group, five_and_five, fifty_groups, twenty_rules, small_commands),
+        *(
+            lambda stage, measure=each: (Row(*row) for row in measure(stage, cost))
+            for each in (changes.swaps, changes.thousand)
+        ),
     ]
     rows: list[Row] = []
     for measure in measurements:

@@ -16,7 +16,9 @@ from ipsync.core.errors import CloudError, Missing, Rejected, Stale, Unreachable
 from ipsync.core.model import Capacity, Entry, ManagedList, Operation, ReadFailure, Receipt, State, Target
 from ipsync.targets.base import Finding
 from ipsync.targets.gcp import answers as gcp_answers
+from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import client as gcp_client
+from ipsync.targets.gcp import pacing as gcp_pacing
 from ipsync.targets.gcp.advice import advice, asking_remedy, remedy
 from ipsync.targets.gcp.credentials import NoCredentials
 from ipsync.targets.gcp.rules import (
@@ -116,7 +118,8 @@ class Reader:
         request = self._compute.ListFirewallsRequest(project=project, max_results=PAGE, page_token=token)
         subject = f"listing firewall rules of project {project}"
         with advice(project):
-            return gcp_client.call(lambda: self._first_page(request), subject=subject, writes=False)
+            quota = gcp_pacing.quota(project, writes=False)
+            return gcp_calls.call(lambda: self._first_page(request), subject=subject, writes=False, quota=quota)
 
     def _first_page(self, request: object) -> Any:
         try:
@@ -222,7 +225,7 @@ class Writer:
         subject = f"{operation.kind} firewall rule {managed.name} of project {self._where.project}"
         with advice(self._where.project):
             started = self._started(operation, managed, subject)
-            return Receipt(gcp_client.finish(self._operations, self._where, started, subject=subject))
+            return Receipt(gcp_calls.finish(self._operations, self._where, started, subject=subject))
 
     def _started(self, operation: Operation, managed: ManagedList, subject: str) -> Any:
         request_id = str(uuid.uuid4())  # one for all tries: Google carries the request out once
@@ -250,12 +253,14 @@ class Writer:
                 self._look_again(operation, subject)
             return gcp_answers.operation(method(request=request, timeout=gcp_client.TIMEOUT, retry=None))
 
-        return gcp_client.call(once, subject=subject, writes=True)
+        quota = gcp_pacing.quota(self._where.project, writes=True)
+        return gcp_calls.call(once, subject=subject, writes=True, quota=quota)
 
     def _expect(self, operation: Operation, name: str, subject: str) -> None:
         """Read right before writing: a rule has no fingerprint, and the last write wins."""
+        quota = gcp_pacing.quota(self._where.project, writes=False)
         try:
-            now = gcp_client.call(lambda: self._get(name), subject=subject, writes=False)
+            now = gcp_calls.call(lambda: self._get(name), subject=subject, writes=False, quota=quota)
         except Missing:
             raise Stale(f"{subject}: it was deleted since it was read") from None
         self._compare(now, [operation.was], subject)

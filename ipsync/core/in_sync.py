@@ -31,13 +31,20 @@ class InSync:
         self._entries = frozenset(desired)
         sets = set(self._asking.values())
         self._all = next(iter(sets)) if len(sets) == 1 else None
+        self._last: tuple[tuple[Entry, ...] | None, Counter[str] | None] = (None, None)
 
     def held(self, state: State) -> Counter[str] | None:
         """Return how many entries each target holds; None where the resource isn't surely as wanted."""
-        if state.conflict or len(state.entries) != len(self._entries) or frozenset(state.entries) != self._entries:
+        last = self._last
+        if last[0] is not state.entries:  # what is at rest shares its entries (at_rest.py)
+            last = self._last = (state.entries, self._compared(state.entries))
+        return None if state.conflict or last[1] is None else last[1].copy()
+
+    def _compared(self, entries: tuple[Entry, ...]) -> Counter[str] | None:
+        if len(entries) != len(self._entries) or frozenset(entries) != self._entries:
             return None
         found: Counter[str] = Counter()
-        for (note, asking), number in self._notes(state.entries).items():
+        for (note, asking), number in self._notes(entries).items():
             target = self._target(note, asking)
             if target is None:
                 return None

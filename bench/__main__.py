@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from bench import operate, page, planning, projects, scale, start
+from bench import changes, operate, page, planning, projects, scale, start
 from bench.table import Row, line
 
 
@@ -27,6 +27,7 @@ PARTS: dict[str, Part] = {
     "scale": scale.rows,
     "projects": projects.rows,
     "planning": planning.rows,
+    "changes": changes.rows,
     "operate": operate.rows,
 }
 

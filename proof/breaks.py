@@ -89,7 +89,7 @@ BREAKS = (
     # ── the report and the log ──
     Break("a deleted rule isn't said", "core/shown.py", 'if s.managed and s.kind == "delete")', "if False)"),
     Break("settings aren't shown", "core/shown.py", "for s in listed for item in operation_settings(s)", "for s in () for item in step_settings(s)"),
-    Break("a lost reply means failed", "engine/apply.py", "        result, now = _read_back(run, target, resource_change, operation)\n", '        result, now = "failed", None\n'),
+    Break("a lost reply means failed", "engine/apply.py", "        result, now = read_back(run, target, resource_change, operation)\n", '        result, now = "failed", None\n'),
     Break("nothing is settled after a kill", "engine/recover.py", "    for intent in run.open_intents:\n", "    for intent in ():\n"),
     Break("one intent, two writes", "engine/apply.py", "        receipt = writer.execute(operation)\n", "        writer.execute(operation)\n        receipt = writer.execute(operation)\n"),
 )  # fmt: skip

@@ -20,6 +20,7 @@ from typing import Literal
 from ipsync.demo.stage import Stage, stage
 from ipsync.sandbox.faults import KINDS, Calls, Faults, Kind
 from ipsync.targets.aws import client as aws_client
+from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import client as gcp_client
 from proof.table import Row
 from proof.trial import BEGINNINGS, CROWDED, FURTHER, Trial, settled
@@ -89,13 +90,13 @@ def _impatient(timeout: float | None) -> Iterator[None]:
     if timeout is None:
         yield
         return
-    usual = (aws_client.CONFIG, gcp_client.TIMEOUT, gcp_client.DEADLINE)
+    usual = (aws_client.CONFIG, gcp_client.TIMEOUT, gcp_calls.DEADLINE)
     brief = aws_client.Config(read_timeout=timeout, retries={"total_max_attempts": 2, "mode": "standard"})
-    aws_client.CONFIG, gcp_client.TIMEOUT, gcp_client.DEADLINE = aws_client.CONFIG.merge(brief), timeout, 3 * timeout
+    aws_client.CONFIG, gcp_client.TIMEOUT, gcp_calls.DEADLINE = aws_client.CONFIG.merge(brief), timeout, 3 * timeout
     try:
         yield
     finally:
-        aws_client.CONFIG, gcp_client.TIMEOUT, gcp_client.DEADLINE = usual
+        aws_client.CONFIG, gcp_client.TIMEOUT, gcp_calls.DEADLINE = usual
 
 
 def _trial(beginning: int) -> Trial:

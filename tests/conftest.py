@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ from hypothesis import settings
 
 from ipsync.sandbox.aws.cloud import AwsCloud
 from ipsync.sandbox.gcp.cloud import GcpCloud
+from ipsync.targets import pace
 
 pytest.register_assert_rewrite("ipsync.testing.contract")
 
@@ -24,6 +26,38 @@ def _caches(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
         yield
+
+
+class Passing:
+    """A clock that goes on at once where somebody would wait for it."""
+
+    def __init__(self):
+        self._skipped, self._lock = 0.0, threading.Lock()
+
+    def now(self):
+        with self._lock:
+            return time.monotonic() + self._skipped
+
+    def pause(self, stop, seconds):
+        with self._lock:
+            self._skipped += seconds
+        return stop.is_set()
+
+
+@pytest.fixture(autouse=True)
+def passing(monkeypatch):
+    """Let each test find every quota untouched, and wait for none."""
+    clock = Passing()
+    monkeypatch.setattr(pace, "now", clock.now)
+    monkeypatch.setattr(pace, "pause", clock.pause)
+    monkeypatch.setattr(pace, "_PACERS", {})
+    return clock
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Let the first throttle be one too many."""
+    monkeypatch.setattr(pace, "PATIENCE", 0.0)
 
 
 @pytest.fixture(scope="session")

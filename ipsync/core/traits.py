@@ -71,6 +71,7 @@ class Traits:
     ports     whether an entry of its own says to which ports it lets in
     noun      what people call such a resource: `group`, `rule`
     holder    what they call what it belongs to, the second word of its name: `account`, `project`; "" for nothing
+    at_once   whether a scope's resources may be read and written by several threads at once, each resource by one
     """
 
     entries: EntryMarks | None = None
@@ -78,6 +79,7 @@ class Traits:
     ports: bool = True
     noun: str = "resource"
     holder: str = ""
+    at_once: bool = False
 
     @property
     def whole_lists(self) -> bool:

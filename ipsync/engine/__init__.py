@@ -34,6 +34,7 @@ from ipsync.engine.recover import recover_open_intents
 from ipsync.engine.run import Change, Clouds, Recorder, Run, tell
 from ipsync.engine.turn import Heard, Turn
 from ipsync.engine.waves import Rollout, holding, in_waves
+from ipsync.targets import pace
 
 Approvals = frozenset[str]
 """Ids that a human approved: of plans, and of changes that wait."""
@@ -155,6 +156,7 @@ def _approved(run: Run, made: Plan, given: Approvals, *, idle: bool = True) -> f
 
 def _started(run: Run, mode: str, saved: str | None = None) -> Run:
     """Record the start, and return the run with each target at each of its places."""
+    pace.ends_with(run.stop)
     run.emit(RunStarted(mode=mode, config=run.config.source or None, plan=saved))
     run, listed = expand(run)
     run.progress.notices += listed

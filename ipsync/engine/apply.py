@@ -6,8 +6,11 @@ Workers return results and raise nothing but a AuditLogError, which ends the run
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain, zip_longest
+from threading import Lock
 
 from ipsync.core.configured import Target
 from ipsync.core.contents import Contents
@@ -19,20 +22,16 @@ from ipsync.core.plan import Plan, ResourceChange
 from ipsync.core.signals import CloudCalled, Recorded, StageBegan
 from ipsync.engine.outcomes import Result
 from ipsync.engine.read import read_full
+from ipsync.engine.read_back import READ_BACK_DELAYS, READ_ONCE, read_back
 from ipsync.engine.recover import held_now
 from ipsync.engine.run import Run, pool, provider
 from ipsync.targets.base import Writer
 
 log = logging.getLogger(__name__)
 
-READ_BACK_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
-"""Seconds to wait before each attempt to see a write: EC2's API is eventually consistent (AWS docs)."""
-READ_ONCE = (0.0,)
-"""After a refusal: the cloud has said that it did nothing, so there is nothing to wait for."""
-
 
 def carry_out(run: Run, made: Plan, *, approved: frozenset[str], only: set[str] | None = None) -> list[Result]:
-    """Carry out what no guard holds back and what was approved, a scope a thread; `only` names some resources.
+    """Carry out what no guard holds back and what was approved, scopes and resources at once; `only` names some.
 
     Everything that opens is opened first, in all scopes; then what closes is closed, where all had been opened.
     """
@@ -46,11 +45,19 @@ def carry_out(run: Run, made: Plan, *, approved: frozenset[str], only: set[str] 
     if not scopes:
         return []
     with pool() as threads:
-        for stage, part in (("open", _Scope.open), ("close", _Scope.close), ("verify", _Scope.verify)):
+        for stage, parts in (("open", _Scope.opening), ("close", _Scope.closing), ("verify", _Scope.verifying)):
             run.signal(StageBegan(stage, run.id))
-            for job in [threads.submit(part, scope) for scope in scopes]:
+            for job in [threads.submit(part) for part in _in_turns([parts(scope) for scope in scopes])]:
                 job.result()
     return [task.result for scope in scopes for task in scope.tasks if task.result]
+
+
+_Job = Callable[[], object]
+
+
+def _in_turns(jobs: Iterable[Sequence[_Job]]) -> list[_Job]:
+    """Return every scope's first job, then every second: no scope's pace keeps the threads from the others."""
+    return [job for job in chain.from_iterable(zip_longest(*jobs)) if job]
 
 
 @dataclass(slots=True)
@@ -74,37 +81,65 @@ class _Task:
 
 
 class _Scope:
-    """The resources that are written with one set of credentials, one after the other."""
+    """The resources that are written with one set of credentials: at once where the kind can, else one by one."""
 
     def __init__(self, run: Run, target: Target) -> None:
         self.run, self.target = run, target
         self.tasks: list[_Task] = []
-        self._writer: Writer | None = None
+        self._writer: Writer | IpsyncError | None = None
+        self._unfinished: set[str] = set()
+        self._lock = Lock()
 
-    def open(self) -> None:
-        """Make what can write, and let in what is to be let in."""
-        try:
-            self._writer = self.run.clouds.writer(self.target)
-        except IpsyncError as error:
-            for task in self.tasks:
-                task.result = Result(task.resource, Status.ERROR, str(error))
-            return
-        for task in self.tasks:
-            self._carry_on(task, task.opening)
+    def opening(self) -> list[_Job]:
+        """Return what lets in what is to be let in."""
+        self._unfinished = {t.resource for t in self.tasks}
+        return self._each(lambda task: self._carry_on(task, task.opening))
 
-    def close(self) -> None:
-        """Take away what is to go, of each resource where everything was let in before."""
-        for task in self.tasks:
-            if task.result is None:
-                self._carry_on(task, len(task.operations))
-                if task.result is None:
-                    task.result = Result(
-                        task.resource, Status.APPLIED, intents=tuple(task.intents), done=tuple(task.operations)
-                    )
+    def closing(self) -> list[_Job]:
+        """Return what takes away what is to go, of each resource where everything was let in before."""
+        return self._each(self._close)
 
-    def verify(self) -> None:
-        """Read back what was written."""
-        _verify(self.run, self.target, [t for t in self.tasks if t.result and t.result.status is Status.APPLIED])
+    def verifying(self) -> list[_Job]:
+        """Return what reads back what was written."""
+        written = [t for t in self.tasks if t.result and t.result.status is Status.APPLIED]
+        return [partial(_verify, self.run, self.target, written)]
+
+    def _each(self, work: Callable[[_Task], None]) -> list[_Job]:
+        def job(tasks: Sequence[_Task]) -> None:
+            for task in tasks:
+                work(task)
+                self._let_go(task)
+
+        todo = [t for t in self.tasks if t.result is None]
+        at_once = all(t.resource_change.state.traits.at_once for t in todo)
+        return [partial(job, [t]) for t in todo] if at_once else [partial(job, todo)]
+
+    def _close(self, task: _Task) -> None:
+        self._carry_on(task, len(task.operations))
+        if task.result is None:
+            task.result = Result(
+                task.resource, Status.APPLIED, intents=tuple(task.intents), done=tuple(task.operations)
+            )
+
+    def _can_write(self) -> Writer:
+        """Return what can write, made for the first write. Raises IpsyncError where there is none to be had."""
+        with self._lock:
+            if self._writer is None:
+                try:
+                    self._writer = self.run.clouds.writer(self.target)
+                except IpsyncError as error:
+                    self._writer = error
+            if isinstance(self._writer, IpsyncError):
+                raise self._writer
+            return self._writer
+
+    def _let_go(self, task: _Task) -> None:
+        """Forget what can write, and its clients with it, as soon as nothing is left to be written here."""
+        if task.result or len(task.intents) == len(task.operations):
+            with self._lock:
+                self._unfinished.discard(task.resource)
+                if not self._unfinished:
+                    self._writer = None
 
     def _carry_on(self, task: _Task, end: int) -> None:
         """Carry out a resource's steps in order, up to `end`; the first that doesn't succeed ends it."""
@@ -118,9 +153,12 @@ class _Scope:
             self._carry_out(task, task.operations[done], tuple(task.operations[:done]))
 
     def _carry_out(self, task: _Task, operation: Operation, done: tuple[Operation, ...]) -> None:
-        if self._writer is None:
-            raise RuntimeError("nothing is written before `open` made what can write")
-        told = _execute(self.run, self._writer, self.target, task.resource_change, operation)
+        try:
+            writer = self._can_write()
+        except IpsyncError as error:
+            task.result = Result(task.resource, Status.PARTIAL if done else Status.ERROR, str(error), done=done)
+            return
+        told = _execute(self.run, writer, self.target, task.resource_change, operation)
         task.intents.append(told.intent)
         if told.outcome == "unknown":
             task.result = Result(task.resource, Status.UNKNOWN, told.error, done=done)
@@ -145,20 +183,20 @@ def _execute(run: Run, writer: Writer, target: Target, resource_change: Resource
     try:
         receipt = _written(run, writer, target, operation)
     except Uncertain as error:
-        result, now = _read_back(run, target, resource_change, operation)
+        result, now = read_back(run, target, resource_change, operation)
         _outcome(run, intent, operation, result, error=error, now=now)
         text = None if result == "applied" else f"{error} Read back since: {result}."
         return _Told(intent.seq, result, text, touched=result != "failed")
     except CloudError as error:
         result = "stale" if isinstance(error, Stale) else "denied" if isinstance(error, Denied) else "failed"
-        seen, now = _read_back(run, target, resource_change, operation, delays=READ_ONCE)
+        seen, now = read_back(run, target, resource_change, operation, delays=READ_ONCE)
         _outcome(run, intent, operation, result, error=error, now=now)
         return _Told(intent.seq, result, str(error), touched=seen in {"applied", "partial"})
     except AuditLogError:
         raise
     except Exception as error:
         log.exception("writing to %s: a fault in ipsync", operation.resource)
-        result, now = _read_back(run, target, resource_change, operation)
+        result, now = read_back(run, target, resource_change, operation)
         _outcome(run, intent, operation, result, error=CloudError(repr(error)), now=now)
         return _Told(intent.seq, result, f"a fault in ipsync while writing: {error!r}", touched=result != "failed")
     applied = Outcome(intent=intent.seq, resource=operation.resource, result="applied", request_id=receipt.request_id)
@@ -215,29 +253,6 @@ def _outcome(
 
 
 # ── read back ────────────────────────────────────────────────────────────────
-
-
-def _read_back(
-    run: Run,
-    target: Target,
-    resource_change: ResourceChange,
-    operation: Operation,
-    *,
-    delays: Sequence[float] = READ_BACK_DELAYS,
-) -> tuple[str, Contents | None]:
-    """Find out what a write really did, and what is there now: applied, failed, partial, or still unknown."""
-    result, now = "unknown", None
-    for delay in delays:
-        run.clouds.pause(delay)
-        states = [s for s in read_full(run, target, [resource_change.state]) if isinstance(s, State)]
-        read = held_now(operation.resource, states, run.config.owner) if states else None
-        if read is None:
-            continue
-        now = read
-        result = "applied" if now == operation.after else "failed" if now == operation.before else "partial"
-        if result == "applied":
-            break
-    return result, now
 
 
 def _verify(run: Run, target: Target, tasks: Sequence[_Task]) -> None:

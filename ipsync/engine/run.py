@@ -21,6 +21,7 @@ from ipsync.core.rollout import Check
 from ipsync.core.signals import CloudCalled, Event, Recorded, Signal, Subscriber
 from ipsync.core.standing import Standing
 from ipsync.engine.turn import Turn
+from ipsync.targets import pace
 from ipsync.targets.base import Places, Reader, Writer, as_configured
 
 if TYPE_CHECKING:  # a config without checks loads nothing of it
@@ -170,8 +171,8 @@ def tell(subscribers: Iterable[Subscriber], event: Event, recorded: Recorded | N
 
 
 def pool() -> ThreadPoolExecutor:
-    """Return the threads that scopes are read and written in, at once."""
-    return ThreadPoolExecutor(THREADS)
+    """Return the threads that scopes are read and written in, at once; what ends the run ends their waits."""
+    return pace.threads(THREADS)
 
 
 def scopes(targets: Iterable[Target], chosen: set[tuple[object, ...]]) -> dict[tuple[object, ...], list[Target]]:

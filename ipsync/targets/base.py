@@ -60,7 +60,7 @@ class Reader(Protocol):
 
 
 class Writer(Protocol):
-    """Writes to one scope, one step at a time."""
+    """Writes to one scope: one step at a time, or several of different resources where its traits say `at_once`."""
 
     def execute(self, operation: Operation) -> Receipt:
         """Do exactly this step, or raise Denied, Missing, Rejected, Stale, Unreachable or Uncertain.

@@ -17,7 +17,7 @@ from ipsync.core.configured import Config, Feed
 from ipsync.core.errors import CloudError, Missing, Stale
 from ipsync.core.model import Network, Operation, Snapshot
 from ipsync.core.report import Report
-from ipsync.engine import run as surroundings
+from ipsync.targets import pace
 from ipsync.testing.memory import MemoryCloud
 from machine.wire import Killed, Wire
 from proof.referee import Referee, Write
@@ -33,7 +33,7 @@ WRITES: Counter[str] = Counter()
 class Inline:
     """Threads' place for a proof that must be the same at each run: what is submitted runs at once."""
 
-    def __init__(self, _threads: int) -> None:
+    def __init__(self, _threads: int, **_how: object) -> None:
         pass
 
     def __enter__(self) -> Self:
@@ -115,7 +115,7 @@ class World:
         """Let somebody look at a plan, and keep what they may approve."""
         stage, before = self.stages[name], self.cloud.writes
         stage.served = {}
-        with patch.object(surroundings, "ThreadPoolExecutor", Inline):
+        with patch.object(pace, "ThreadPoolExecutor", Inline):
             report = stage.plan(*self._selected(stage, only))
         assert self.cloud.writes == before, "a plan wrote"
         stage.approvals |= waiting(report)
@@ -147,7 +147,7 @@ class World:
     def _passed(self, stage: Installation, selected: tuple[str, ...], ids: frozenset[str]) -> Report | None:
         self.under.append(Under(stage))
         try:
-            with patch.object(surroundings, "ThreadPoolExecutor", Inline), suppress(Killed):
+            with patch.object(pace, "ThreadPoolExecutor", Inline), suppress(Killed):
                 return engine.sync(stage.run(*selected), approve=ids)
         finally:
             self.under.pop()

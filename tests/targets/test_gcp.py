@@ -13,6 +13,7 @@ from ipsync.core.errors import Denied, Missing, Rejected, Stale, Uncertain
 from ipsync.core.model import ManagedList, Operation, Service
 from ipsync.core.report import exit_code
 from ipsync.targets import registry
+from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import client as gcp_client
 from ipsync.targets.gcp.rule_reader import Reader
 from ipsync.targets.gcp.rule_writer import Writer
@@ -208,7 +209,7 @@ def test_target_tags_cannot_be_cleared_silently(gcp, writer):
 
 
 def test_one_request_id_over_all_tries(gcp, writer, monkeypatch):
-    monkeypatch.setattr(gcp_client, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(gcp_calls, "FIRST_PAUSE", 0.01)
     made = managed(gcp, "8.8.8.8")
     gcp.faults.plan("firewalls.insert", "reset-after", "throttle", "500", "malformed")
     writer.execute(operation("create", made))
@@ -234,14 +235,14 @@ def test_a_failed_operation_is_a_failure_without_a_status_code_too(gcp, writer, 
 
 
 def test_an_operation_without_end_is_uncertain(gcp, writer, monkeypatch):
-    monkeypatch.setattr(gcp_client, "DEADLINE", 0.5)
+    monkeypatch.setattr(gcp_calls, "DEADLINE", 0.5)
     gcp.operation_polls = 10**6
     with pytest.raises(Uncertain, match="hasn't ended"):
         writer.execute(operation("create", managed(gcp, "8.8.8.8")))
 
 
 def test_a_reply_that_stays_lost_is_uncertain(gcp, writer, monkeypatch):
-    monkeypatch.setattr(gcp_client, "DEADLINE", 0.5)
+    monkeypatch.setattr(gcp_calls, "DEADLINE", 0.5)
     gcp.faults.plan("firewalls.insert", *["reset-after"] * 20)
     with pytest.raises(Uncertain):
         writer.execute(operation("create", managed(gcp, "8.8.8.8")))

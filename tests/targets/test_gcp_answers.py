@@ -16,7 +16,9 @@ from ipsync.core.model import State
 from ipsync.core.report import exit_code
 from ipsync.targets import registry
 from ipsync.targets.gcp import answers as gcp_answers
+from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import client as gcp_client
+from ipsync.targets.gcp import pacing as gcp_pacing
 from ipsync.targets.gcp.rule_reader import Reader
 
 SHAPES = ("empty-object", "status-object", "other-kind", "list", "html")
@@ -26,7 +28,7 @@ SEED = {"sourceRanges": ["8.8.8.8"], "allowed": [{"IPProtocol": "tcp", "ports": 
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
-    monkeypatch.setattr(gcp_client, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(gcp_calls, "FIRST_PAUSE", 0.001)
 
 
 @pytest.fixture
@@ -197,7 +199,12 @@ def test_a_write_that_never_came_through_a_gateway_is_not_said_to_be_done(gcp, s
 def test_an_answer_to_a_write_that_is_no_operation_is_uncertain():
     types = gcp_client.compute()
     with pytest.raises(Uncertain, match="isn't Google's"):
-        gcp_client.call(lambda: gcp_answers.operation(types.Operation()), subject="patching x", writes=True)
+        gcp_calls.call(
+            lambda: gcp_answers.operation(types.Operation()),
+            subject="patching x",
+            writes=True,
+            quota=gcp_pacing.quota("acme", writes=False),
+        )
 
 
 @pytest.mark.parametrize(

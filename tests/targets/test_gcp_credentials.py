@@ -17,9 +17,10 @@ from ipsync import app, engine
 from ipsync.cli.check import render
 from ipsync.core.errors import Denied, Unreachable
 from ipsync.targets import registry
-from ipsync.targets.gcp import client as gcp_client
+from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import credentials as gcp_credentials
 from ipsync.targets.gcp import network as gcp_network
+from ipsync.targets.gcp import pacing as gcp_pacing
 from ipsync.targets.gcp.rule_reader import Reader
 
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
@@ -33,7 +34,7 @@ def _alone(monkeypatch, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path / "gcloud"))
     monkeypatch.setenv("NO_GCE_CHECK", "true")
-    monkeypatch.setattr(gcp_client, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(gcp_calls, "FIRST_PAUSE", 0.001)
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def planned(*targets) -> list[str]:
 
 
 def test_a_refused_connection_is_said_soon_with_its_host(dead, monkeypatch):
-    monkeypatch.setattr(gcp_client, "FIRST_PAUSE", 0.2)
+    monkeypatch.setattr(gcp_calls, "FIRST_PAUSE", 0.2)
     began = time.monotonic()
     (error,) = planned(gcp_target(where={"endpoint": f"http://127.0.0.1:{dead}"}))
     assert time.monotonic() - began < 20, "it was a minute"
@@ -111,12 +112,12 @@ def test_a_token_host_that_isnt_there_is_named(dead):
         raise TransportError(caught.value)
 
     with pytest.raises(Unreachable, match=r"no Google token to be had: 127\.0\.0\.1 can't be reached"):
-        gcp_client.call(operation, subject="listing", writes=False)
-    assert len(tries) == gcp_client.BRIEF_TRIES
+        gcp_calls.call(operation, subject="listing", writes=False, quota=gcp_pacing.quota("acme", writes=False))
+    assert len(tries) == gcp_calls.BRIEF_TRIES
 
 
 def test_what_takes_long_to_fail_isnt_tried_again(monkeypatch):
-    monkeypatch.setattr(gcp_client, "BRIEF", 0.0)
+    monkeypatch.setattr(gcp_calls, "BRIEF", 0.0)
     tries = []
 
     def operation():
@@ -124,7 +125,7 @@ def test_what_takes_long_to_fail_isnt_tried_again(monkeypatch):
         raise requests.ConnectTimeout("no route")
 
     with pytest.raises(Unreachable, match="no connection within 4 s"):
-        gcp_client.call(operation, subject="listing", writes=False)
+        gcp_calls.call(operation, subject="listing", writes=False, quota=gcp_pacing.quota("acme", writes=False))
     assert len(tries) == 1
 
 
@@ -229,7 +230,7 @@ def test_each_failure_says_what_to_run_and_is_asked_once(error, words):
         raise error
 
     with pytest.raises(Denied, match="the Google credentials were refused") as caught:
-        gcp_client.call(operation, subject="listing", writes=False)
+        gcp_calls.call(operation, subject="listing", writes=False, quota=gcp_pacing.quota("acme", writes=False))
     assert words in str(caught.value)
     assert len(tries) == 1
 

@@ -20,7 +20,9 @@ from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from ipsync.core.errors import Denied, Missing, Rejected, Stale, Uncertain, Unreachable
 from ipsync.core.model import ManagedList, Operation
+from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import client as gcp_client
+from ipsync.targets.gcp import pacing as gcp_pacing
 from ipsync.targets.gcp.rule_reader import Reader
 from ipsync.targets.gcp.rule_writer import Writer
 from ipsync.targets.gcp.rules import wanted_settings
@@ -28,8 +30,8 @@ from ipsync.targets.gcp.rules import wanted_settings
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
-    monkeypatch.setattr(gcp_client, "FIRST_PAUSE", 0.001)
-    monkeypatch.setattr(gcp_client, "DEADLINE", 0.4)
+    monkeypatch.setattr(gcp_calls, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(gcp_calls, "DEADLINE", 0.4)
 
 
 def answered(status: int, reason: str = "", *, details: list[object] | None = None) -> Exception:
@@ -62,7 +64,7 @@ class Replies:
 
 
 def call(replies: Replies, *, writes: bool = True) -> object:
-    return gcp_client.call(replies, subject="patching x", writes=writes)
+    return gcp_calls.call(replies, subject="patching x", writes=writes, quota=gcp_pacing.quota("acme", writes=False))
 
 
 @pytest.mark.parametrize(
@@ -201,7 +203,7 @@ def test_an_operation_that_is_forgotten_is_uncertain(gcp):
 
 
 def test_waiting_keeps_to_one_deadline(gcp, monkeypatch):
-    monkeypatch.setattr(gcp_client, "DEADLINE", 1.0)
+    monkeypatch.setattr(gcp_calls, "DEADLINE", 1.0)
     gcp.operation_polls = 10**6
     gcp.faults.plan("globalOperations.wait", *["500"] * 10_000)
     began = time.monotonic()
@@ -211,7 +213,7 @@ def test_waiting_keeps_to_one_deadline(gcp, monkeypatch):
 
 
 def test_a_wait_that_hangs_keeps_to_the_deadline_too(gcp, monkeypatch):
-    monkeypatch.setattr(gcp_client, "DEADLINE", 1.0)
+    monkeypatch.setattr(gcp_calls, "DEADLINE", 1.0)
     monkeypatch.setattr(gcp.faults, "seconds", 4.0)
     gcp.faults.plan("globalOperations.wait", "hang")
     began = time.monotonic()
@@ -228,7 +230,7 @@ def test_an_operation_done_at_once_needs_no_wait(gcp):
 
 
 def test_faults_while_waiting_are_waited_out(gcp, monkeypatch):
-    monkeypatch.setattr(gcp_client, "DEADLINE", 5.0)
+    monkeypatch.setattr(gcp_calls, "DEADLINE", 5.0)
     gcp.faults.plan("globalOperations.wait", "reset-before", "throttle", "500", "malformed")
     Writer(target(gcp)).execute(creation(gcp))
     assert [c.operation for c in gcp.calls].count("firewalls.insert") == 1

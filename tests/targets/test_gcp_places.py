@@ -98,8 +98,8 @@ def test_a_listing_that_is_denied_says_what_would_help_and_touches_nothing(tree,
 
 @pytest.mark.parametrize("fault", ["malformed", "500", "reset-before"])
 def test_a_page_that_gives_no_answer_is_no_shorter_list(tree, fault, monkeypatch):
-    monkeypatch.setattr("ipsync.targets.gcp.client.FIRST_PAUSE", 0.0)
-    monkeypatch.setattr("ipsync.targets.gcp.client.DEADLINE", 0.2)
+    monkeypatch.setattr("ipsync.targets.gcp.calls.FIRST_PAUSE", 0.0)
+    monkeypatch.setattr("ipsync.targets.gcp.calls.DEADLINE", 0.2)
     tree.faults.plan("resources.projects.list", "", *[fault] * 200)
     (lost,) = registry.places([many(tree, folder="11")])[0].found
     assert isinstance(lost, Unlisted)
@@ -120,7 +120,7 @@ def test_a_page_that_gives_no_answer_is_no_shorter_list(tree, fault, monkeypatch
     ],
 )
 def test_an_answer_of_another_shape_is_none(tree, page, monkeypatch):
-    monkeypatch.setattr("ipsync.targets.gcp.client.DEADLINE", 0.0)
+    monkeypatch.setattr("ipsync.targets.gcp.calls.DEADLINE", 0.0)
     monkeypatch.setattr(tree, "_judge", lambda *_: None)
     monkeypatch.setattr(tree.resources.__class__, "_paged", lambda *_: page)
     (lost,) = registry.places([many(tree, folder="11")])[0].found

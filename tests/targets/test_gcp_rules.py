@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ipsync.core.errors import CloudError, Rejected, Stale, Unreachable
 from ipsync.core.model import Capacity, ManagedList, Operation, Service, State
+from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import client as gcp_client
 from ipsync.targets.gcp.rule_reader import PERMISSIONS, Reader
 from ipsync.targets.gcp.rule_writer import Writer
@@ -22,7 +23,7 @@ OURS = "ipsync owner=acme target=edge feed=qatech"
 
 @pytest.fixture(autouse=True)
 def _fast(monkeypatch):
-    monkeypatch.setattr(gcp_client, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(gcp_calls, "FIRST_PAUSE", 0.001)
 
 
 def target(gcp, name: str = "edge", *, services: tuple[Service, ...] = (Service("tcp", 443, 443),), **where):
@@ -277,7 +278,7 @@ def test_a_fault_on_a_later_page_costs_that_page_alone_and_every_call_is_counted
 
 def test_a_page_that_never_comes_is_no_short_list(gcp, monkeypatch):
     monkeypatch.setattr("ipsync.targets.gcp.rule_reader.PAGE", 2)
-    monkeypatch.setattr(gcp_client, "DEADLINE", 0.2)
+    monkeypatch.setattr(gcp_calls, "DEADLINE", 0.2)
     for i in range(5):
         seed(gcp, f"r{i}")
     real = gcp.answer

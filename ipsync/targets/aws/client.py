@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
 from copy import copy
 from functools import partial
 from typing import Any
@@ -28,11 +27,12 @@ from ipsync import __version__
 from ipsync.core.errors import Denied, Unreachable
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws import errors as aws_errors
+from ipsync.targets.aws import pacing as aws_pacing
 from ipsync.targets.aws import service_models
 from ipsync.targets.aws.codes import SPENT
 from ipsync.targets.aws.credentials import CONFIG_FILE, KEYS_FILE, Unusable, ask_for_code, explained, source_of
 from ipsync.targets.aws.parsing import Parsers
-from ipsync.targets.aws.where import AwsAccount, AwsRegion
+from ipsync.targets.aws.where import AwsAccount, AwsGroups, AwsRegion
 
 CONFIG = Config(
     connect_timeout=5,
@@ -72,6 +72,7 @@ def client(service: str, where: AwsRegion) -> Any:
     made.meta.events.register_first("before-call", partial(_refreshed, session, where.account))
     made.meta.events.register("after-call", partial(_judged, where.account))
     made.meta.events.register(f"needs-retry.{service}", aws_errors.note_try)
+    aws_pacing.attach(made, where)
     return made
 
 
@@ -200,13 +201,13 @@ def _assume(made: Any, source: Any, where: AwsRegion, region: str, role_arn: str
     STS is asked in the machine's own region, or in the target's where it has none: there is no default (botocore asks
     regional endpoints since 2022), and a region that the account hasn't enabled must not keep us out of the others.
     """
-    account = where.account
+    account, plain = where.account, _plain(where.account)[0]
     given = source.get_credentials()
     if given is None:
         raise NoCredentialsError
     extra = {"RoleSessionName": "ipsync"} | ({"ExternalId": account.external_id} if account.external_id else {})
     fetcher = AssumeRoleCredentialFetcher(
-        client_creator=partial(_asked, source, region, where.endpoint_url),
+        client_creator=partial(_asked, source, AwsGroups(region, account=plain, endpoint_url=where.endpoint_url)),
         source_credentials=given,
         role_arn=role_arn,
         extra_args=extra,
@@ -214,32 +215,15 @@ def _assume(made: Any, source: Any, where: AwsRegion, region: str, role_arn: str
     made._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")  # noqa: SLF001
 
 
-def _asked(source: Any, region: str, endpoint_url: str | None, service: str, **keys: str | None) -> Any:
+def _asked(source: Any, where: AwsRegion, service: str, **keys: str | None) -> Any:
     """Return the client that is asked for roles: made once, since making them isn't thread-safe, and costs 10 ms."""
-    key = (id(source), region, endpoint_url, service, *keys.values())
+    key = (id(source), where.region, where.endpoint_url, service, *keys.values())
     with _LOCK:
         if key not in _ASKED:
             if len(_ASKED) >= _REGIONS:
                 _ASKED.clear()
             _ASKED[key] = source.create_client(
-                service, region_name=region, endpoint_url=endpoint_url, config=CONFIG, **keys
+                service, region_name=where.region, endpoint_url=where.endpoint_url, config=CONFIG, **keys
             )
+            aws_pacing.attach(_ASKED[key], where)
         return _ASKED[key]
-
-
-class Bucket:
-    """A token bucket a little under AWS's own (50 burst, 5/s), so that a large run isn't throttled at all."""
-
-    def __init__(self, *, burst: float = 45, refill: float = 4.5) -> None:
-        self._burst, self._refill, self._left = burst, refill, burst
-        self._at, self._lock = time.monotonic(), threading.Lock()
-
-    def take(self) -> None:
-        """Wait until one more call fits."""
-        with self._lock:
-            now = time.monotonic()
-            self._left = min(self._burst, self._left + (now - self._at) * self._refill)
-            self._at, self._left = now, self._left - 1
-            wait = max(0.0, -self._left / self._refill)
-        if wait:
-            time.sleep(wait)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-THROTTLES = {"RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown"}
+THROTTLES = {
+    *("RequestLimitExceeded", "Throttling", "ThrottlingException", "TooManyRequestsException", "SlowDown"),
+    *("EC2ThrottledException", "RequestThrottled", "RequestThrottledException", "ThrottledException"),
+}
 DENIALS = {
     *("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "AuthFailure", "InvalidClientTokenId"),
     *("ExpiredToken", "ExpiredTokenException", "RequestExpired", "SignatureDoesNotMatch", "OptInRequired"),

@@ -16,6 +16,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
+from ipsync.targets import pace
 from ipsync.targets.aws import proxy as aws_proxy
 from ipsync.targets.aws.codes import SPENT, THROTTLES
 from ipsync.targets.aws.where import AwsAccount
@@ -140,6 +141,8 @@ def explained(error: Exception, source: Source, *, role: str | None = None) -> U
         return error
     if isinstance(error, ClientError):
         return _answered(error, source, role)
+    if isinstance(error, pace.GivenUp):
+        return Unusable(f"no AWS credentials of {source.text} yet: {error}", code=type(error).__name__, passing=True)
     why, advice = _why(error, source)
     kept = f", to assume {role}" if role else ""
     text = f"no AWS credentials{kept}: {source.text}: {why}; {advice}"

@@ -15,6 +15,7 @@ from botocore.exceptions import (
 )
 
 from ipsync.core.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
+from ipsync.targets import pace
 from ipsync.targets.aws import proxy as aws_proxy
 from ipsync.targets.aws.answers import OtherShape
 from ipsync.targets.aws.codes import ADVICE, BUSY, DENIALS, STALES, THROTTLES
@@ -36,6 +37,8 @@ def call(operation: Callable[[], dict[str, Any]], *, subject: str, writes: bool)
         return operation()
     except CloudError:  # said before anything was sent
         raise
+    except pace.GivenUp as error:  # said before another try was sent
+        meaning: CloudError = Unreachable(f"{subject}: {error}", code=type(error).__name__)
     except Exception as error:  # noqa: BLE001 - botocore's parsers raise KeyError, ValueError and more at odd answers
         meaning = _meaning(error, subject, writes=writes)
     if writes and _TRIES.lost:

@@ -20,7 +20,6 @@ class Writer:
     def __init__(self, target: Target) -> None:
         self._where = where_of(target)
         self._ec2 = aws_client.client("ec2", self._where)
-        self._buckets = {kind: aws_client.Bucket() for kind in ("add", "tag", "untag", "remove")}
 
     def execute(self, operation: Operation) -> Receipt:
         """Send exactly this step. A lost reply is Uncertain; a duplicate or a missing rule is Stale."""
@@ -30,7 +29,6 @@ class Writer:
             "tag": (self._tag, "tag"),
             "untag": (self._untag, "untag"),
         }[operation.kind]
-        self._buckets[operation.kind].take()
         subject = f"{what} {len(operation.entries)} rules of {operation.resource}"
         try:
             answer = aws_errors.call(lambda: send(operation), subject=subject, writes=True)

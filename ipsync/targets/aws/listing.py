@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
@@ -18,6 +17,7 @@ from botocore.exceptions import BotoCoreError
 from ipsync.core.configured import Target, Where
 from ipsync.core.errors import CloudError, Denied
 from ipsync.core.words import few
+from ipsync.targets import pace
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws.organization import Members, members
@@ -58,7 +58,7 @@ def _at_once(ask: Callable[[_Asked], _Got], keys: Iterable[_Asked]) -> dict[_Ask
             return error
 
     todo = list(keys)
-    with ThreadPoolExecutor(THREADS) as threads:
+    with pace.threads(THREADS) as threads:
         return dict(zip(todo, threads.map(asked, todo), strict=True))
 
 

@@ -7,12 +7,12 @@ API: AWS Organizations, ListAccounts, ListAccountsForParent, ListOrganizationalU
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ipsync.core.errors import Denied, Unreachable
+from ipsync.targets import pace
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws.reads import reading_client, with_remedy
@@ -57,7 +57,7 @@ class _Asked:
         found = sorted({str(a["Id"]): a for a in accounts}.items())
         if not tags:
             return [account for _, account in found]
-        with ThreadPoolExecutor(THREADS) as threads:
+        with pace.threads(THREADS) as threads:
             held = threads.map(self._tags, [number for number, _ in found])
             return [account for (_, account), has in zip(found, held, strict=True) if tags.items() <= has.items()]
 

@@ -41,11 +41,6 @@ class Writer:
         self._where = where_of(target)
         self._reads = Reads(self._where, needs="read-lists")
         self._ec2 = aws_client.client("ec2", self._where)
-        self._buckets = {
-            "modify-list": aws_client.Bucket(),
-            "tag-list": aws_client.Bucket(burst=90, refill=9),
-            "untag-list": aws_client.Bucket(burst=90, refill=9),
-        }
         self._own: dict[str, tuple[Rule, Seen]] = {}
         """What our own writes made of each list: EC2's describes may lag behind them."""
 
@@ -186,7 +181,6 @@ class Writer:
         return _request_id(answer)
 
     def _call(self, what: str, send: Callable[[], dict[str, Any]], *, subject: str, owner: str) -> dict[str, Any]:
-        self._buckets[what].take()
         try:
             return aws_errors.call(send, subject=subject, writes=True)
         except Denied as error:

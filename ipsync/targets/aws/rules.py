@@ -16,7 +16,7 @@ from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.tag_marks import TagMarks
 
 NAME = "aws-security-group"
-TRAITS = Traits(entries=TagMarks(), noun="group", holder="account")
+TRAITS = Traits(entries=TagMarks(), noun="group", holder="account", at_once=True)
 OWNER_TAG = "ipsync:owner"
 DESCRIPTION = "description"
 FILTER_VALUES = 200

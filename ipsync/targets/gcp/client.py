@@ -1,16 +1,13 @@
-"""Reaching Compute Engine: clients, retries, operations; errors in our words.
+"""Reaching Compute Engine: clients with credentials, and what is asked beside them.
 
 google-cloud-compute takes 1.3 s and 149 MiB to import, so only making a client imports it, and then two services of
-its 120. Its own retries cover 503 on reads alone, its operation futures poll the real host whatever the endpoint says
-and take some failed operations for done: so requests are unary, with our retry, our deadline and one request id for
-all tries.
+its 120.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,24 +17,17 @@ from types import SimpleNamespace
 from typing import Any, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from ipsync.core.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
+from ipsync.core.errors import Denied, Rejected, Unreachable
 from ipsync.targets.gcp import answers as gcp_answers
+from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import credentials as gcp_credentials
 from ipsync.targets.gcp import network as gcp_network
-from ipsync.targets.gcp.errors import expected, meaning_of
+from ipsync.targets.gcp import pacing as gcp_pacing
+from ipsync.targets.gcp.errors import meaning_of
 from ipsync.targets.gcp.where import GcpRule
 
 TIMEOUT = 20.0
 """Seconds for one request."""
-DEADLINE = 60.0
-"""Seconds for one call with all its tries, and for one operation to end."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-BRIEF_TRIES = 4
-"""How often a call is tried where more of the same would not help: nobody answers, or somebody in Google's place."""
-BRIEF = 6.0
-"""Seconds after which such a call isn't tried again."""
-LONGEST_WAIT = 30.0
-"""Seconds for one request that waits for an operation."""
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 """What a service account's key must ask for to get a token at all; what it may do, IAM decides."""
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -136,79 +126,6 @@ def _refuse(*_request: object) -> NoReturn:
     raise Rejected("a reader may only read: nothing was sent")
 
 
-# ── one call ─────────────────────────────────────────────────────────────────
-
-
-def call(operation: Callable[[], Any], *, subject: str, writes: bool, ends: float | None = None) -> Any:
-    """Call until it succeeds, is refused, or the deadline (of `time.monotonic`) passes; raise what that means.
-
-    Once a reply to a write was lost, no later answer tells what became of the first try: that is Uncertain.
-    """
-    began = time.monotonic()
-    until = began + DEADLINE if ends is None else ends
-    wait, taken, tries = FIRST_PAUSE, False, 0
-    while True:
-        try:
-            return operation()
-        except expected() as error:
-            meaning = meaning_of(error, subject)
-        except Stale as error:  # found by a look before another try
-            if writes and taken:
-                raise Uncertain(f"{error}, or the first try did; its reply was lost", code=error.code) from None
-            raise
-        taken, tries = taken or meaning.taken, tries + meaning.brief
-        long = meaning.brief and time.monotonic() - began > BRIEF
-        if not meaning.again or long or tries == BRIEF_TRIES or time.monotonic() + wait >= until:
-            break
-        time.sleep(wait)
-        wait = min(LONGEST_PAUSE, wait * 2)
-    if writes and taken:
-        raise Uncertain(str(meaning.error), code=meaning.error.code)
-    raise meaning.error
-
-
-# ── operations ───────────────────────────────────────────────────────────────
-
-
-def finish(operations: Any, where: GcpRule, started: Any, *, subject: str) -> str:
-    """Wait for an operation and return its name. A failed one raises; one that can't be followed is Uncertain."""
-    now, ends, wait = started, time.monotonic() + DEADLINE, 0.0
-    describe = f"gcloud compute operations describe {started.name} --global --project={where.project}"
-    while gcp_answers.state(now) != "DONE":
-        if time.monotonic() + wait > ends:
-            text = f"{subject}: operation {started.name} hasn't ended after {DEADLINE:g} s; see {describe}"
-            raise Uncertain(text, request_id=str(started.name))
-        time.sleep(wait)
-        wait = min(LONGEST_PAUSE, wait * 2 or FIRST_PAUSE)
-        try:
-            now = call(partial(_wait, operations, where, started.name, ends), subject=subject, writes=False, ends=ends)
-        except CloudError as error:  # whatever it says, it speaks of the waiting: the write was taken
-            text = f"{error}. The write was taken, but operation {started.name} can't be followed; see {describe}"
-            raise Uncertain(text, code=error.code, request_id=str(started.name)) from None
-    _raise_if_failed(now, subject)
-    return str(started.name)
-
-
-def _wait(operations: Any, where: GcpRule, name: str, ends: float) -> Any:
-    """Ask once; Google holds the answer back for up to 2 minutes, and may answer before the operation has ended."""
-    left = max(1.0, ends - time.monotonic())
-    now = operations.wait(project=where.project, operation=name, timeout=min(left, LONGEST_WAIT), retry=None)
-    return gcp_answers.operation(now, name=name)
-
-
-def _raise_if_failed(operation: Any, subject: str) -> None:
-    """Look at `error.errors`, not at httpErrorStatusCode, which failed operations may lack."""
-    errors = list(operation.error.errors) if operation.error else []
-    if not errors:
-        return
-    code, text = str(errors[0].code), "; ".join(f"{e.code}: {e.message}" for e in errors)
-    if "PERMISSION" in code or "FORBIDDEN" in code:
-        raise Denied(f"{subject}: {text}", code=code, request_id=str(operation.name))
-    if code == "RESOURCE_NOT_FOUND":
-        raise Missing(f"{subject}: {text}", code=code, request_id=str(operation.name))
-    raise Rejected(f"{subject}: {text}", code=code, request_id=str(operation.name))
-
-
 # ── permissions ──────────────────────────────────────────────────────────────
 
 
@@ -242,7 +159,8 @@ def _asked(where: GcpRule, ask: Callable[[Any], Any], read: Callable[[object], _
             raise from_http_response(answer)  # type: ignore[no-untyped-call]
         return read(answer.json())
 
-    found: _Read = call(once, subject=subject, writes=False)
+    quota = gcp_pacing.quota(where.project, writes=False)
+    found: _Read = gcp_calls.call(once, subject=subject, writes=False, quota=quota)
     return found
 
 

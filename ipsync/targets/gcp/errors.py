@@ -9,9 +9,10 @@ from ipsync.core.errors import CloudError, Denied, Missing, Rejected, Stale, Unr
 from ipsync.targets.gcp.credentials import NoCredentials, explain
 from ipsync.targets.gcp.network import unreached
 
-RETRIED = {429, 500, 502, 503, 504}
+RETRIED = {500, 502, 503, 504}
 REFUSALS = {404: Missing, 409: Stale, 412: Stale}
-RETRIED_REASONS = {"rateLimitExceeded", "resourceNotReady", "operationInProgress", "backendError", "internalError"}
+RETRIED_REASONS = {"resourceNotReady", "operationInProgress", "backendError", "internalError"}
+THROTTLES = {"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"}
 GONE = "CONSUMER_INVALID"
 """The reason Google gives of a project that was deleted or never was: 403, as if it were a permission's fault."""
 SWITCHED_OFF = {"accessNotConfigured", "SERVICE_DISABLED"}
@@ -19,12 +20,16 @@ SWITCHED_OFF = {"accessNotConfigured", "SERVICE_DISABLED"}
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an exception means, whether to try again (or only briefly), and whether the request may have been done."""
+    """What an exception means, whether to try again (or only briefly), and whether the request may have been done.
+
+    `throttled`: it was not, since there were too many; it is tried again for as long as that lasts.
+    """
 
     error: CloudError
     again: bool = False
     taken: bool = False
     brief: bool = False
+    throttled: bool = False
 
 
 def expected() -> tuple[type[Exception], ...]:
@@ -82,8 +87,10 @@ def _answered(error: Any, subject: str) -> Meaning:
     reasons = (reasons | {str(error.reason or "")}) - {""}
     code = next(iter(sorted(reasons & SWITCHED_OFF or reasons)), str(status))
     text = f"{subject}: {status} {error.message}"[:600]
-    if status in RETRIED or reasons & RETRIED_REASONS:
-        return Meaning(Unreachable(text, code=code), again=True, taken=status >= 500)  # noqa: PLR2004 - server errors
+    throttled = status == 429 or bool(reasons & THROTTLES)  # noqa: PLR2004 - too many requests
+    if throttled or status in RETRIED or reasons & RETRIED_REASONS:
+        again = Unreachable(text, code=code)
+        return Meaning(again, again=True, taken=status >= 500, throttled=throttled)  # noqa: PLR2004 - server errors
     if not 400 <= status < 500:  # noqa: PLR2004 - an answer that isn't HTTP's, or isn't JSON
         return Meaning(Unreachable(text, code=code), again=True, taken=True)
     if not reasons:  # Google gives one with every error

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Denied, Unreachable
 from ipsync.core.words import few
+from ipsync.targets import pace
 from ipsync.targets.base import Places, Unlisted
+from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import client as gcp_client
+from ipsync.targets.gcp import pacing as gcp_pacing
 from ipsync.targets.gcp.answers import Unreadable
 from ipsync.targets.gcp.credentials import NoCredentials
 from ipsync.targets.gcp.errors import SWITCHED_OFF
@@ -105,7 +107,7 @@ class _Asked:
         top = f"folders/{self._where.folder}"
         self._get(top, {}, lambda answer: _folder(answer, top))  # that it is there, an empty list doesn't say
         level = [top]
-        with ThreadPoolExecutor(THREADS) as threads:
+        with pace.threads(THREADS) as threads:
             while level:
                 for found in threads.map(self._projects_of, level):
                     yield from found
@@ -145,7 +147,7 @@ class _Asked:
                 raise from_http_response(answer)  # type: ignore[no-untyped-call]
             return read(answer.json())
 
-        return gcp_client.call(once, subject=self._subject(), writes=False)
+        return gcp_calls.call(once, subject=self._subject(), writes=False, quota=gcp_pacing.listing())
 
     def _session(self) -> Any:
         from requests import Session

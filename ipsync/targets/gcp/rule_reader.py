@@ -14,7 +14,9 @@ from ipsync.core.errors import CloudError, Rejected, Unreachable
 from ipsync.core.model import Capacity, Entry, ReadFailure, State
 from ipsync.targets.base import Finding
 from ipsync.targets.gcp import answers as gcp_answers
+from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import client as gcp_client
+from ipsync.targets.gcp import pacing as gcp_pacing
 from ipsync.targets.gcp.advice import advice, asking_remedy, remedy
 from ipsync.targets.gcp.credentials import NoCredentials
 from ipsync.targets.gcp.rules import (
@@ -111,7 +113,8 @@ class Reader:
         request = self._compute.ListFirewallsRequest(project=project, max_results=PAGE, page_token=token)
         subject = f"listing firewall rules of project {project}"
         with advice(project):
-            return gcp_client.call(lambda: self._first_page(request), subject=subject, writes=False)
+            quota = gcp_pacing.quota(project, writes=False)
+            return gcp_calls.call(lambda: self._first_page(request), subject=subject, writes=False, quota=quota)
 
     def _first_page(self, request: object) -> Any:
         try:

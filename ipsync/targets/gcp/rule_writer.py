@@ -15,7 +15,9 @@ from ipsync.core.configured import Target
 from ipsync.core.errors import Missing, Rejected, Stale
 from ipsync.core.model import ManagedList, Operation, Receipt
 from ipsync.targets.gcp import answers as gcp_answers
+from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import client as gcp_client
+from ipsync.targets.gcp import pacing as gcp_pacing
 from ipsync.targets.gcp.advice import advice
 from ipsync.targets.gcp.rules import blocker, created, description_of, list_of, ours, patched, where_of
 
@@ -35,7 +37,7 @@ class Writer:
         subject = f"{operation.kind} firewall rule {managed.name} of project {self._where.project}"
         with advice(self._where.project):
             started = self._started(operation, managed, subject)
-            return Receipt(gcp_client.finish(self._operations, self._where, started, subject=subject))
+            return Receipt(gcp_calls.finish(self._operations, self._where, started, subject=subject))
 
     def _started(self, operation: Operation, managed: ManagedList, subject: str) -> Any:
         request_id = str(uuid.uuid4())  # one for all tries: Google carries the request out once
@@ -63,12 +65,14 @@ class Writer:
                 self._look_again(operation, subject)
             return gcp_answers.operation(method(request=request, timeout=gcp_client.TIMEOUT, retry=None))
 
-        return gcp_client.call(once, subject=subject, writes=True)
+        quota = gcp_pacing.quota(self._where.project, writes=True)
+        return gcp_calls.call(once, subject=subject, writes=True, quota=quota)
 
     def _expect(self, operation: Operation, name: str, subject: str) -> None:
         """Read right before writing: a rule has no fingerprint, and the last write wins."""
+        quota = gcp_pacing.quota(self._where.project, writes=False)
         try:
-            now = gcp_client.call(lambda: self._get(name), subject=subject, writes=False)
+            now = gcp_calls.call(lambda: self._get(name), subject=subject, writes=False, quota=quota)
         except Missing:
             raise Stale(f"{subject}: it was deleted since it was read") from None
         self._compare(now, [operation.was], subject)

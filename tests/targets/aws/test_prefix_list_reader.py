@@ -195,7 +195,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("operation", READS)
-def test_each_read_that_fails_is_an_error_and_never_an_empty_list(desk, operation):
+def test_each_read_that_fails_is_an_error_and_never_an_empty_list(desk, impatient, operation):
     put(desk, A)
     for fault in ("throttle", "500", "reset-before", "reset-after", "malformed", *SHAPES):
         if fault in SHAPES:

@@ -1,0 +1,41 @@
+"""Finds out what a write really did, where the cloud's answer doesn't tell: by looking at what is there now."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ipsync.core.configured import Target
+from ipsync.core.contents import Contents
+from ipsync.core.model import Operation, State
+from ipsync.core.plan import ResourceChange
+from ipsync.engine.read import read_full
+from ipsync.engine.recover import held_now
+from ipsync.engine.run import Run
+
+READ_BACK_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
+"""Seconds to wait before each attempt to see a write: EC2's API is eventually consistent (AWS docs)."""
+READ_ONCE = (0.0,)
+"""After a refusal: the cloud has said that it did nothing, so there is nothing to wait for."""
+
+
+def read_back(
+    run: Run,
+    target: Target,
+    resource_change: ResourceChange,
+    operation: Operation,
+    *,
+    delays: Sequence[float] = READ_BACK_DELAYS,
+) -> tuple[str, Contents | None]:
+    """Find out what a write really did, and what is there now: applied, failed, partial, or still unknown."""
+    result, now = "unknown", None
+    for delay in delays:
+        run.clouds.pause(delay)
+        states = [s for s in read_full(run, target, [resource_change.state]) if isinstance(s, State)]
+        read = held_now(operation.resource, states, run.config.owner) if states else None
+        if read is None:
+            continue
+        now = read
+        result = "applied" if now == operation.after else "failed" if now == operation.before else "partial"
+        if result == "applied":
+            break
+    return result, now

@@ -11,6 +11,7 @@ import click
 from ipsync.cli import options
 from ipsync.cli.invocation import command
 from ipsync.core.errors import UsageError
+from ipsync.core.sharding import Shard
 
 
 def _lifetime(_context: click.Context, _option: click.Parameter, text: str) -> timedelta:
@@ -28,19 +29,20 @@ def _lifetime(_context: click.Context, _option: click.Parameter, text: str) -> t
 
 @click.command(short_help="Show what a sync would change.")
 @options.target
+@options.shard
 @options.output("text", "json", "markdown")
 @options.detailed
 @click.option("--out", type=options.FILE, help="Save the plan for `ipsync apply`.")
 @click.option("--valid-for", "lifetime", default="1h", show_default=True, metavar="TIME", callback=_lifetime,
               help="How long the saved plan may be applied, up to 24h.")  # fmt: skip
 @options.common
-def plan(config_path: Path, targets: tuple[str, ...], output: str, out: Path | None, lifetime: timedelta, *,
-         detailed_exitcode: bool) -> int:  # fmt: skip
+def plan(config_path: Path, targets: tuple[str, ...], shard: Shard | None, output: str, out: Path | None,
+         lifetime: timedelta, *, detailed_exitcode: bool) -> int:  # fmt: skip
     """Show what a sync would change; write to no cloud."""
     from ipsync import app
     from ipsync.cli import progress, reporting
 
-    config = options.load(config_path)
+    config = options.load(config_path, shard)
     report = app.plan_once(config, only=targets, observers=progress.observers(config, targets))
     if out is not None:
         _write(out, app.save(report, config, only=targets, lifetime=lifetime))
@@ -57,13 +59,14 @@ def _write(path: Path, data: bytes) -> None:
 
 @click.command(short_help="Plan, then apply what the guards allow.")
 @options.target
+@options.shard
 @options.output("text", "json", "markdown")
 @options.detailed
 @click.option("--dry-run", is_flag=True, help="The same as `ipsync plan`.")
 @options.approve
 @options.metrics_file
 @options.common
-def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tuple[str, ...],
+def sync(config_path: Path, targets: tuple[str, ...], shard: Shard | None, output: str, approve: tuple[str, ...],
          metrics_file: Path | None, *, detailed_exitcode: bool, dry_run: bool) -> int:  # fmt: skip
     """Make one pass: plan, then apply what the guards allow."""
     from threading import Event
@@ -73,7 +76,7 @@ def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tupl
     from ipsync.cli.telling import telling
     from ipsync.observers import watch
 
-    config = options.load(config_path)
+    config = options.load(config_path, shard)
     again = command("sync", targets=targets)
     if dry_run:
         report = app.plan_once(config, only=targets, observers=progress.observers(config, targets))
@@ -96,10 +99,11 @@ def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tupl
 
 @click.command(short_help="Apply a saved plan, and only that.")
 @click.argument("file", type=options.FILE)
+@options.shard
 @options.output("text", "json", "markdown")
 @options.approve
 @options.common
-def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) -> int:
+def apply(config_path: Path, file: Path, shard: Shard | None, output: str, approve: tuple[str, ...]) -> int:
     """Apply a saved plan, and only that; refused if anything it rests on has changed."""
     from threading import Event
 
@@ -113,7 +117,7 @@ def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) 
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
-    config = options.load(config_path)
+    config = options.load(config_path, shard)
     aside = options.reports_aside(config, output)
     with telling(config, left, observers=progress.observers(config, ())) as hearing:
         report = app.apply_once(config, data, approve=frozenset(approve), stop=stop, writing=wrote.set,
@@ -123,9 +127,10 @@ def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) 
 
 @click.command(short_help="Sync at once, then every `schedule.every`.")
 @options.target
+@options.shard
 @options.metrics_file
 @options.common
-def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None) -> int:
+def run(config_path: Path, targets: tuple[str, ...], shard: Shard | None, metrics_file: Path | None) -> int:
     """Work until SIGTERM: a sync at once, then one every `schedule.every`. SIGHUP reads the config again."""
     from threading import Event
 
@@ -133,7 +138,7 @@ def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None) 
     from ipsync.cli import progress, reporting, worker
     from ipsync.observers import watch
 
-    config, stop, wrote, again = worker.read(config_path, targets), Event(), Event(), Event()
+    config, stop, wrote, again = worker.read(config_path, targets, shard), Event(), Event(), Event()
     left = daemon.stop_on_signals(stop, wrote=wrote, untouched=0, reload=again)
     approve = command("sync", targets=targets)
     tell = reporting.teller(approve, aside=options.reports_aside(config, "text"))

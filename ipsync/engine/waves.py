@@ -5,7 +5,7 @@ Nothing is rolled back. Within a wave everything that opens is opened before any
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from ipsync.core.events import StageBegan, WaveReached
@@ -29,6 +29,7 @@ from ipsync.core.waves import (
     ordered,
     told,
 )
+from ipsync.engine import beside
 from ipsync.engine.carrying import Wish, carried_out
 from ipsync.engine.run import Run
 
@@ -40,18 +41,19 @@ def in_waves(run: Run, made: Plan, wish: Wish) -> tuple[Plan, tuple[WaveReport, 
     if not run.config.waves:
         return carried_out(run, made, wish), ()
     whole = made.id in wish.given
-    past = {wave for each, wave in holding(run, made).items() if whole or each in wish.given}
+    past = {wave for each, wave in holding(run, made, wish.given).items() if whole or each in wish.given}
     way = _Way(run, wish, freed(made, None if whole else wish.given), past)
     for wave in ordered(run.config):
         way.take(wave)
     return way.plan, tuple(way.reports)
 
 
-def holding(run: Run, made: Plan) -> dict[str, str]:
-    """Return the waves that an approval can let go, or let go past, by the id that does it."""
-    if not run.config.waves:
+def holding(run: Run, made: Plan, given: Collection[str]) -> dict[str, str]:
+    """Return the waves that an approval can let go, or let go past, by the id that does it; none where none is given."""
+    if not run.config.waves or not given:
         return {}
-    return approvable(made, holds(made, run.config, run.standing, selected=run.selected), run.config)
+    held = holds(made, run.config, run.standing, selected=run.selected, beside=beside.found(run, made))
+    return approvable(made, held, run.config)
 
 
 @dataclass(slots=True)
@@ -76,7 +78,7 @@ class _Way:
         if report.state in {WaveState.INCOMPLETE, WaveState.FAILED}:
             self.hold = f"{named(wave.name)} holds it: {report.detail}"
         elif self._waits(wave):
-            self._pause(wave, again=bool(changed or report.proofs))
+            self._pause(wave, again=bool(changed or report.proofs) or self._written_beside(wave))
 
     # ── write ────────────────────────────────────────────────────────────
 
@@ -102,7 +104,7 @@ class _Way:
     def _judged(self, wave: Wave, changed: int) -> WaveReport:
         """Say how a wave stands after it was written: whole and proven, or why not."""
         approved = wave.name in self.past
-        why = lacking(self.plan, wave.name, self.run.config, selected=self.run.selected)
+        why = lacking(self.plan, wave.name, self.run.config, selected=self.run.selected) or self._lacking_beside(wave)
         if why and not approved:
             return self._held(wave, WaveState.INCOMPLETE, changed, why, ())
         proofs = self._proofs(wave, changed, approved=approved)
@@ -115,11 +117,12 @@ class _Way:
         if approved and not changed:
             return ()
         checks = {c.name: c for c in self.run.config.checks}
-        moment = Moment(self.run.clock(), bool(changed), self._waits(wave))
+        fresh = bool(changed) or self._written_beside(wave)
+        moment = Moment(self.run.clock(), fresh, self._waits(wave))
         proofs: list[Proof] = []
         for check in (checks[name] for name in wave.verify):
             if is_due(wave, check, self.run.standing, moment):
-                proofs.append(self._proof(wave, check, fresh=bool(changed)))
+                proofs.append(self._proof(wave, check, fresh=fresh))
                 if not proofs[-1].passed:
                     break
         return tuple(proofs)
@@ -128,6 +131,16 @@ class _Way:
         from ipsync.engine.proving import prove  # noqa: PLC0415 - a config without checks loads nothing of it
 
         return prove(self.run, wave.name, check, lambda: self._document(wave, check), fresh=fresh)
+
+    def _lacking_beside(self, wave: Wave) -> str:
+        """Say what other shards have to do for a wave before what waits behind it here may go."""
+        if not self._waits(wave):
+            return ""
+        return beside.lacking(self.run, wave, {f.name: f for f in self.plan.feeds})
+
+    def _written_beside(self, wave: Wave) -> bool:
+        """Tell whether other shards may have written a wave since this one's log last heard of it."""
+        return self._waits(wave) and beside.concerns(self.run, wave)
 
     def _document(self, wave: Wave, check: Check) -> Mapping[str, object]:
         """Return the wave's change as a command gets it: the plan's JSON, of this wave alone."""

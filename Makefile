@@ -77,7 +77,7 @@ docs: $(STAMP) ## write docs/cli.md from the commands' help
 lock: $(STAMP) ## pin all four locks again; UPGRADE=--upgrade takes new versions
 	$(UV_COMPILE) pyproject.toml --extra dev -o requirements-dev.lock
 	$(UV_COMPILE) pyproject.toml --extra prove -c requirements-dev.lock -o requirements-prove.lock
-	$(UV_COMPILE) pyproject.toml -c requirements-dev.lock -o requirements.lock
+	$(UV_COMPILE) pyproject.toml --extra kubernetes --extra otel -c requirements-dev.lock -o requirements.lock
 	$(UV_COMPILE) --group build -c requirements-dev.lock -o requirements-build.lock
 
 clean: ## remove what these targets made

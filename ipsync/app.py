@@ -203,7 +203,8 @@ def _copied(run: engine.Run, audit_log: AuditLog, report: Report) -> Report:
 
     data = audit_log.uncopied()
     last = last_number(data)
-    name = f"{config.owner}/{now():%Y/%m/%d/%H%M%S}-{last:010d}-{report.run}.jsonl"  # sorted, the chain's order
+    shard = f"shard-{config.shard.index}-of-{config.shard.count}/" if config.shard else ""
+    name = f"{config.owner}/{shard}{now():%Y/%m/%d/%H%M%S}-{last:010d}-{report.run}.jsonl"  # sorted, the chain's order
     try:
         where = sinks.upload(config.audit_objects, name=name, data=data)
         head = run.emit(Copied(object=where, through=last))
@@ -273,7 +274,11 @@ def _run(
     **more: Any,
 ) -> engine.Run:
     clouds = engine.Clouds(
-        fetch=fetch_feed, reader=registry.open_reader, writer=registry.open_writer, places=registry.places
+        fetch=fetch_feed,
+        reader=registry.open_reader,
+        writer=registry.open_writer,
+        places=registry.places,
+        homes=registry.homes,
     )
     known = places.read(audit_log.places)
     others = {p.config for p in known if p.config not in {"", config.source} and Path(p.config).exists()}

@@ -8,7 +8,7 @@ from ipsync.audit.log import AuditLog
 from ipsync.audit.ocsf import export
 from ipsync.audit.optional import NullAuditLog, OptionalAuditLog, open_optional
 from ipsync.audit.show import explained, show
-from ipsync.audit.verify import Verification, verify
+from ipsync.audit.verify import Verification, verify, verify_all
 from ipsync.audit.words import describe
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "open_optional",
     "show",
     "verify",
+    "verify_all",
 ]

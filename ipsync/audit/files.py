@@ -17,11 +17,12 @@ def rotated(path: Path) -> list[Path]:
     Names are compared, never matched as patterns: `[`, `*` and `?` may stand in a path as anything else.
     Raises AuditLogError where the folder can't be listed: a log with files unseen would begin a second chain.
     """
-    files = [path.with_name(name) for name in _names(path.parent)]
+    files = [path.with_name(name) for name in names_in(path.parent)]
     return sorted((file for file in files if numbers(path, file)), key=lambda file: numbers(path, file) or (0, 0))
 
 
-def _names(folder: Path) -> list[str]:
+def names_in(folder: Path) -> list[str]:
+    """Return the names of a folder's files; none where it isn't there. Raises AuditLogError where it can't be listed."""
     try:
         return [other.name for other in folder.iterdir()]
     except (FileNotFoundError, NotADirectoryError):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ipsync.audit.files import all_files
@@ -40,11 +40,39 @@ def verify(
 
     `anchor` is a checkpoint, SEQ:HASH, of whose hash the first 8 digits are enough. Raises UsageError where it is none.
     """
-    wanted = _anchor(anchor) if anchor is not None else None
+    seq, start = _anchor(anchor) if anchor is not None else (0, "")
+    result, hashes = _verified(path, {seq}, hmac_key, hmac_keys_before)
+    found = (hashes or {}).get(seq, "")
+    if hashes is None or found.startswith(start):
+        return result
+    why = _unanchored(seq, result.records, found)
+    return replace(result, ok=False, problem=f"the anchor {anchor} is no record of this log: {why}")
+
+
+def verify_all(
+    paths: Sequence[Path], *, anchors: Sequence[str] = (), hmac_key: Key = None, hmac_keys_before: Sequence[Key] = ()
+) -> tuple[list[Verification], list[str]]:
+    """Verify each of several logs, and return what was found of each, and the anchors that are no record of any.
+
+    An anchor doesn't say whose it is: no two logs have a record of one hash. Raises UsageError where it is none.
+    """
+    wanted = {anchor: _anchor(anchor) for anchor in anchors}
+    seqs = {seq for seq, _ in wanted.values()}
+    found = [_verified(path, seqs, hmac_key, hmac_keys_before) for path in paths]
+    hashes = [held for _, held in found if held is not None]
+    lost = [a for a, (seq, start) in wanted.items() if not any(h.get(seq, "").startswith(start) for h in hashes)]
+    return [result for result, _ in found], lost
+
+
+def _verified(
+    path: Path, wanted: Collection[int], hmac_key: Key, hmac_keys_before: Sequence[Key]
+) -> tuple[Verification, dict[int, str] | None]:
+    """Return what was found, and the hashes of the records of these numbers; None where a record doesn't hold."""
+    hashes: dict[int, str] = {}
     if not all_files(path):
-        return Verification(ok=False, records=0, head="", problem="there is no audit log here")
+        return Verification(ok=False, records=0, head="", problem="there is no audit log here"), None
     keys = [hmac_key, *hmac_keys_before]
-    prev, seq, anchored, key = GENESIS, 0, "", hmac_key
+    prev, seq, key = GENESIS, 0, hmac_key
     for where, line in _lines(path):
         record, held_with, why = opened_with(line.rstrip(b"\n"), [key, *keys])
         why = why or _misplaced(record, prev, seq) or _rekeyed(record, seq, changed=held_with != key)
@@ -52,13 +80,12 @@ def verify(
             why = "it is torn: the last line has no end (the next run cuts it off and records that)"
         if why:
             hint = _OTHER_KEY if why == FORGED and where.endswith(_FIRST) else ""
-            return Verification(ok=False, records=seq, head=f"{seq}:{prev}", problem=f"{where}: {why}{hint}")
+            return Verification(ok=False, records=seq, head=f"{seq}:{prev}", problem=f"{where}: {why}{hint}"), None
         prev, seq, key = record["hash"], record["seq"], held_with
-        anchored = prev if wanted and seq == wanted[0] else anchored
+        if seq in wanted:
+            hashes[seq] = prev
     problem = _at_the_end(key, hmac_key)
-    if wanted and not (anchored and anchored.startswith(wanted[1])):
-        problem = f"the anchor {anchor} is no record of this log: {_unanchored(wanted[0], seq, anchored)}"
-    return Verification(ok=not problem, records=seq, head=f"{seq}:{prev}", problem=problem)
+    return Verification(ok=not problem, records=seq, head=f"{seq}:{prev}", problem=problem), hashes
 
 
 def _rekeyed(record: Record, seq: int, *, changed: bool) -> str:

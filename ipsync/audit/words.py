@@ -27,7 +27,10 @@ from ipsync.core.rollout import named
 def describe(record: Mapping[str, Any]) -> str:
     """Return one line for a person: when, which run, what; whatever stands in the record, it is one line."""
     words = _WORDS.get(str(record.get("event")), _plain)(record)
-    return printable(f"{record.get('at')}  {record.get('run')}  #{record.get('seq')}  {words}{_explanation(record)}")
+    log = f"{record['log']}  " if "log" in record else ""  # of several that are read together
+    return printable(
+        f"{record.get('at')}  {log}{record.get('run')}  #{record.get('seq')}  {words}{_explanation(record)}"
+    )
 
 
 # ── what a write changes ─────────────────────────────────────────────────────
@@ -100,7 +103,8 @@ def _plan(record: Mapping[str, Any]) -> str:
 
 def _started(record: Mapping[str, Any]) -> str:
     plan = f" of plan {record['plan']}" if record.get("plan") else ""
-    return f"{record.get('mode')}{plan} started by {record.get('actor')}"
+    shard = f" of shard {record['shard']}" if record.get("shard") else ""
+    return f"{record.get('mode')}{plan}{shard} started by {record.get('actor')}"
 
 
 def _ended(record: Mapping[str, Any]) -> str:

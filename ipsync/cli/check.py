@@ -13,6 +13,7 @@ import click
 from ipsync.cli import options, streams
 from ipsync.core.exit_codes import ExitCode
 from ipsync.core.printable import json_text, plain, printable
+from ipsync.core.sharding import Shard
 
 if TYPE_CHECKING:
     from ipsync.targets.base import Finding
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Check config, feeds, credentials, permissions.")
 @options.target
+@options.shard
 @options.output("text", "json")
 @options.common
-def check(config_path: Path, targets: tuple[str, ...], output: str) -> int:
+def check(config_path: Path, targets: tuple[str, ...], shard: Shard | None, output: str) -> int:
     """Check the config, the feeds, the credentials and each permission; change nothing."""
     from ipsync import app
 
-    findings = app.check_once(options.load(config_path), only=targets)
+    findings = app.check_once(options.load(config_path, shard), only=targets)
     streams.say(render(findings, output=output, colour=streams.coloured(sys.stdout)))
     return ExitCode.DONE if all(f.ok for f in findings) else ExitCode.FAILED
 

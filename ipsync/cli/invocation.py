@@ -1,4 +1,4 @@
-"""The command that a report tells people to give next: it works as it is copied, with the same config and targets."""
+"""The command that a report tells people to give next: it works as it is copied, with the same config, targets and shard."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def command(name: str, *, file: Path | None = None, targets: Iterable[str] = ())
     given = context.get_parameter_source("config_path") is not ParameterSource.DEFAULT
     config = ["-c", str(context.params["config_path"])] if given else []
     named = [word for target in targets for word in ("--target", target)]
-    return " ".join(map(quoted, ["ipsync", name, *_argument(file), *config, *named]))
+    shard = context.params.get("shard")
+    part = ["--shard", str(shard)] if shard else []
+    return " ".join(map(quoted, ["ipsync", name, *_argument(file), *config, *named, *part]))
 
 
 def quoted(word: str) -> str:

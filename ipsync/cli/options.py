@@ -15,6 +15,7 @@ from ipsync.core.errors import UsageError
 
 if TYPE_CHECKING:
     from ipsync.core.configured import Config
+    from ipsync.core.sharding import Shard
 
 Function = Callable[..., Any]
 FILE = click.Path(path_type=Path)
@@ -26,6 +27,19 @@ def output(*forms: str) -> Function:
 
 
 target = click.option("--target", "targets", multiple=True, metavar="NAME", help="Only this target (repeatable).")
+
+
+def _shard(_context: click.Context, _option: click.Parameter, text: str | None) -> Shard | None:
+    from ipsync.cli import shards
+
+    try:
+        return shards.chosen(text, os.environ)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+shard = click.option("--shard", metavar="I/N", callback=_shard,
+                     help="Only shard I (0 to N-1) of N: its part of the accounts, regions and projects.")  # fmt: skip
 detailed = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when changes are pending.")
 approve = click.option(
     "--approve", metavar="ID", multiple=True, help="Approve the plan, or the waiting change, of this id (repeatable)."
@@ -63,11 +77,12 @@ def _with(options: Sequence[Function], function: Function) -> Function:
     return function
 
 
-def load(config_path: Path) -> Config:
-    """Read and check the config file. Raises UsageError with each problem."""
+def load(config_path: Path, shard: Shard | None = None) -> Config:
+    """Read and check the config file, for one shard or all of it. Raises UsageError with each problem."""
     from ipsync import config
+    from ipsync.audit import shards
 
-    return config.load(config_path, os.environ)
+    return shards.sharded(config.load(config_path, os.environ), shard)
 
 
 def reports_aside(config: Config, form: str) -> bool:

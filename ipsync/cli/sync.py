@@ -12,6 +12,7 @@ import click
 from ipsync.cli import options
 from ipsync.cli.invocation import command
 from ipsync.core.errors import UsageError
+from ipsync.core.sharding import Shard
 
 
 def _lifetime(_context: click.Context, _option: click.Parameter, text: str) -> timedelta:
@@ -29,19 +30,20 @@ def _lifetime(_context: click.Context, _option: click.Parameter, text: str) -> t
 
 @click.command(short_help="Show what a sync would change.")
 @options.target
+@options.shard
 @options.output("text", "json", "markdown")
 @options.detailed
 @click.option("--out", type=options.FILE, help="Save the plan for `ipsync apply`.")
 @click.option("--valid-for", "lifetime", default="1h", show_default=True, metavar="TIME", callback=_lifetime,
               help="How long the saved plan may be applied, up to 24h.")  # fmt: skip
 @options.common
-def plan(config_path: Path, targets: tuple[str, ...], output: str, out: Path | None, lifetime: timedelta, *,
-         detailed_exitcode: bool) -> int:  # fmt: skip
+def plan(config_path: Path, targets: tuple[str, ...], shard: Shard | None, output: str, out: Path | None,
+         lifetime: timedelta, *, detailed_exitcode: bool) -> int:  # fmt: skip
     """Show what a sync would change; write to no cloud."""
     from ipsync import app
     from ipsync.cli import progress, reporting
 
-    config = options.load(config_path)
+    config = options.load(config_path, shard)
     with progress.watching(config, targets) as watched:
         report = app.plan_once(config, only=targets, observers=watched)
     if out is not None:
@@ -59,13 +61,14 @@ def _write(path: Path, data: bytes) -> None:
 
 @click.command(short_help="Plan, then apply what the guards allow.")
 @options.target
+@options.shard
 @options.output("text", "json", "markdown")
 @options.detailed
 @click.option("--dry-run", is_flag=True, help="The same as `ipsync plan`.")
 @options.approve
 @options.metrics_file
 @options.common
-def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tuple[str, ...],
+def sync(config_path: Path, targets: tuple[str, ...], shard: Shard | None, output: str, approve: tuple[str, ...],
          metrics_file: Path | None, *, detailed_exitcode: bool, dry_run: bool) -> int:  # fmt: skip
     """Make one pass: plan, then apply what the guards allow."""
     from threading import Event
@@ -75,7 +78,7 @@ def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tupl
     from ipsync.cli.telling import telling
     from ipsync.observers import watch
 
-    config = options.load(config_path)
+    config = options.load(config_path, shard)
     again = command("sync", targets=targets)
     if dry_run:
         with progress.watching(config, targets) as watched:
@@ -102,10 +105,11 @@ def sync(config_path: Path, targets: tuple[str, ...], output: str, approve: tupl
 
 @click.command(short_help="Apply a saved plan, and only that.")
 @click.argument("file", type=options.FILE)
+@options.shard
 @options.output("text", "json", "markdown")
 @options.approve
 @options.common
-def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) -> int:
+def apply(config_path: Path, file: Path, shard: Shard | None, output: str, approve: tuple[str, ...]) -> int:
     """Apply a saved plan, and only that; refused if anything it rests on has changed."""
     from threading import Event
 
@@ -119,7 +123,7 @@ def apply(config_path: Path, file: Path, output: str, approve: tuple[str, ...]) 
         data = file.read_bytes()
     except OSError as error:
         raise UsageError(f"{file}: the plan can't be read: {error.strerror}") from error
-    config = options.load(config_path)
+    config = options.load(config_path, shard)
     aside = options.reports_aside(config, output)
     with progress.watching(config) as watched, telling(config, left, observers=watched) as hearing:
         report = app.apply_once(config, data, approve=frozenset(approve), stop=stop, writing=wrote.set,
@@ -136,13 +140,14 @@ def _lease(_context: click.Context, _option: click.Parameter, text: str | None) 
 
 @click.command(short_help="Sync at once, then every `schedule.every`.")
 @options.target
+@options.shard
 @options.metrics_file
 @click.option("--leader-elect", is_flag=True, help="Make passes only while this replica holds a Lease of Kubernetes.")
 @click.option("--lease", metavar="[NAMESPACE/]NAME", callback=_lease,
               help="That Lease; by default ipsync-OWNER-leader in the pod's namespace.")  # fmt: skip
 @options.common
-def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None, lease: str | None, *,
-        leader_elect: bool) -> int:  # fmt: skip
+def run(config_path: Path, targets: tuple[str, ...], shard: Shard | None, metrics_file: Path | None,
+        lease: str | None, *, leader_elect: bool) -> int:  # fmt: skip
     """Work until SIGTERM: a sync at once, then one every `schedule.every`. SIGHUP reads the config again."""
     from threading import Event
 
@@ -150,7 +155,7 @@ def run(config_path: Path, targets: tuple[str, ...], metrics_file: Path | None, 
     from ipsync.cli import progress, reporting, worker
     from ipsync.observers import watch
 
-    config, stop, wrote, again = worker.read(config_path, targets), Event(), Event(), Event()
+    config, stop, wrote, again = worker.read(config_path, targets, shard), Event(), Event(), Event()
     left = daemon.stop_on_signals(stop, wrote=wrote, untouched=0, reload=again)
     approve = command("sync", targets=targets)
     tell = reporting.teller(approve, aside=options.reports_aside(config, "text"))

@@ -19,6 +19,7 @@ from ipsync.core.configured import Config
 from ipsync.core.errors import IpsyncError
 from ipsync.core.exit_codes import ExitCode
 from ipsync.core.report import Report, exit_code
+from ipsync.core.sharding import Shard
 from ipsync.core.signals import ConfigRead, Leadership, Subscriber
 from ipsync.daemon import Pace
 from ipsync.observers.watch import Watched
@@ -32,9 +33,9 @@ HANDOVER = 5.0
 """Seconds that a config that was read again waits for the messages of the one before."""
 
 
-def read(path: Path, targets: Sequence[str]) -> Config:
+def read(path: Path, targets: Sequence[str], shard: Shard | None = None) -> Config:
     """Read a config that a worker can go by. Raises UsageError with everything that is wrong."""
-    config = options.load(path)
+    config = options.load(path, shard)
     app.selection(config, targets)
     options.reports_aside(config, "text")
     return config
@@ -90,7 +91,7 @@ class Worker:
     def reload(self) -> Pace | None:
         """Read the config again, and return the pace from now on; None, with every error told, where it is refused."""
         try:
-            fresh = read(self._path, self._targets)
+            fresh = read(self._path, self._targets, self.config.shard)
         except IpsyncError as error:
             for line in error.lines:
                 log.error("config refused, the one of before stays: %s", line)  # noqa: TRY400 - it says all

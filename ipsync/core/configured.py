@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 
 from ipsync.core.model import BOTH, Network, Service
 from ipsync.core.rollout import Check, Wave
+from ipsync.core.sharding import Shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,10 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole config file, checked."""
+    """The whole config file, checked.
+
+    In a run of one `shard`, `targets` are at the places that this shard holds, and `elsewhere` at all others.
+    """
 
     owner: str
     feeds: tuple[Feed, ...]
@@ -148,3 +152,5 @@ class Config:
     digest: str = ""
     source: str = field(default="", compare=False)  # the file's absolute path
     notices: tuple[str, ...] = ()  # what each report says of it
+    shard: Shard | None = None
+    elsewhere: tuple[Target, ...] = ()

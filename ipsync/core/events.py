@@ -41,12 +41,13 @@ class Record(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Record):
-    """A run begins. `plan` is the id of the saved plan that is applied."""
+    """A run begins. `plan` is the id of the saved plan that is applied, `shard` the one that it is for, as I/N."""
 
     name: ClassVar[str] = "run-started"
     mode: str
     config: str | None = None
     plan: str | None = None
+    shard: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -73,12 +73,18 @@ def pause_left(wave: Wave, known: Standing, *, now: datetime) -> float:
 # ── what is held already when a run begins ───────────────────────────────────
 
 
-def holds(plan: Plan, config: Config, known: Standing, *, selected: Collection[str]) -> dict[str, str]:
-    """Return the waves that hold something back as far as a plan can tell, each with why."""
+def holds(
+    plan: Plan, config: Config, known: Standing, *, selected: Collection[str], beside: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the waves that hold something back as far as a plan can tell, each with why.
+
+    `beside` says what other shards have to do for them.
+    """
     found = {}
     for wave in config.waves:
         waits = any(is_pending(c) for c in behind(plan, wave.name, config))
-        why = lacking(plan, wave.name, config, selected=selected, fine=FINE) or _unproven(wave, config, known)
+        why = lacking(plan, wave.name, config, selected=selected, fine=FINE)
+        why = why or beside.get(wave.name, "") or _unproven(wave, config, known)
         if waits and why:
             found[wave.name] = why
     return found
@@ -102,11 +108,13 @@ def _last_proofs(wave: Wave, config: Config, known: Standing) -> Iterator[Proof]
             yield Proof(check.name, state, last.run_id, last.url, last.failed, detail)
 
 
-def foreseen(plan: Plan, config: Config, known: Standing, *, selected: Collection[str]) -> tuple[WaveReport, ...]:
+def foreseen(
+    plan: Plan, config: Config, known: Standing, *, selected: Collection[str], beside: Mapping[str, str]
+) -> tuple[WaveReport, ...]:
     """Return how the waves stand before anything is written: in which order, and what holds whom."""
     if not config.waves:
         return ()
-    held = holds(plan, config, known, selected=selected)
+    held = holds(plan, config, known, selected=selected, beside=beside)
     return tuple(_foreseen(wave, plan, config, known, held.get(wave.name, "")) for wave in ordered(config))
 
 

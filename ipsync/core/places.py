@@ -124,6 +124,8 @@ def _read_at(observed: Observed, selected: set[str]) -> dict[str, set[str]]:
 
 def _left(scope: str, config: Config, observed: Observed, read_at: Mapping[str, set[str]]) -> bool:
     """Tell whether the config has left a place for certain: where this run can't know, it hasn't."""
+    if config.shard and not config.shard.holds(scope):
+        return False
     near = [t for t in config.targets if t.where.may_be_at(scope)]
     if any(f"{t.where.place}/".startswith(f"{scope}/") for t in near):
         return False  # the config says so in as many words, whatever is there now

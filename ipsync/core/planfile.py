@@ -23,6 +23,7 @@ from ipsync.core.errors import PlanFileError
 from ipsync.core.marks import format_time, parse_time
 from ipsync.core.model import Snapshot
 from ipsync.core.plan import FeedResult, Plan
+from ipsync.core.sharding import Shard
 
 LIFETIME = timedelta(hours=1)
 """How long a plan file is valid, unless somebody asks for longer: people look at it, and then it is applied."""
@@ -81,6 +82,8 @@ def load(data: bytes, config: Config, *, now: datetime) -> SavedPlan:
 def _read(body: Mapping[str, Any], config: Config, now: datetime) -> SavedPlan:
     if body["config_digest"] != config.digest or body["owner"] != config.owner:
         raise PlanFileError(f"this plan was made with another config than the one given. {AGAIN}")
+    if (told := _shard(body)) != config.shard:
+        raise PlanFileError(_of_another(told, config.shard))
     if body["tool_version"] != __version__:
         raise PlanFileError(f"this plan was made by ipsync {body['tool_version']}, this is {__version__}. {AGAIN}")
     expires, created = parse_time(body["expires_at"]), parse_time(body["created_at"])
@@ -90,6 +93,17 @@ def _read(body: Mapping[str, Any], config: Config, now: datetime) -> SavedPlan:
     if feeds.keys() != {f for t in config.targets if t.name in selected for f in t.feeds}:
         raise ValueError
     return SavedPlan(str(body["id"]), created, selected, feeds, dict(body["observed"]))
+
+
+def _shard(body: Mapping[str, Any]) -> Shard | None:
+    said = body.get("shard")
+    return Shard(said["index"], said["count"]) if said else None
+
+
+def _of_another(made: Shard | None, now: Shard | None) -> str:
+    of, here = (f"of {shard.words}" if shard else "of all shards together" for shard in (made, now))
+    how = f"with --shard {made}" if made else "without --shard and IPSYNC_SHARDS"
+    return f"this plan is {of}, and this run is {here}; nothing was written. Apply it {how}"
 
 
 def moved(saved: SavedPlan, now: Plan) -> str:

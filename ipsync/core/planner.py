@@ -36,20 +36,21 @@ def make_plan(config: Config, observed: Observed, *, selected: Iterable[str] | N
     failed = [_failed(f, targets[name]) for f in observed.failures for name in f.targets if name in chosen]
     target_changes = [*failed, *(e for r in resources for e in r.target_changes)]
     told = {e.target for e in target_changes}
+    told |= {t.name for t in config.elsewhere}  # what it names there, another shard knows
     target_changes += [_nowhere(t) for name, t in targets.items() if name in chosen - told]
     target_changes.sort(key=lambda e: (order[e.target], e.resource))
     orphans = tuple(o for r in resources for o in r.orphans)
     changes = tuple(r.resource_change for r in resources if r.resource_change)
-    used = {f for name in chosen for f in targets[name].feeds}
-    feeds = tuple(observed.feeds[f.name] for f in config.feeds if f.name in used)
-    return Plan(
-        config.owner,
-        feeds,
-        tuple(target_changes),
-        orphans,
-        changes,
-        plan_id(config.owner, feeds, (r.identity for r in resources)),
-    )
+    feeds = tuple(observed.feeds[f.name] for f in config.feeds if f.name in _feeds(config, selected))
+    identity = plan_id(config.owner, feeds, (r.identity for r in resources))
+    return Plan(config.owner, feeds, tuple(target_changes), orphans, changes, identity)
+
+
+def _feeds(config: Config, selected: Iterable[str] | None) -> frozenset[str]:
+    """Return the feeds of the selected targets, be they at another shard's places."""
+    wanted = None if selected is None else frozenset(selected)
+    asked = (t for t in (*config.targets, *config.elsewhere) if wanted is None or t.name in wanted)
+    return frozenset(f for t in asked for f in t.feeds)
 
 
 def _failed(failure: ReadFailure, target: Target) -> TargetChange:

@@ -8,6 +8,7 @@ from datetime import datetime
 from ipsync.core.exit_codes import ExitCode
 from ipsync.core.model import Status, Verdict
 from ipsync.core.plan import Plan, TargetChange
+from ipsync.core.sharding import Share
 from ipsync.core.waves import PROBLEMS, WaveReport
 
 AS_WISHED = {Status.IN_SYNC, Status.APPLIED}
@@ -26,6 +27,7 @@ class Report:
     notices: tuple[str, ...] = ()
     refused: bool = False
     waves: tuple[WaveReport, ...] = ()
+    share: Share | None = None
 
 
 def exit_code(report: Report, *, detailed: bool) -> ExitCode:

@@ -9,12 +9,22 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Wave:
-    """Targets that are written together, after those of the waves before. `pause` is in seconds, before the next one."""
+    """Targets that are written together, after those of the waves before. `pause` is in seconds, before the next one.
+
+    In a run of one shard `max_changed_targets` is its part of what all shards may change together (`of_all`).
+    """
 
     name: str
     verify: tuple[str, ...] = ()
     pause: float = 0.0
     max_changed_targets: int | None = None
+    of_all: int | None = None
+
+    @property
+    def most(self) -> str:
+        """Write how many targets may change, as people read it."""
+        part = f", this shard's part of {self.of_all}" if self.of_all else ""
+        return f"{self.max_changed_targets}{part}"
 
 
 REST = Wave("")

@@ -27,6 +27,7 @@ from ipsync.core.plan import Observed, Plan
 from ipsync.core.planfile import SavedPlan, moved
 from ipsync.core.report import Report
 from ipsync.core.signals import Contested, Recorded
+from ipsync.engine import beside, divide
 from ipsync.engine.carrying import Wish
 from ipsync.engine.expand import expand
 from ipsync.engine.read import observe, observed_now, planned
@@ -65,7 +66,8 @@ def plan(run: Run) -> Report:
     now = run.clock()
     made, observed = observe(run, now)
     undone = _contested(run, made)
-    waves = foreseen(made, run.config, run.standing, selected=run.selected)
+    found = beside.found(run, made)
+    waves = foreseen(made, run.config, run.standing, selected=run.selected, beside=found)
     return _ended(run, observed, Report(run.id, "plan", now, made, notices=tuple(undone.values()), waves=waves))
 
 
@@ -81,6 +83,7 @@ def sync(run: Run, *, approve: Approvals = frozenset()) -> Report:
             break
         run = run.refreshed()
         run.progress.notices.append(ANEW)
+        run.progress.beside = None
         done = _round(run, done.given, again=number < ROUNDS - 1, before=done)
     notices = (*done.approvals, *done.undone)
     report = Report(run.id, "sync", done.at, done.rollout.plan, notices=notices, waves=done.rollout.waves)
@@ -108,7 +111,7 @@ def _round(run: Run, given: Approvals, *, again: bool, before: _Round | None = N
     now = run.clock()
     made, observed = observe(run, now)
     undone = _contested(run, made)
-    let_go = frozenset(i for i in holding(run, made) if made.id in given)
+    let_go = frozenset(i for i in holding(run, made, given) if made.id in given)
     approved = _approved(run, made, given, idle=before is None)
     told = before.approvals if before else _approval_notices(run, given, made)
     rollout = in_waves(run, made, Wish(given, approved, observed), again=again)
@@ -146,7 +149,7 @@ def _contested(run: Run, made: Plan) -> dict[str, str]:
 
 def _approved(run: Run, made: Plan, given: Approvals, *, idle: bool = True) -> frozenset[str]:
     """Record each approval, `idle` ones too, and return the ids of the changes that they let go."""
-    waves = holding(run, made)
+    waves = holding(run, made, given)
     for each in sorted(given):
         held = sorted({*made.approvals(frozenset({each})), *(i for i in waves if each in {i, made.id})})
         if held or idle:
@@ -157,7 +160,8 @@ def _approved(run: Run, made: Plan, given: Approvals, *, idle: bool = True) -> f
 def _started(run: Run, mode: str, saved: str | None = None) -> Run:
     """Record the start, and return the run with each target at each of its places."""
     pace.ends_with(run.stop)
-    run.emit(RunStarted(mode=mode, config=run.config.source or None, plan=saved))
+    shard = str(run.config.shard) if run.config.shard else None
+    run.emit(RunStarted(mode=mode, config=run.config.source or None, plan=saved, shard=shard))
     run, listed = expand(run)
     run.progress.notices += listed
     return run
@@ -168,7 +172,8 @@ def _ended(run: Run, observed: Observed, report: Report) -> Report:
         {"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.target_changes
     ]
     left = places.notices(run.places, run.config, observed, selected=run.selected, others=run.others)
-    said = (*run.config.notices, *report.notices, *run.progress.notices, *left, *_stopped(run))
+    idle = divide.idle(run, report.plan)
+    said = (*run.config.notices, *report.notices, *run.progress.notices, *idle, *left, *_stopped(run))
     notices = tuple(dict.fromkeys(said))
     held = places.after(run.places, run.config, observed, report.plan)
     head = run.emit(
@@ -180,7 +185,7 @@ def _ended(run: Run, observed: Observed, report: Report) -> Report:
             places=places.written(held) if held or run.places else None,
         )
     )
-    return replace(report, notices=notices, checkpoint=f"{head.seq}:{head.hash}" if head.seq else "")
+    return replace(report, notices=notices, checkpoint=f"{head.seq}:{head.hash}" if head.seq else "", share=run.share)
 
 
 def _stopped(run: Run) -> tuple[str, ...]:
@@ -193,7 +198,7 @@ def _stopped(run: Run) -> tuple[str, ...]:
 def _approval_notices(run: Run, given: Approvals, made: Plan) -> tuple[str, ...]:
     """Say of each approval that lets nothing go why it doesn't."""
     known = {h.id: h for w in made.changes for h in w.held}
-    given = given - holding(run, made).keys()
+    given = given - holding(run, made, given).keys()
     return tuple(text for each in sorted(given) if (text := _idle(each, made, known.get(each))))
 
 

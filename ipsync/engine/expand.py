@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from ipsync.core.configured import Target
 from ipsync.core.errors import IpsyncError, Unreachable
+from ipsync.engine import divide
 from ipsync.engine.run import Run
 from ipsync.targets.base import Places, Reader, Unlisted
 
@@ -19,14 +20,17 @@ log = logging.getLogger(__name__)
 
 
 def expand(run: Run) -> tuple[Run, list[str]]:
-    """Return the run with each target of its config at each of its places, and what people are to be told of that."""
+    """Return the run with each target of its config at each of its places, and what people are to be told of that.
+
+    In a run of one shard they are the places that it holds (divide.py).
+    """
     kinds: dict[str, list[Target]] = {}
     for target in run.config.targets:
         kinds.setdefault(target.kind, []).append(target)
     listed = {t.name: found for of_kind in kinds.values() for t, found in _listed(run, of_kind)}
-    targets = tuple(at for t in run.config.targets for at in _at(t, listed[t.name]))
     told = [text for name, found in listed.items() if name in run.selected for text in found.notices]
-    return replace(run, config=replace(run.config, targets=targets)), told
+    run = divide.divided(run, [at for t in run.config.targets for at in _at(t, listed[t.name])])
+    return run, [*told, *divide.told(run)]
 
 
 def opened(run: Run, target: Target) -> Reader:

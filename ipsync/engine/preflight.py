@@ -39,10 +39,12 @@ def _findings(run: Run) -> list[Finding]:
     count = f"{len(run.config.targets)} targets, {len(run.config.feeds)} feeds"
     run, told = expand(run)
     listed = [Finding("places", ok=True, detail=text) for text in told]
+    listed += [Finding("shard", ok=True, detail=str(run.share))] if run.share else []
     targets = [t for t in run.config.targets if t.name in run.selected]
-    used = {f for t in targets for f in t.feeds}
+    asking = [*targets, *(t for t in run.config.elsewhere if t.name in run.selected)]
+    used = {f for t in asking for f in t.feeds}
     with pool() as threads:
-        feeds = [threads.submit(_check_feed, run, f, targets) for f in run.config.feeds if f.name in used]
+        feeds = [threads.submit(_check_feed, run, f, asking) for f in run.config.feeds if f.name in used]
         shared = scopes(targets, {t.scope for t in targets}).values()
         clouds = [threads.submit(_check_scope, run, of_scope) for of_scope in shared]
         proofs = [threads.submit(_check_proof, run, check) for check in run.config.checks]

@@ -18,6 +18,7 @@ from ipsync.core.plan import FeedResult, Observed, Plan, ResourceChange
 from ipsync.core.planner import make_plan
 from ipsync.core.signals import FeedFetched, PlanMade, ScopeRead, StageBegan
 from ipsync.core.waves import arranged
+from ipsync.engine import divide
 from ipsync.engine.expand import opened
 from ipsync.engine.recover import recover_open_intents
 from ipsync.engine.run import Run, pool, scopes
@@ -28,8 +29,7 @@ log = logging.getLogger(__name__)
 
 def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
     """Fetch and list what the selected targets need, recover what was left open, and plan."""
-    chosen = [t for t in run.config.targets if t.name in run.selected]
-    names = {f for t in chosen for f in t.feeds}
+    names = {f for t in (*run.config.targets, *run.config.elsewhere) if t.name in run.selected for f in t.feeds}
     run.signal(StageBegan("read", run.id))
     feeds = [f for f in run.config.feeds if f.name in names]
     with pool() as threads:
@@ -45,8 +45,17 @@ def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
 
 
 def planned(run: Run, observed: Observed) -> tuple[Plan, Observed]:
-    """Plan; read whole what is to be added to, and plan again. The plan is recorded."""
+    """Plan; the plan is recorded."""
     run.signal(StageBegan("plan", run.id))
+    draft, observed = drafted(run, observed)
+    draft = arranged(draft, run.config)
+    _record_plan(run, draft)
+    run.signal(PlanMade(draft, observed))
+    return draft, observed
+
+
+def drafted(run: Run, observed: Observed) -> tuple[Plan, Observed]:
+    """Plan; read whole what is to be added to, and plan again."""
     draft = make_plan(run.config, observed, selected=run.selected)
     incomplete = {w.state.resource: w.leader for w in draft.changes if _needs_all(w)}
     if incomplete:
@@ -61,9 +70,6 @@ def planned(run: Run, observed: Observed) -> tuple[Plan, Observed]:
         blank = [replace(s, capacity=()) if s.resource in unsure else s for s in observed.states]
         observed = _completed(run, replace(observed, states=blank), unsure)
         draft = make_plan(run.config, observed, selected=run.selected)
-    draft = arranged(draft, run.config)
-    _record_plan(run, draft)
-    run.signal(PlanMade(draft, observed))
     return draft, observed
 
 
@@ -104,7 +110,7 @@ def list_all(run: Run, rest: Callable[[], AtRest]) -> list[State | ReadFailure]:
     with pool() as threads:
         read = scopes(run.config.targets, chosen).values()
         jobs = [(targets, threads.submit(_surveyed, run, targets, rest)) for targets in read]
-        found = [(targets, item) for targets, job in jobs for item in job.result()]
+        found = [(targets, kept) for targets, job in jobs for item in job.result() if (kept := divide.ours(run, item))]
     for targets, item in found:
         _note_reached(run, targets, item)
     return _whole_where_shared(run, [item for _, item in found])

@@ -35,7 +35,8 @@ def recover_open_intents(run: Run, observed: Observed) -> None:
 def _read_here(run: Run, target: str, resource: str) -> bool:
     """Tell whether a run of this config may read what an intent wrote: its target is there, and at that place."""
     place = resource.rpartition("/")[0]
-    return any(t.name == target and t.where.may_be_at(place) for t in run.config.targets)
+    configured = (*run.config.targets, *run.config.elsewhere)
+    return any(t.name == target and t.where.may_be_at(place) for t in configured)
 
 
 def _left_open(intent: Mapping[str, object]) -> str:

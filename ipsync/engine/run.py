@@ -13,16 +13,17 @@ from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from ipsync.core.configured import Config, Feed, Target
-from ipsync.core.errors import AuditLogError, UsageError
+from ipsync.core.errors import AuditLogError, CloudError, UsageError
 from ipsync.core.events import Intent, Record
 from ipsync.core.model import Snapshot
 from ipsync.core.places import Place
 from ipsync.core.rollout import Check
+from ipsync.core.sharding import Share
 from ipsync.core.signals import CloudCalled, Event, Recorded, Signal, Subscriber
 from ipsync.core.standing import Standing
 from ipsync.engine.turn import Turn
 from ipsync.targets import pace
-from ipsync.targets.base import Places, Reader, Writer, as_configured
+from ipsync.targets.base import Places, Reader, Writer, as_configured, as_placed
 
 if TYPE_CHECKING:  # a config without checks loads nothing of it
     from ipsync.verification.base import Verifier
@@ -51,6 +52,8 @@ class Clouds:
     pause: Callable[[float], None] = time.sleep
     places: Callable[[Sequence[Target]], Sequence[Places]] = as_configured
     """Where each of these targets, all of one kind, is in this run."""
+    homes: Callable[[Sequence[Target]], Sequence[str | CloudError]] = as_placed
+    """The place of the resources of each of these targets, all of one kind, whatever credentials lead there."""
 
 
 @dataclass(slots=True)
@@ -66,6 +69,8 @@ class Progress:
     notices: list[str] = field(default_factory=list)
     """What people are to be told beside the plan."""
     wrote: bool = False
+    beside: Mapping[str, str] | None = None
+    """What other shards have to do before waves may go on, as it was when the run had planned; None: nobody looked."""
 
     def let_go(self, scope: tuple[object, ...]) -> None:
         """Forget what reads a scope: where nothing is to do, nobody asks it again."""
@@ -97,6 +102,10 @@ class Run:
     """Where the audit log's earlier runs held something."""
     others: frozenset[str] = frozenset()
     """The config files of those places that live beside this run's."""
+    share: Share | None = None
+    """What this run's shard holds."""
+    homes: Mapping[tuple[object, ...], str] = field(default_factory=dict)
+    """In a run of one shard, the name of each scope's place."""
     standing: Standing = field(default_factory=Standing)
     """How its waves and their checks stood when the audit log last heard of them."""
     turn: Turn = field(default_factory=Turn)

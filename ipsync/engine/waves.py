@@ -6,7 +6,7 @@ is waited for, others may write; where one of them did, what is left is planned 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from ipsync.core.events import WaveReached
@@ -30,6 +30,7 @@ from ipsync.core.waves import (
     ordered,
     told,
 )
+from ipsync.engine import beside
 from ipsync.engine.carrying import Wish, carried_out
 from ipsync.engine.outcomes import TOUCHED, planned_anew
 from ipsync.engine.run import Run
@@ -60,18 +61,19 @@ def in_waves(run: Run, made: Plan, wish: Wish, *, again: bool) -> Rollout:
     if not run.config.waves:
         return Rollout(carried_out(run, made, wish))
     whole = made.id in wish.given
-    past = {wave for each, wave in holding(run, made).items() if whole or each in wish.given}
+    past = {wave for each, wave in holding(run, made, wish.given).items() if whole or each in wish.given}
     way = _Way(run, wish, freed(made, None if whole else wish.given), past, again, run.turn.heard().others)
     for wave in ordered(run.config):
         way.take(wave)
     return Rollout(way.plan, tuple(way.reports), way.moved)
 
 
-def holding(run: Run, made: Plan) -> dict[str, str]:
-    """Return the waves that an approval can let go, or let go past, by the id that does it."""
-    if not run.config.waves:
+def holding(run: Run, made: Plan, given: Collection[str]) -> dict[str, str]:
+    """Return the waves that an approval can let go, or let go past, by the id that does it; none where none is given."""
+    if not run.config.waves or not given:
         return {}
-    return approvable(made, holds(made, run.config, run.standing, selected=run.selected), run.config)
+    held = holds(made, run.config, run.standing, selected=run.selected, beside=beside.found(run, made))
+    return approvable(made, held, run.config)
 
 
 @dataclass(slots=True)
@@ -107,7 +109,7 @@ class _Way:
         if report.state in {WaveState.INCOMPLETE, WaveState.FAILED}:
             self.hold = f"{named(wave.name)} holds it: {report.detail}"
         elif self._goes_on() and self._waits(wave):
-            self._pause(wave, again=bool(changed or report.proofs))
+            self._pause(wave, again=bool(changed or report.proofs) or self._written_beside(wave))
 
     def _goes_on(self) -> bool:
         """Tell whether the plan still holds: whether nobody else wrote while this run waited."""
@@ -144,7 +146,7 @@ class _Way:
     def _judged(self, wave: Wave, changed: int) -> WaveReport | None:
         """Say how a wave stands after it was written: whole and proven, or why not. None where the plan is old by then."""
         approved = wave.name in self.past
-        why = lacking(self.plan, wave.name, self.run.config, selected=self.run.selected)
+        why = lacking(self.plan, wave.name, self.run.config, selected=self.run.selected) or self._lacking_beside(wave)
         if why and not approved:
             return self._held(wave, WaveState.INCOMPLETE, changed, why, ())
         proofs = self._proofs(wave, changed, approved=approved)
@@ -163,11 +165,12 @@ class _Way:
         if approved and not changed:
             return ()
         checks = {c.name: c for c in self.run.config.checks}
-        moment = Moment(self.run.clock(), bool(changed), self._waits(wave))
+        fresh = bool(changed) or self._written_beside(wave)
+        moment = Moment(self.run.clock(), fresh, self._waits(wave))
         proofs: list[Proof] = []
         for check in (checks[name] for name in wave.verify):
             if is_due(wave, check, self.run.standing, moment):
-                proof = self._proof(wave, check, fresh=bool(changed))
+                proof = self._proof(wave, check, fresh=fresh)
                 if proof is None:
                     return None
                 proofs.append(proof)
@@ -179,6 +182,16 @@ class _Way:
         from ipsync.engine.proving import prove  # noqa: PLC0415 - a config without checks loads nothing of it
 
         return prove(self.run, wave.name, check, lambda: self._document(wave, check), fresh=fresh)
+
+    def _lacking_beside(self, wave: Wave) -> str:
+        """Say what other shards have to do for a wave before what waits behind it here may go."""
+        if not self._waits(wave):
+            return ""
+        return beside.lacking(self.run, wave, {f.name: f for f in self.plan.feeds})
+
+    def _written_beside(self, wave: Wave) -> bool:
+        """Tell whether other shards may have written a wave since this one's log last heard of it."""
+        return self._waits(wave) and beside.concerns(self.run, wave)
 
     def _document(self, wave: Wave, check: Check) -> Mapping[str, object]:
         """Return the wave's change as a command gets it: the plan's JSON, of this wave alone."""

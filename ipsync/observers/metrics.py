@@ -159,6 +159,9 @@ class Metrics:
                 self._violations.labels(violation.guard, violation.verdict.value).inc()
         for name, changes in by_target.items():
             self._target(name, changes)
+        if report.share:  # what is at other shards' places alone has no success here that could grow old
+            for name in {t.name for t in self._config.targets} - by_target.keys():
+                self._success.remove_by_labels({"target": name})
         self._entries.labels("", "orphaned").set(len(report.plan.orphaned))
 
     def _target(self, name: str, changes: Sequence[TargetChange]) -> None:

@@ -32,8 +32,17 @@ def _head(report: Report) -> dict[str, object]:
         "mode": report.mode,
         "owner": plan.owner,
         "created_at": format_time(report.created_at),
+        **_share(report),
         "feeds": [_feed(f) for f in plan.feeds],
     }
+
+
+def _share(report: Report) -> dict[str, object]:
+    share = report.share
+    if share is None:
+        return {}
+    shard = share.shard
+    return {"shard": {"index": shard.index, "count": shard.count, "scopes": share.scopes, "of": share.of}}
 
 
 def _tail(report: Report) -> dict[str, object]:

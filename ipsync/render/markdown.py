@@ -69,7 +69,7 @@ def _sections(report: Report, again: str, verbose: bool) -> Iterator[tuple[Itera
 
 def _head(report: Report) -> Iterator[str]:
     total = summarize(report.plan.target_changes)
-    yield f"### ipsync {report.mode} · {_code(report.plan.owner)}"
+    yield f"### ipsync {report.mode} · {_code(report.plan.owner)}{f' · {report.share}' if report.share else ''}"
     yield ""
     yield (
         f"**{total.add}** to add, **{total.remove}** to remove, **{total.leaving}** leaving · "

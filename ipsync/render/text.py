@@ -52,7 +52,7 @@ class _Ink:
 
 def _lines(report: Report, ink: _Ink, again: str, *, verbose: bool) -> Iterator[str]:
     plan = report.plan
-    yield f"{ink.strong('ipsync ' + report.mode)}  owner {plan.owner}"
+    yield f"{ink.strong('ipsync ' + report.mode)}  owner {plan.owner}{f'  {report.share}' if report.share else ''}"
     yield ""
     for feed in plan.feeds:
         yield _feed(feed, ink)

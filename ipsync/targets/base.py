@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ipsync.core.configured import Target, Where
+from ipsync.core.errors import CloudError
 from ipsync.core.model import Operation, ReadFailure, Receipt, State
 from ipsync.core.traits import Traits
 
@@ -111,6 +112,11 @@ def as_configured(targets: Sequence[Target]) -> list[Places]:
     return [Places((t.where,)) for t in targets]
 
 
+def as_placed(targets: Sequence[Target]) -> Sequence[str | CloudError]:
+    """Return the place that each target's `where` names."""
+    return [t.where.place for t in targets]
+
+
 # ── a kind ───────────────────────────────────────────────────────────────────
 
 Path = tuple[str | int, ...]
@@ -149,6 +155,8 @@ class Kind:
     where      makes from such a model where the target is
     places     returns where each of these targets is now, where an entry of the config leads to several places; it lists
                all of them at once, so that what two entries need is asked once. What can't be listed is `Unlisted`
+    homes      returns of each target in a run the place of its resources (a resource's name without its last word),
+               whatever credentials lead there: a run of one shard asks it before it reads. An error where nobody can say
     check      says what doesn't fit together in one entry, as it stands in the file
     check_all  the same of several entries, each with its index
     schema_rules, schema_narrower   what pydantic can't say in the JSON Schema, by the model's name: conditions, and a
@@ -162,6 +170,7 @@ class Kind:
     reader: Callable[[Target], Reader]
     writer: Callable[[Target], Writer]
     places: Callable[[Sequence[Target]], Sequence[Places]] = as_configured
+    homes: Callable[[Sequence[Target]], Sequence[str | CloudError]] = as_placed
     check: Callable[[Path, Mapping[str, Any], Problems], None] = _fits
     check_all: Callable[[Iterable[tuple[int, Any]], Problems], None] = _fit
     schema_rules: Mapping[str, list[Node]] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 
 from ipsync.core.configured import Target
-from ipsync.core.errors import UsageError
+from ipsync.core.errors import CloudError, UsageError
 from ipsync.targets.base import Kind, Places, Reader, Writer
 
 GROUP = "ipsync.targets"
@@ -49,6 +49,11 @@ def names() -> tuple[str, ...]:
 def places(targets: Sequence[Target]) -> Sequence[Places]:
     """Return where each of these targets, all of one kind, is now."""
     return known(targets[0].kind).places(targets)
+
+
+def homes(targets: Sequence[Target]) -> Sequence[str | CloudError]:
+    """Return the place of the resources of each of these targets, all of one kind, whatever credentials lead there."""
+    return known(targets[0].kind).homes(targets)
 
 
 def open_reader(target: Target) -> Reader:

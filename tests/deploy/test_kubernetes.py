@@ -13,10 +13,13 @@ import pytest
 import yaml
 
 from ipsync import daemon
+from ipsync.cli.shards import chosen
+from ipsync.core.sharding import Shard
 from ipsync.election import kubernetes as election
 
 ROOT = Path(__file__).parents[2] / "deploy" / "kubernetes"
-OVERLAYS = ["base", "overlays/eks-pod-identity", "overlays/eks-irsa", "overlays/gke", "overlays/replicas"]
+INDEXED = "overlays/indexed-job"
+OVERLAYS = ["base", "overlays/eks-pod-identity", "overlays/eks-irsa", "overlays/gke", "overlays/replicas", INDEXED]
 KUSTOMIZE = ["kubectl", "kustomize"] if shutil.which("kubectl") else ["kustomize", "build"]
 needs_kustomize = pytest.mark.skipif(
     not shutil.which(KUSTOMIZE[0]), reason="neither kubectl nor kustomize is installed"
@@ -103,6 +106,37 @@ def test_an_overlay_gives_the_account_its_identity_and_no_token(overlay, annotat
     assert account["automountServiceAccountToken"] is False
 
 
+def indexed():
+    return documents(ROOT / INDEXED / "cronjob.yaml")[0]["spec"]["jobTemplate"]["spec"]
+
+
+def test_there_are_as_many_pods_as_the_pods_believe():
+    """Else some scopes are nobody's: Kubernetes tells a pod its number, and not how many there are."""
+    job = indexed()
+    [container] = job["template"]["spec"]["containers"]
+    environment = {e["name"]: e["value"] for e in container["env"]}
+    assert job["completionMode"] == "Indexed"
+    assert environment["IPSYNC_SHARDS"] == str(job["completions"]) == str(job["parallelism"])
+    for index in range(job["completions"]):
+        assert chosen(None, {**environment, "JOB_COMPLETION_INDEX": str(index)}) == Shard(index, job["completions"])
+
+
+@needs_kustomize
+def test_a_pod_a_shard_keeps_all_that_the_base_demands(pod):
+    objects = built(INDEXED)
+    job = objects["CronJob", "ipsync"]["spec"]["jobTemplate"]["spec"]
+    assert (job["completionMode"], job["backoffLimitPerIndex"]) == ("Indexed", 0)
+    assert "backoffLimit" not in job, "it counts over all pods: one shard's failure would end the others"
+    assert job["activeDeadlineSeconds"] < 15 * 60
+    assert job["template"]["spec"]["securityContext"] == pod["securityContext"]
+    [mine], [base] = job["template"]["spec"]["containers"], pod["containers"]
+    for key in ("args", "securityContext", "resources", "volumeMounts"):
+        assert mine[key] == base[key]
+    assert all(e in mine["env"] for e in base["env"])
+    claim = objects["PersistentVolumeClaim", "ipsync-audit"]["spec"]
+    assert claim["accessModes"] == ["ReadWriteMany"], "pods run on several nodes, each with a log of its own there"
+
+
 def test_passes_neither_overlap_nor_pile_up(cronjob):
     spec = cronjob["spec"]
     assert spec["concurrencyPolicy"] == "Forbid"
@@ -147,8 +181,11 @@ esac
 
 
 @pytest.mark.skipif(not shutil.which("jq"), reason="jq isn't installed")
-def test_once_starts_one_job_with_other_arguments_and_ends_as_it_did(cronjob, tmp_path):
-    job = {"kind": "Job", "metadata": {"name": "x"}, "spec": cronjob["spec"]["jobTemplate"]["spec"]}
+@pytest.mark.parametrize("kind", ["base", INDEXED])
+def test_once_starts_one_job_with_other_arguments_and_ends_as_it_did(cronjob, tmp_path, kind):
+    spec = cronjob["spec"]["jobTemplate"]["spec"]
+    more = {k: v for k, v in indexed().items() if k != "template"} if kind == INDEXED else {}
+    job = {"kind": "Job", "metadata": {"name": "x"}, "spec": {**spec, **more}}
     (tmp_path / "job.json").write_text(json.dumps(job))
     (tmp_path / "kubectl").write_text(STUB.format(folder=tmp_path))
     (tmp_path / "kubectl").chmod(0o755)
@@ -162,6 +199,8 @@ def test_once_starts_one_job_with_other_arguments_and_ends_as_it_did(cronjob, tm
     assert {"name": "IPSYNC_ACTOR", "value": "ops@desk"} in container["env"]
     kubernetes_validate.validate({**created, "apiVersion": "batch/v1"}, "1.30", strict=True)
     assert "suspend" not in created["spec"], "the CronJob's own switch doesn't hold back a job by hand"
+    assert not {"completionMode", "completions", "parallelism", "backoffLimitPerIndex"} & created["spec"].keys()
+    assert created["spec"]["backoffLimit"] == 0
 
 
 def test_the_pod_meets_the_restricted_standard(pod):

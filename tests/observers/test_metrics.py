@@ -11,9 +11,11 @@ from ipsync import __version__
 from ipsync.core.configured import Limits
 from ipsync.core.errors import AuditLogError, Denied
 from ipsync.core.events import Copied, Verification
+from ipsync.core.sharding import Shard, holder
 from ipsync.core.signals import CloudCalled, Contested, PassEnded
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.metrics import Metrics
+from ipsync.targets.aws.where import AwsAccount
 
 AT = 1_800_000_000.0
 GROUP = "aws/1/eu-north-1/sg-1"
@@ -58,6 +60,18 @@ def test_a_good_pass():
     assert watched.entries() == {"allowed": 4, "leaving": 0, "satisfied_by_others": 0, "waiting": 0, "refused": 0}
     assert watched.value("pending_changes", target="web", action="add") == 0
     assert watched.value("build_info", version=__version__) == 1
+
+
+def test_a_target_at_other_shards_places_alone_has_no_success_here_that_grows_old():
+    role = AwsAccount(role_arn="arn:aws:iam::1:role/ipsync")
+    watched = Watched(aws_target(where={"account": role}), gcp_target())
+    mine, other = "aws/1/eu-north-1", "gcp/acme/allow-qatech"
+    count = next(n for n in range(2, 99) if holder(mine, n) != holder(other, n))
+    watched.stage.config = replace(watched.stage.config, shard=Shard(holder(mine, count), count))
+    for _ in range(2):
+        watched.sync()
+        assert watched.value("last_success_timestamp_seconds", target="web") == AT
+        assert watched.value("last_success_timestamp_seconds", target="edge") is None
 
 
 def test_what_leaves_is_still_allowed():

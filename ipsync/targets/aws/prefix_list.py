@@ -5,13 +5,13 @@ What the config may say of it, what fits together, its traits, and where its rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
 
 from ipsync.core.configured import Target
-from ipsync.core.errors import UsageError
+from ipsync.core.errors import CloudError, UsageError
 from ipsync.core.traits import Traits
 from ipsync.targets.aws.account import ACCOUNT_RULES, Account, check_account
 from ipsync.targets.aws.prefix_list_marks import ListEntryMarks
@@ -69,6 +69,12 @@ def check(path: Path, target: Mapping[str, Any], problems: Problems) -> None:
     check_account(path, target, problems)
 
 
+def _homes(targets: Sequence[Target]) -> Sequence[str | CloudError]:
+    from ipsync.targets.aws.homes import homes
+
+    return homes(targets)
+
+
 def _reader(target: Target) -> Reader:
     from ipsync.targets.aws.prefix_list_reader import Reader as ListReader
 
@@ -88,6 +94,7 @@ KIND = Kind(
     where=where,
     reader=_reader,
     writer=_writer,
+    homes=_homes,
     check=check,
     schema_rules={
         "AwsPrefixList": [

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ipsync.core.configured import Target
-from ipsync.core.errors import CloudError, Unreachable
+from ipsync.core.errors import CloudError
 from ipsync.core.model import Capacity, ReadFailure, State
-from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws import prefix_list_io as lists
 from ipsync.targets.aws import prefix_list_tags as list_tags
-from ipsync.targets.aws.answers import WHO
+from ipsync.targets.aws.homes import caller
 from ipsync.targets.aws.policy import remedy
 from ipsync.targets.aws.prefix_list import NAME, TRAITS, where_of
 from ipsync.targets.aws.prefix_list_probe import probe
@@ -79,16 +78,8 @@ class Reader:
         """Return the account that these credentials are of."""
         if not self._account:
             told = self._reads.where.account.number
-            self._account = self._asked_account() if told == UNKNOWN else told
+            self._account = caller(self._reads.client("sts")) if told == UNKNOWN else told
         return self._account
-
-    def _asked_account(self) -> str:
-        sts = self._reads.client("sts")
-        answer = aws_errors.call(sts.get_caller_identity, subject="asking whose account this is", writes=False)
-        account = str(answer.get("Account") or "")
-        if not account.isdigit():
-            raise Unreachable(f"AWS's address answered without an account: {WHO}")
-        return account
 
     # ── a list's state ───────────────────────────────────────────────────
 

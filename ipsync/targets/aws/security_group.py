@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ipsync.core.configured import Target
+from ipsync.core.errors import CloudError
 from ipsync.targets.aws import accounts
 from ipsync.targets.aws.account import Account
 from ipsync.targets.aws.accounts import Accounts, Regions
@@ -94,6 +95,12 @@ def check(path: Path, target: Mapping[str, Any], problems: Problems) -> None:
             problems.add((*path, "ports", i), "AWS ignores sctp's port and would open all of them; use tcp or udp")
 
 
+def _homes(targets: Sequence[Target]) -> Sequence[str | CloudError]:
+    from ipsync.targets.aws.homes import homes
+
+    return homes(targets)
+
+
 def _reader(target: Target) -> Reader:
     from ipsync.targets.aws.group_reader import Reader as GroupReader
 
@@ -123,6 +130,7 @@ KIND = Kind(
     where=where,
     reader=_reader,
     writer=_writer,
+    homes=_homes,
     places=_places,
     check=check,
     schema_rules={

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from ipsync.core.configured import Target
+from ipsync.core.errors import CloudError
 from ipsync.targets.base import Endpoints, Kind, Path, Places, Problems, Reader, Writer, as_configured, must, some, when
-from ipsync.targets.gcp.rules import NAME, TRAITS
+from ipsync.targets.gcp.rules import NAME, TRAITS, where_of
 from ipsync.targets.gcp.where import GcpMany, GcpRule
 from ipsync.values import fields as f
 from ipsync.values import models
@@ -172,6 +173,10 @@ def _places(targets: Sequence[Target]) -> Sequence[Places]:
     return places(targets)
 
 
+def _homes(targets: Sequence[Target]) -> Sequence[str | CloudError]:
+    return [f"gcp/{where_of(t).project}" for t in targets]
+
+
 def _writer(target: Target) -> Writer:
     from ipsync.targets.gcp.rule_writer import Writer as RuleWriter
 
@@ -188,6 +193,7 @@ KIND = Kind(
     reader=_reader,
     writer=_writer,
     places=_places,
+    homes=_homes,
     check=check,
     check_all=check_all,
     schema_rules={

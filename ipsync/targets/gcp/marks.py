@@ -97,7 +97,9 @@ class _Rule:
     packed: Packed
 
     def mark(self, network: Network) -> Mark:
-        tokens, stamp = {_plain(network), _hashed(network)}, self.packed.of(network)
+        asked = self.static or self.leaving or self.added  # of most rules, nothing is said of a single range
+        tokens = {_plain(network), _hashed(network)} if asked else frozenset[str]()
+        stamp = self.packed.of(network)
         origin = STATIC if stamp.static or tokens & self.static else ",".join(self.feeds)
         since = next((at for token, at in self.leaving if token in tokens), stamp.since)
         added = next((at for token, at in self.added if token in tokens), None)

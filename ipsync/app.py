@@ -5,10 +5,8 @@ The one place where the parts are put together; the commands and the daemon both
 
 from __future__ import annotations
 
-import getpass
 import logging
 import os
-import socket
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 from ipsync import engine
 from ipsync.audit import AuditLog, NullAuditLog, OptionalAuditLog, last_number, open_optional
+from ipsync.audit.actor import actor
 from ipsync.core import places, planfile
 from ipsync.core.configured import Config, Feed
 from ipsync.core.contested import RUNS_BEFORE
 from ipsync.core.errors import AuditLogError, PlanFileError, UsageError
 from ipsync.core.events import Copied, Notified, RunEnded, RunStarted
 from ipsync.core.model import Snapshot
-from ipsync.core.printable import printable
 from ipsync.core.report import Report
 from ipsync.core.rollout import Check
 from ipsync.core.signals import PassEnded, Signal, Subscriber
@@ -291,19 +289,6 @@ def fetch_feed(feed: Feed) -> Snapshot:
     from ipsync.feeds import fetch  # noqa: PLC0415 - requests costs 100 ms; not every command fetches
 
     return fetch(feed, clock=now)
-
-
-def actor() -> str:
-    """Return who acts, for the audit log: $IPSYNC_ACTOR, else user@host."""
-    named = os.environ.get("IPSYNC_ACTOR")
-    return printable(named or f"{_user()}@{socket.gethostname()}")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's UID without a passwd entry
-        return f"uid{os.getuid()}"
 
 
 def _run_id() -> str:

@@ -10,8 +10,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from ipsync.core.addresses import parse
-from ipsync.core.guards import Covered
 from ipsync.core.model import Network
+from ipsync.core.spans import Covered
 
 
 @dataclass(frozen=True, slots=True)

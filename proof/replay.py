@@ -18,10 +18,10 @@ from factory import GROUP, Stage, aws_target, config
 
 from ipsync.core.addresses import canonical
 from ipsync.core.configured import Limits
-from ipsync.core.guards import Covered
 from ipsync.core.model import Held, Verdict
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import Report
+from ipsync.core.spans import Covered
 from ipsync.testing.memory import MemoryCloud
 from proof import ROOT
 from proof.history import Door, Version, load, mirror, parsed

@@ -6,15 +6,13 @@ Counts are in addresses, not in address × port, and hold at any size of list.
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from operator import itemgetter
 
 from ipsync.core.addresses import canonical, special_use
 from ipsync.core.configured import Limits, Threshold
 from ipsync.core.model import Capacity, Network, Snapshot, Verdict, Violation
+from ipsync.core.spans import coverage
 from ipsync.core.words import few
 
 SHOWN = 5
@@ -68,15 +66,6 @@ def _too_much(snapshot: Snapshot, limits: Limits, family: int) -> Violation | No
         return None
     detail = f"feed {snapshot.feed} covers {amount(covered, family)}, more than {amount(most, family)}"
     return _refuse("max-coverage", f"{detail}; {raise_limit('max-coverage')}")
-
-
-def coverage(networks: Iterable[Network], family: int) -> int:
-    """Count the distinct addresses of one family (4, 6) that networks cover together."""
-    return sum(last - first + 1 for first, last in _merged(n for n in networks if n.version == family))
-
-
-def _span(network: Network) -> tuple[int, int]:
-    return int(network.network_address), int(network.broadcast_address)
 
 
 def amount(addresses: int, family: int) -> str:
@@ -199,35 +188,6 @@ def _growth(move: Impact, limits: Sequence[Limits], family: int) -> tuple[str, s
 def _growth_limit(limit: Limits, held: int, family: int) -> int:
     count = limit.max_growth.ipv4 if family == 4 else limit.max_growth.ipv6  # noqa: PLR2004 - the IP version
     return max(count, limit.max_growth.percent * held // 100)
-
-
-class Covered:
-    """Tells whether networks, together, cover another one whole."""
-
-    def __init__(self, networks: Iterable[Network]) -> None:
-        self._spans = _spans(frozenset(networks))
-
-    def __contains__(self, network: Network) -> bool:
-        """Look for the one span that begins at the network or before it: neighbours are merged already."""
-        spans, (first, last) = self._spans[network.version], _span(network)
-        near = bisect_right(spans, first, key=itemgetter(0)) - 1
-        return near >= 0 and last <= spans[near][1]
-
-
-def _merged(networks: Iterable[Network]) -> list[tuple[int, int]]:
-    """Return the spans of addresses that networks cover together, in order."""
-    spans: list[tuple[int, int]] = []
-    for first, last in sorted(map(_span, networks)):
-        if spans and first <= spans[-1][1] + 1:
-            spans[-1] = spans[-1][0], max(spans[-1][1], last)
-        else:
-            spans.append((first, last))
-    return spans
-
-
-@lru_cache(maxsize=256)  # of thousands of groups that change, most hold the same, and merging is dear
-def _spans(networks: frozenset[Network]) -> Mapping[int, list[tuple[int, int]]]:
-    return {family: _merged(n for n in networks if n.version == family) for family in (4, 6)}
 
 
 def check_capacity(

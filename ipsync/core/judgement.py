@@ -24,6 +24,7 @@ from ipsync.core.marking import Marked
 from ipsync.core.marks import STATIC
 from ipsync.core.model import Entry, Held, Network, Service, State, Verdict, Violation
 from ipsync.core.operations import entry_text
+from ipsync.core.spans import Covered
 
 DIGITS = 20
 """Hexadecimal digits of a held change's id: 80 bits, so that no feed can be made to have the id of another change."""
@@ -71,7 +72,7 @@ def impact(change: Diff, *, now: datetime, grace: timedelta | None) -> guards.Im
     before = frozenset(m.entry.network for m in held if not m.found) or frozenset(m.entry.network for m in held)
     gone = {m.entry.network for m in change.remove} - {m.entry.network for m in (*staying, *leaving)}
     stays = frozenset(m.entry.network for m in staying)
-    covered, there = guards.Covered(stays), guards.Covered(m.entry.network for m in held)
+    covered, there = Covered(stays), Covered(m.entry.network for m in held)
     return guards.Impact(
         before=before,
         lately=_lately(held, dropped, now=now, grace=grace),
@@ -95,13 +96,13 @@ def _lately(
 
 def _uncovered(dropped: Sequence[Marked], staying: Sequence[Marked]) -> frozenset[Network]:
     """Return the networks of which some service really loses addresses."""
-    by_service: dict[Service | None, guards.Covered] = {}
+    by_service: dict[Service | None, Covered] = {}
     found = set()
     for item in dropped:
         service = item.entry.service
         if service not in by_service:
             wide = (m.entry.network for m in staying if service_covers(m.entry.service, service))
-            by_service[service] = guards.Covered(wide)
+            by_service[service] = Covered(wide)
         if item.entry.network not in by_service[service]:
             found.add(item.entry.network)
     return frozenset(found)

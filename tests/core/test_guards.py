@@ -9,16 +9,9 @@ from hypothesis import strategies as st
 
 from ipsync.core import guards
 from ipsync.core.configured import Growth, Limits, Threshold
-from ipsync.core.guards import (
-    Covered,
-    Impact,
-    check_capacity,
-    check_snapshot,
-    too_many_come,
-    too_many_go,
-    too_many_leave,
-)
+from ipsync.core.guards import Impact, check_capacity, check_snapshot, too_many_come, too_many_go, too_many_leave
 from ipsync.core.model import Capacity, Verdict
+from ipsync.core.spans import Covered
 
 LIMITS = Limits()
 sizes = st.integers(0, 1000)

@@ -6,14 +6,17 @@ import pytest
 from factory import RULE, networks
 
 from ipsync.core.contents import Contents, OwnedEntry
-from ipsync.core.model import Entry, ManagedList, Operation, Status
+from ipsync.core.model import Entry, ManagedList, Operation, State, Status
 from ipsync.core.plan import Plan, TargetChange
 from ipsync.engine.outcomes import Result, second_try
-from ipsync.engine.recover import compared
+from ipsync.engine.recover import compared, held_now
+from ipsync.targets.gcp.rules import TRAITS
 
 OLD, NEW, OTHER = (
     OwnedEntry(cidr, None, "acme", ("edge",), "qatech") for cidr in ("8.8.0.1/32", "8.8.0.2/32", "8.8.0.3/32")
 )
+
+NOTE = (("description", "ipsync owner=acme target=edge feed=qatech"),)
 
 
 def line(entry):
@@ -106,3 +109,16 @@ def test_what_is_missing_after_the_second_reading_says_why(second, why):
 
 def test_what_was_not_stale_stays_as_the_first_try_told_it():
     assert second_try(plan(FIRST), plan(), []).target_changes == (FIRST,)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_rule_named_like_another_s_overflow_is_read_as_itself(turned):
+    """`allow-qatech-2` may be a rule of its own, or what `allow-qatech` overflows into: its own state speaks."""
+    own, like = f"{RULE}-2", ManagedList("allow-qatech-2", networks("8.8.0.1"), NOTE, ())
+    states = [
+        State("gcp-firewall", RULE, ("edge",), traits=TRAITS),
+        State("gcp-firewall", own, ("cdn",), traits=TRAITS, managed_lists=(like,)),
+    ]
+    now = held_now(own, states[::-1] if turned else states, "acme")
+    assert now == Contents((OwnedEntry("8.8.0.1/32", None, "acme", ("edge",), "qatech"),))
+    assert held_now("gcp/acme/elsewhere", states, "acme") is None

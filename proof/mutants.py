@@ -22,6 +22,7 @@ AREAS = {
     "addresses": ("core.addresses",),
     "plan": tuple(f"core.{m}" for m in ("plan", "planner", "diff", "operations", "placement", "planfile", "shown")),
     "guards": ("core.guards", "core.judgement", "core.blockers"),
+    "writes": ("engine",),
     "marks": ("core.marks", "targets"),
     "audit": ("audit",),
 }

@@ -165,26 +165,8 @@ def run(config_path: Path, targets: tuple[str, ...], shard: Shard | None, metric
         watch.worker(config, again=approve, metrics_file=metrics_file) as watched,
     ):
         shown = (*watched.observers, *watching)
-        works = worker.Worker(
-            config,
-            config_path,
-            targets,
-            watched=replace(watched, observers=shown),
-            stop=stop,
-            wrote=wrote,
-            elector=elector,
-        )
-        if elector:
-            elector.start()
-        daemon.serve(
-            works.one_pass,
-            every=config.every,
-            jitter=config.jitter,
-            stop=stop,
-            tell=works.telling(tell),
-            failed=worker.failed,
-            reload=daemon.Reload(again, works.reload),
-            may_begin=works.may_begin,
-        )
+        seen = replace(watched, observers=shown)
+        works = worker.Worker(config, config_path, targets, watched=seen, stop=stop, wrote=wrote, elector=elector)
+        works.serve(again, tell)
         works.close(left)
     return 0

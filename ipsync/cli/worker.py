@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING
 
-from ipsync import app
+from ipsync import app, daemon
 from ipsync.cli import options
 from ipsync.cli.invocation import command
 from ipsync.cli.reporting import Tell
@@ -61,6 +61,21 @@ class Worker:
         self._standing: Leadership | None = None
         self._watched, self._observers, self._again = watched, watched.observers, command("sync", targets=targets)
         self._teller = app.notifier(config, only=targets, approve=self._again, observers=self._observers)
+
+    def serve(self, again: Event, tell: Tell) -> None:
+        """Make passes until asked to end. `again` asks for the config to be read again, `tell` shows each report."""
+        if self._elector:
+            self._elector.start()
+        daemon.serve(
+            self.one_pass,
+            every=self.config.every,
+            jitter=self.config.jitter,
+            stop=self._stop,
+            tell=self.telling(tell),
+            failed=failed,
+            reload=daemon.Reload(again, self.reload),
+            may_begin=self.may_begin,
+        )
 
     def one_pass(self) -> Report:
         """Make one pass."""

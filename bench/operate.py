@@ -19,7 +19,7 @@ from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import urlsplit
 
-from bench.stage import Clouds, clouds
+from bench.stage import Stage, stage
 from bench.table import Row
 
 PASSES = 1000
@@ -91,9 +91,9 @@ def running(config: Path, *, every: str = "1h", program: Sequence[str] = ("-m", 
         worker.process.wait(timeout=60)
 
 
-def at_rest(stage: Clouds, *, seconds: float) -> Row:
+def at_rest(made: Stage, *, seconds: float) -> Row:
     """Between two passes, with the web server up."""
-    with running(stage.config("rest", stage.groups(1))) as worker:
+    with running(made.config("rest", made.groups(1))) as worker:
         worker.until(1)
         time.sleep(2)
         before = worker.cpu()
@@ -102,10 +102,10 @@ def at_rest(stage: Clouds, *, seconds: float) -> Row:
     return Row("ipsync run at rest: CPU", f"{share:.3%} of a core over {seconds:.0f} s", "≤ 0.1 %", share <= 0.001)
 
 
-def memory(stage: Clouds, *, passes: int) -> Row:
+def memory(made: Stage, *, passes: int) -> Row:
     """Each pass adds and removes: the feed changes all the while."""
-    config, over = stage.config("long", stage.groups(1), grace="0s"), Event()
-    Thread(target=_changing, args=(stage, over), daemon=True).start()
+    config, over = made.config("long", made.groups(1), grace="0s"), Event()
+    Thread(target=_changing, args=(made, over), daemon=True).start()
     try:
         with running(config, program=("-c", UNCEASING)) as worker:
             worker.until(WARM)
@@ -118,18 +118,18 @@ def memory(stage: Clouds, *, passes: int) -> Row:
     return Row(what, f"{late / early:.3f} × ({late:.1f} MiB / {early:.1f} MiB)", "≤ 1.05 ×", late <= 1.05 * early)
 
 
-def _changing(stage: Clouds, over: Event) -> None:
-    before = list(stage.feed.addresses)
+def _changing(made: Stage, over: Event) -> None:
+    before = list(made.feed.addresses)
     for number in count():
-        stage.feed.addresses = [*before, f"9.9.{number % 200}.9"]
+        made.feed.addresses = [*before, f"9.9.{number % 200}.9"]
         if over.wait(0.05):
-            stage.feed.addresses = before
+            made.feed.addresses = before
             return
 
 
-def page(stage: Clouds) -> Row:
+def page(made: Stage) -> Row:
     """Fifty groups, read and judged all the while."""
-    with running(stage.config("page", stage.groups(50)), program=("-c", UNCEASING)) as worker:
+    with running(made.config("page", made.groups(50)), program=("-c", UNCEASING)) as worker:
         worker.until(2)
         split, began = urlsplit(worker.url), worker.passes()
         asker = [sys.executable, "-S", str(Path(__file__).with_name("asker.py"))]
@@ -152,5 +152,5 @@ def rows(*, quick: bool) -> Iterator[Row]:
         page,
     )
     for measure in measures:
-        with clouds() as stage:
-            yield measure(stage)
+        with stage() as made:
+            yield measure(made)

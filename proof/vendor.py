@@ -20,12 +20,13 @@ from threading import Event
 from typing import get_args
 from unittest.mock import patch
 
-from ipsync.demo_waves import Shop
 from waves import CANARY, MAIN, SMOKE, A, Waves, stage
 
-from ipsync import app, audit, demo
+from ipsync import app, audit
 from ipsync.core.errors import IpsyncError
 from ipsync.core.report import Report, exit_code
+from ipsync.demo import stage as demo
+from ipsync.demo.waves import Shop
 from ipsync.sandbox.faults import KINDS, Kind, Shape
 from ipsync.sandbox.qatech.project import Habit
 from ipsync.sandbox.qatech.vendor import OPERATIONS, TOKEN, Vendor

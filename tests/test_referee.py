@@ -675,13 +675,13 @@ def test_descriptions_are_read():
 # ── what it is told of the clouds ────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(("named", "hindered"), [("edge", {RULE}), ("web", set()), ("gone", set())])
-def test_a_disabled_rule_hinders_only_whom_its_marks_name_there(named, hindered):
+@pytest.mark.parametrize(("named", "blocked"), [("edge", {RULE}), ("web", set()), ("gone", set())])
+def test_a_disabled_rule_blocks_only_whom_its_marks_name_there(named, blocked):
     text = f"ipsync owner=acme target={named} feed=qatech"
     sixth = ManagedList("allow-qatech-v6", networks("2600::1"), (("description", text),))
     cloud = MemoryCloud(lists={f"{RULE}-v6": sixth}, conflicts={f"{RULE}-v6": "disabled"})
     known = Watch(cloud, config(WEB, EDGE)).facts(["edge"], NOW, {}, added={})
-    assert known.hindered == hindered
+    assert known.blocked == blocked
 
 
 # ── over the embedded clouds ─────────────────────────────────────────────────

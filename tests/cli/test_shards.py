@@ -14,7 +14,7 @@ import pytest
 from ipsync import cli
 from ipsync.cli.shards import chosen
 from ipsync.core.sharding import Shard, holder
-from ipsync.demo import PROJECT, REGION, stage
+from ipsync.demo.stage import PROJECT, REGION, stage
 
 ACCOUNT = "123456789012"
 COUNT = next(n for n in range(2, 99) if holder(f"aws/{ACCOUNT}/{REGION}", n) != holder(f"gcp/{PROJECT}", n))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,22 +15,26 @@ from bench.table import Row, markdown
 
 BEGIN, END = "<!-- measured: written by `make bench` -->", "<!-- /measured -->"
 PLOT = "growth.svg"
+SECTION = re.compile(r"^### (\w+)\n(.*?)(?=^### |\Z)", re.MULTILINE | re.DOTALL)
 
 
 def write(path: Path, found: Mapping[str, Sequence[Row]]) -> None:
-    """Put the tables between the page's two marks, and draw the plot where growth was measured."""
+    """Put the tables between the page's two marks, each with when and where; parts that weren't measured now stay.
+
+    The plot is drawn anew where growth was measured.
+    """
     text = path.read_text()
     before, _, rest = text.partition(BEGIN)
-    _, there, after = rest.partition(END)
+    figures, there, after = rest.partition(END)
     if not there:
         raise SystemExit(f"{path} has no place for figures: {BEGIN} … {END}")
     where = surroundings()
-    tables = "\n\n".join(f"### {name}\n\n{markdown(rows)}" for name, rows in found.items())
-    image = ""
+    parts = dict(SECTION.findall(figures)) | {name: f"{where}\n\n{markdown(rows)}" for name, rows in found.items()}
     if scale.GROWN:
         plot.draw(scale.GROWN, path.with_name(PLOT), below=where)
-        image = f"![Time and memory as accounts grow]({PLOT})\n\n"
-    path.write_text(f"{before}{BEGIN}\n{where}\n\n{image}{tables}\n{END}{after}")
+        parts["scale"] += f"\n\n![Time and memory as accounts grow]({PLOT})"
+    tables = "\n\n".join(f"### {name}\n\n{body.strip()}" for name, body in parts.items())
+    path.write_text(f"{before}{BEGIN}\n\n{tables}\n\n{END}{after}")
 
 
 def surroundings() -> str:

@@ -6,10 +6,11 @@ see, of a target that is selected and whose feeds can be believed; `accounted` h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ipsync.core import guards
+from ipsync.core.alike import likeness
 from ipsync.core.at_rest import AtRest
 from ipsync.core.blockers import conflicts, unfit
 from ipsync.core.configured import Config, Target
@@ -71,7 +72,7 @@ class _Resource:
     target_changes: tuple[TargetChange, ...] = ()
     orphans: tuple[Orphan, ...] = ()
     resource_change: ResourceChange | None = None
-    identity: object = None
+    identity: Sequence[object] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +83,13 @@ class _Planner:
     unknown: Unknown
     made: dict[str, int] = field(default_factory=dict)
     """How many lists the resources so far make in each project: they share one quota."""
+    known: dict[Hashable, _Resource] = field(default_factory=dict)
+    """What was planned of resources at rest, by what they are alike in."""
 
     def planned(self, state: State) -> _Resource:
         """Plan one resource; a fault that only it provokes is its own error, and no other's."""
         try:
-            return self._in_sync(state) or self._resource(state)
+            return self._in_sync(state) or self._as_others(state)
         except Exception as error:  # noqa: BLE001 - told in the element, and held back whole
             text = f"a fault in ipsync while planning this resource, which was not touched: {error!r}"
             failed = (replace(_blank(t, state), status=Status.ERROR, error=text) for t in self._shown(state))
@@ -100,6 +103,24 @@ class _Planner:
         held, wanted = seen
         changes = (replace(_blank(t, state), held=held[t.name]) for t in self._shown(state))
         return _Resource(tuple(changes), identity=[state.resource, wanted])
+
+    def _as_others(self, state: State) -> _Resource:
+        """Plan a resource, or take what was planned of one at rest that is like it at another place."""
+        alike = likeness(state, self.unknown.may_name(state))
+        known = None if alike is None else self.known.get(alike)
+        if known is None:
+            made = self._resource(state)
+            if alike is not None and self._at_rest(made, state):
+                self.known[alike] = made
+            return made
+        changes = tuple(replace(t, resource=state.resource) for t in known.target_changes)
+        return _Resource(changes, identity=[state.resource, *known.identity[1:]])
+
+    def _at_rest(self, made: _Resource, state: State) -> bool:
+        """Tell whether nothing is to be done or told of a resource but how many entries it holds."""
+        bare = tuple(_blank(t, state) for t in self._shown(state))
+        told = tuple(replace(t, held=0) for t in made.target_changes)
+        return told == bare and not made.orphans and made.resource_change is None
 
     def _resource(self, state: State) -> _Resource:
         state, strays = without_strays(state, self.config.owner)

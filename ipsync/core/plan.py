@@ -99,7 +99,11 @@ class ResourceChange:
         return self._released(frozenset())
 
     def _released(self, approved: frozenset[str]) -> tuple[Operation, ...]:
-        return () if self.stops else self._operations(released(self.change, self.held, approved))
+        if self.stops:
+            return ()
+        freed = released(self.change, self.held, approved)
+        whole = (freed.add, freed.remove) == (self.change.add, self.change.remove)
+        return self.operations if whole else self._operations(freed)
 
     def _operations(self, change: Diff) -> tuple[Operation, ...]:
         """Return a change's writes. Something is removed first only where this very change doesn't fit otherwise."""

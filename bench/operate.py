@@ -91,9 +91,9 @@ def running(config: Path, *, every: str = "1h", program: Sequence[str] = ("-m", 
         worker.process.wait(timeout=60)
 
 
-def at_rest(made: Stage, *, seconds: float) -> Row:
+def at_rest(clouds: Stage, *, seconds: float) -> Row:
     """Between two passes, with the web server up."""
-    with running(made.config("rest", made.groups(1))) as worker:
+    with running(clouds.config("rest", clouds.groups(1))) as worker:
         worker.until(1)
         time.sleep(2)
         before = worker.cpu()
@@ -102,10 +102,10 @@ def at_rest(made: Stage, *, seconds: float) -> Row:
     return Row("ipsync run at rest: CPU", f"{share:.3%} of a core over {seconds:.0f} s", "≤ 0.1 %", share <= 0.001)
 
 
-def memory(made: Stage, *, passes: int) -> Row:
+def memory(clouds: Stage, *, passes: int) -> Row:
     """Each pass adds and removes: the feed changes all the while."""
-    config, over = made.config("long", made.groups(1), grace="0s"), Event()
-    Thread(target=_changing, args=(made, over), daemon=True).start()
+    config, over = clouds.config("long", clouds.groups(1), grace="0s"), Event()
+    Thread(target=_changing, args=(clouds, over), daemon=True).start()
     try:
         with running(config, program=("-c", UNCEASING)) as worker:
             worker.until(WARM)
@@ -118,26 +118,26 @@ def memory(made: Stage, *, passes: int) -> Row:
     return Row(what, f"{late / early:.3f} × ({late:.1f} MiB / {early:.1f} MiB)", "≤ 1.05 ×", late <= 1.05 * early)
 
 
-def _changing(made: Stage, over: Event) -> None:
-    before = list(made.feed.addresses)
+def _changing(clouds: Stage, over: Event) -> None:
+    before = list(clouds.feed.addresses)
     for number in count():
-        made.feed.addresses = [*before, f"9.9.{number % 200}.9"]
+        clouds.feed.addresses = [*before, f"9.9.{number % 200}.9"]
         if over.wait(0.05):
-            made.feed.addresses = before
+            clouds.feed.addresses = before
             return
 
 
-def page(made: Stage) -> Row:
+def page(clouds: Stage) -> Row:
     """Fifty groups, read and judged all the while."""
-    with running(made.config("page", made.groups(50)), program=("-c", UNCEASING)) as worker:
+    with running(clouds.config("page", clouds.groups(50)), program=("-c", UNCEASING)) as worker:
         worker.until(2)
         split, began = urlsplit(worker.url), worker.passes()
         asker = [sys.executable, "-S", str(Path(__file__).with_name("asker.py"))]
         command = [*asker, str(split.hostname), str(split.port), "/", str(ASKED)]
         took = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
-        made = worker.passes() - began
+        passes = worker.passes() - began
     slow = sorted(map(float, took))[int(ASKED * 0.95)]
-    reached = f"{slow * 1000:.1f} ms (of {ASKED}, {made} passes meanwhile)"
+    reached = f"{slow * 1000:.1f} ms (of {ASKED}, {passes} passes meanwhile)"
     return Row("status page while passes run: p95", reached, "≤ 50 ms", slow <= 0.05)
 
 
@@ -152,5 +152,5 @@ def rows(*, quick: bool) -> Iterator[Row]:
         page,
     )
     for measure in measures:
-        with stage() as made:
-            yield measure(made)
+        with stage() as clouds:
+            yield measure(clouds)

@@ -14,7 +14,7 @@ from pathlib import Path
 from bench.table import Row, at_most, ratio
 from ipsync.config import load
 from ipsync.core.configured import Config
-from ipsync.core.model import Entry, Service, Snapshot, State
+from ipsync.core.model import Entry, Network, Service, Snapshot, State
 from ipsync.core.plan import FeedResult, Observed
 from ipsync.core.planner import make_plan
 from ipsync.core.traits import Mark
@@ -52,7 +52,7 @@ def _config() -> Config:
         return load(path, os.environ)
 
 
-def _observed(groups: int, held: tuple[object, ...]) -> Observed:
+def _observed(groups: int, held: tuple[Network, ...]) -> Observed:
     """Return what was read, as the reader leaves it: equal addresses, ports and tags are the same objects."""
     entries = [Entry(n, Service("tcp", 443, 443), NOTE) for n in held]
     states = [

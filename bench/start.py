@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 from bench.processes import IPSYNC, Cost, cost, fastest, floor
 from bench.stage import ADDRESSES, Stage, stage, sync
@@ -111,13 +111,10 @@ def _imports(what: str, config: Path, module: str) -> Row:
 
 
 def _write_log(path: Path, records: int) -> None:
-    original, os.fsync = os.fsync, lambda _fd: None  # only this file's making is hurried, never the measured reading
-    try:
-        with AuditLog.open(path, owner="bench", actor="bench", run="bench", clock=now) as audit_log:
-            for i in range(records):
-                after = Contents((OwnedEntry(f"8.8.8.{i % 250}/32"),))
-                audit_log.record(
-                    Intent(resource="aws/1/r/sg-1", kind="add", target="web", before=Contents(), after=after)
-                )
-    finally:
-        os.fsync = original
+    with (
+        patch("os.fsync"),  # only this file's making is hurried, never the measured reading
+        AuditLog.open(path, owner="bench", actor="bench", run="bench", clock=now) as audit_log,
+    ):
+        for i in range(records):
+            after = Contents((OwnedEntry(f"8.8.8.{i % 250}/32"),))
+            audit_log.record(Intent(resource="aws/1/r/sg-1", kind="add", target="web", before=Contents(), after=after))

@@ -119,7 +119,7 @@ def _bounded(plan: Plan, wave: Wave) -> Plan:
     if wave.max_changed_targets is None or number <= wave.max_changed_targets:
         return plan
     text = (
-        f"changes {number} targets in {named(wave.name)}, more than {wave.most}; "
+        f"changes {number} target{'s' * (number != 1)} in {named(wave.name)}, more than {wave.most}; "
         f"raise {GUARD} of the wave if that is fine"
     )
     objection = Violation(GUARD, Verdict.NEEDS_APPROVAL, text, size_id(plan, wave.name))

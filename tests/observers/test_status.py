@@ -154,7 +154,7 @@ def test_a_wave_that_is_too_large_waits_with_a_command_of_its_own():
     here, ledger, keeper = waved(waves.A, waves=small)
     here.watched(ledger, keeper)
     [large] = keeper.status.approvals
-    assert (large.subject, large.text[:33]) == ("wave canary", "changes 1 targets in wave canary,")
+    assert (large.subject, large.text[:32]) == ("wave canary", "changes 1 target in wave canary,")
     assert re.fullmatch(r"ipsync sync --approve wave:[0-9a-f]+", large.command)
     assert keeper.status.approve_all == large.command
     here.watched(ledger, keeper, approve=[large.command.split()[-1]])

@@ -138,6 +138,14 @@ def test_new_settings_take_leavers_along():
     assert not judged(facts(wide), (ranges(EDGE, *held), ranges(wide, *held)))
 
 
+@pytest.mark.parametrize(("names", "said"), [(("edge", "side"), ""), (("edge",), "belongs to side")])
+def test_a_renamed_target_says_its_new_name_beside_who_can_not_be_asked(names, said):
+    known = facts(EDGE, SIDE, selected=frozenset({"edge"}))
+    held = ranges(EDGE, (KEPT, mark("was-edge", "side")))
+    found = judged(known, (held, ranges(EDGE, (KEPT, mark(*names)))))
+    assert said in found if said else not found
+
+
 @pytest.mark.parametrize(("name", "owner"), [("was-edge", "acme"), ("edge", "globex")])
 def test_new_settings_take_a_renamed_target_s_leavers_along_and_no_stranger_s(name, owner):
     wide, said = replace(EDGE, services=(ANY,)), "no target that may be touched wants it"

@@ -65,7 +65,8 @@ def impact(change: Diff, *, now: datetime, grace: timedelta | None) -> guards.Im
     """Return what a diff would really take away and let in, whatever waits for whom."""
     leaving = [marked for marked, _ in change.leaving]
     going = {m.entry for m in leaving}
-    kept = [m for m in (*change.keep, *change.remark) if m.entry not in going]
+    orphans = {m.entry for m in change.keep if m.found and m.entry in change.still}  # but for who can't be asked now
+    kept = [m for m in (*change.keep, *change.remark) if m.entry not in going | orphans]
     staying = [*kept, *change.add]
     dropped = [m for m in change.remove if m.entry not in change.taken_out] + leaving
     held = [*kept, *leaving, *change.remove]

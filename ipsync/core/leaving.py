@@ -40,9 +40,10 @@ class Fate:
 def fate(item: Marked, state: State, policy: Policy) -> Fate:
     """Decide about an entry that no target wants, as far as they can be asked."""
     named = [t for t in policy.targets if t.name in item.mark.targets]
+    nobodys = not named and not _renamed(item, state, policy)
     if _may_be_wanted(item, state, policy):
-        return Fate("held", replace(item, by=named[0].name if named else ""))
-    if not named and not _renamed(item, state, policy):
+        return Fate("held", replace(item, by=named[0].name if named else "", found=nobodys))
+    if nobodys:
         return Fate("orphan", item)
     item = replace(item, by=(named or policy.healthy)[0].name, why=item.mark.origin)
     if named and _taken_out(item, state, named, policy.feeds):

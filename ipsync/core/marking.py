@@ -17,7 +17,8 @@ class Marked:
     """An entry with the mark it has (or, where it is wanted, shall have).
 
     `by` is the target in whose name this is done and shown; `why` is what asks for it: feeds, or STATIC. `found` says
-    that it is wanted but was marked for a target that doesn't name the resource: it is no measure of what was held.
+    that it is wanted, or may be, but was marked for a target that doesn't name the resource: it is no measure of what
+    was held.
     """
 
     entry: Entry

@@ -174,10 +174,12 @@ def _names(mark: Mark | None) -> frozenset[str]:
 def _stays_its_own(facts: Facts, write: Write, key: str) -> bool:
     """Tell whether a frozen target's entry stays its own: only a sibling that may be touched says beside it that it wants it.
 
-    A GCP rule has one description for all its sources: whoever shares it stands beside all of them.
+    A GCP rule has one description for all its sources: whoever shares it stands beside all of them, by the name it has now.
     """
     old, new = write.remarked.get(key, (None, None))
-    if not old or not new or old.owner != new.owner or not old.targets <= new.targets:
+    if not old or not new or old.owner != new.owner:
+        return False
+    if not {t.name for t in named(facts, write.resource, old)} <= new.targets:
         return False
     same = write.place.startswith("gcp/") and old.since == new.since
     return same or (not new.since and wanted_again(facts, write.resource, write.after[key].hole))

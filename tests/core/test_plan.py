@@ -505,3 +505,14 @@ def test_looking_for_foreign_entries_and_finding_none_changes_no_id():
 def test_foreign_entries_count_only_where_all_of_them_are_known():
     ids = {identity(None, group(ours(B), *more, complete=False)) for more in ((), (STRANGER,))}
     assert len(ids) == 1
+
+
+@pytest.mark.parametrize("selected", [None, ["web"]])
+def test_what_nobody_of_this_config_has_is_no_measure_whoever_is_selected(selected):
+    few = (("qatech", Limits(max_additions=Threshold(1, 50))),)
+    made = config(aws_target(limits=few), aws_target("more", feeds=("cdn",)))
+    wide = networks("8.8.9.0/24", "8.8.9.1", "8.8.9.2")
+    held = group(ours(A), ours(wide[0], target="gone"), targets=("web", "more"))
+    plan = planned(made, held, qatech=[A, wide[1], wide[2]], cdn=[A], selected=selected)
+    web = next(t for t in plan.target_changes if t.target == "web")
+    assert web.violations[0].detail.startswith("adds 2 addresses to 1, more than 1: 8.8.9.1/32, 8.8.9.2/32")

@@ -47,7 +47,7 @@ BREAKS = (
     # ── an entry's fate ──
     Break("what others made is ours too", "core/diff.py", "        known = owned.get(entry)\n", '        mark = mark or Mark(owner, ("web",), "")\n        known = owned.get(entry)\n'),
     Break("a broken feed holds nothing back", "core/leaving.py", "if _may_be_wanted(item, state, policy):", "if False:"),
-    Break("what belongs to nobody is ours to remove", "core/leaving.py", "if not named and not _renamed(item, state, policy):", "if False:"),
+    Break("what belongs to nobody is ours to remove", "core/leaving.py", "    if nobodys:\n", "    if False:\n"),
     Break("the operator's word waits too", "core/leaving.py", "if named and _taken_out(item, state, named, policy.feeds):", "if False:"),
     Break("a renamed feed was taken out", "core/leaving.py", "origins <= configured - {f for t in named for f in t.feeds}", "not origins & {f for t in named for f in t.feeds}"),
     Break("no grace", "core/leaving.py", "+ policy.grace\n", "\n"),
@@ -80,7 +80,7 @@ BREAKS = (
     Break("private addresses are let in", "core/guards.py", "    if not offenders:\n", "    if True:\n"),
     Break("a frozen sibling's limits don't hold", "core/planner.py", "judged = judge(state, change, targets, now", "judged = judge(state, change, healthy, now"),
     Break("what doesn't fit is sent", "core/guards.py", "if more and peak > room.limit:", "if False:"),
-    Break("a removal that waits keeps others out", "core/plan.py", "return () if self.stops else", "return () if self.stops or self.held else"),
+    Break("a removal that waits keeps others out", "core/plan.py", "        if self.stops:\n", "        if self.stops or self.held:\n"),
     Break("an approval lets everything go", "core/plan.py", "return known if self.id in given else known & given", "return known if given else known & given"),
     # ── order ──
     Break("removed before added", "core/plan.py", "removals_first=full,", "removals_first=True,"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -18,6 +19,9 @@ MOST_SHOWN = 4000
 def rows(steps: int) -> list[Row]:
     """Run at least this many steps; judged against the promised number where that many were asked for."""
     share = -(-steps // PROCESSES)
+    os.environ["PYTHONHASHSEED"] = (
+        "0"  # of the processes to come: sets in another order are another story for the same seed
+    )
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
         managed_lists = list(pool.map(_run, [share] * PROCESSES, range(1, PROCESSES + 1)))
     counts = sum((Counter(c) for c, _, _ in managed_lists), Counter[str]())
@@ -55,7 +59,11 @@ def _run(steps: int, seed: int) -> tuple[dict[str, int], int, str]:
         try:
             run_state_machine_as_test(seeded(seed * 1_000_000 + round_)(Promises), settings=how)
         except Exception as error:  # noqa: BLE001 - Hypothesis tells several faults as a group
-            return dict(STEPS), WRITES.total(), f"seed {seed * 1_000_000 + round_}: {_story(error)}"
+            story = f"seed {seed * 1_000_000 + round_}: {_story(error)}"
+            print(
+                f"after {STEPS.total():,} steps: {story}", file=sys.stderr, flush=True
+            )  # the others may go on for long
+            return dict(STEPS), WRITES.total(), story
     return dict(STEPS), WRITES.total(), ""
 
 

@@ -13,7 +13,7 @@ from proof.table import Row
 PROCESSES = max(2, os.cpu_count() or 2)
 TO_REACH = 200_000
 EXAMPLES, LENGTH = 100, 50
-MOST_SHOWN = 4000
+MOST_SHOWN = 40_000
 
 
 def rows(steps: int) -> list[Row]:

@@ -201,7 +201,7 @@ def _copied(run: engine.Run, audit_log: AuditLog, report: Report) -> Report:
 
     data = audit_log.uncopied()
     last = last_number(data)
-    shard = f"shard-{config.shard.index}-of-{config.shard.count}/" if config.shard else ""
+    shard = f"{config.shard.part}/" if config.shard else ""
     name = f"{config.owner}/{shard}{now():%Y/%m/%d/%H%M%S}-{last:010d}-{report.run}.jsonl"  # sorted, the chain's order
     try:
         where = sinks.upload(config.audit_objects, name=name, data=data)

@@ -10,6 +10,7 @@ from factory import NOW, Log, Stage, aws_target, config
 from ipsync import engine
 from ipsync.core.events import Intent, Record
 from ipsync.core.marks import format_time
+from ipsync.core.report import exit_code
 from ipsync.core.rollout import Check, VendorRun, Wave
 from ipsync.core.standing import standing, taken
 from ipsync.verification.base import Result
@@ -23,6 +24,21 @@ A, B, C = "8.8.8.8/32", "9.9.9.9/32", "1.1.1.1/32"
 
 def target(name: str, group: str, wave: str = ""):
     return replace(aws_target(name, where={"groups": (group,)}), wave=wave)
+
+
+def statuses(report) -> dict[str, str]:
+    """Return how each target ended."""
+    return {e.target: e.status.value for e in report.plan.target_changes}
+
+
+def waves(report) -> dict[str, str]:
+    """Return how each wave ended."""
+    return {w.name: w.state.value for w in report.waves}
+
+
+def code(report) -> int:
+    """Return what the command exits with."""
+    return exit_code(report, detailed=False)
 
 
 class Killed(BaseException):

@@ -16,6 +16,8 @@ VERSION = 2
 """Of the records that are written now (core/contents.py reads both)."""
 GENESIS = "0" * 64
 """`prev` of the first record."""
+LOG = "log"
+"""The key under which a record that is read together with other logs' says whose it is; never written."""
 LARGEST_INT = 2**53 - 1
 """Integers beyond this aren't the same in every JSON reader (RFC 8785, RFC 7493)."""
 

@@ -16,13 +16,11 @@ from pathlib import Path
 
 from ipsync.audit.files import all_files, names_in
 from ipsync.audit.log import STDOUT
-from ipsync.audit.record import Record
+from ipsync.audit.record import LOG, Record
 from ipsync.core.configured import Config
 from ipsync.core.errors import AuditLogError
 from ipsync.core.sharding import Shard
 
-LOG = "log"
-"""The key under which a record that is read together with other logs' says whose it is."""
 LOCK = ".lock"
 _NAME = re.compile(r"(?P<stem>.*)\.shard-(?P<index>[0-9]{1,4})-of-(?P<count>[0-9]{1,4})(?P<suffix>\.[^.]*)?", re.DOTALL)
 _ROTATED = re.compile(r"(.+)\.[0-9]+-[0-9]+", re.DOTALL)
@@ -40,7 +38,7 @@ def path_of(path: str, shard: Shard) -> str:
     if path == STDOUT:
         return path
     log = Path(path)
-    return str(log.with_name(f"{log.stem}.shard-{shard.index}-of-{shard.count}{log.suffix}"))
+    return str(log.with_name(f"{log.stem}.{shard.part}{log.suffix}"))
 
 
 def shard_of(log: Path) -> Shard | None:

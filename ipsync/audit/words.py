@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ipsync.audit.record import LOG
 from ipsync.core.contents import Contents, contents
 from ipsync.core.events import (
     Approval,
@@ -27,7 +28,7 @@ from ipsync.core.rollout import named
 def describe(record: Mapping[str, Any]) -> str:
     """Return one line for a person: when, which run, what; whatever stands in the record, it is one line."""
     words = _WORDS.get(str(record.get("event")), _plain)(record)
-    log = f"{record['log']}  " if "log" in record else ""  # of several that are read together
+    log = f"{record[LOG]}  " if LOG in record else ""  # of several that are read together
     return printable(
         f"{record.get('at')}  {log}{record.get('run')}  #{record.get('seq')}  {words}{_explanation(record)}"
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 MOST = 1000
 """Shards. More would weigh longer than they read."""
@@ -32,6 +33,11 @@ class Shard:
     def __str__(self) -> str:
         """Write it as the command line does."""
         return f"{self.index}/{self.count}"
+
+    @property
+    def part(self) -> str:
+        """Write it as a part of a file's or an object's name."""
+        return f"shard-{self.index}-of-{self.count}"
 
     @property
     def words(self) -> str:
@@ -59,6 +65,7 @@ class Share:
         return f"{self.shard.words}: {self.scopes:,} of {self.of:,} scopes"
 
 
+@lru_cache(maxsize=65_536)  # a scope is asked about for each of its targets and resources
 def holder(scope: str, count: int) -> int:
     """Return the number of the shard that holds a scope, of so many shards."""
     return max(range(count), key=lambda index: _weight(scope, index))

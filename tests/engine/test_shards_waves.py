@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 from factory import HTTPS, aws_target, config
-from waves import SMOKE, A, B, Killed, Waves
+from waves import SMOKE, A, B, Killed, Waves, statuses
 
 from ipsync import engine
 from ipsync.core.addresses import parse
@@ -18,7 +18,6 @@ from ipsync.core.sharding import Shard, holder
 from ipsync.render import render
 from ipsync.render.json import document
 from ipsync.targets.aws.where import AwsAccount
-from ipsync.verification import waiting
 
 EU = "eu-north-1"
 N = 2
@@ -27,11 +26,7 @@ ACCOUNTS = (*FIRST, *SECOND)
 """Three of each shard."""
 WAVES = (Wave("canary", ("smoke",)), Wave("main"))
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(waiting, "FIRST", 0.001)
-    monkeypatch.setattr(waiting, "GROWTH", 1.0)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def resource(account: str) -> str:
@@ -67,10 +62,6 @@ def shards(*listed: str, canary: str, targets=(), waves=WAVES) -> list[Sharded]:
     both = [Sharded(made, lists={"qatech": listed}, shard=Shard(i, N)) for i in range(N)]
     both[1].cloud = both[0].cloud
     return both
-
-
-def statuses(report) -> dict[str, str]:
-    return {e.target: e.status.value for e in report.plan.target_changes}
 
 
 def hold(report) -> str:

@@ -7,35 +7,17 @@ from datetime import timedelta
 from threading import Event
 
 import pytest
-from waves import CANARY, MAIN, SMOKE, A, B, C, Killed, stage, target
+from waves import CANARY, MAIN, SMOKE, A, B, C, Killed, code, stage, statuses, target, waves
 
 from ipsync.core.errors import Rejected
 from ipsync.core.events import Verification, WaveReached
 from ipsync.core.model import Status
-from ipsync.core.report import exit_code
 from ipsync.core.rollout import Wave
 from ipsync.core.waves import WaveState
-from ipsync.verification import waiting
 from ipsync.verification.base import Result
 from ipsync.verification.errors import NotFound, Unavailable
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(waiting, "FIRST", 0.001)
-    monkeypatch.setattr(waiting, "GROWTH", 1.0)
-
-
-def statuses(report):
-    return {e.target: e.status.value for e in report.plan.target_changes}
-
-
-def waves(report):
-    return {w.name: w.state.value for w in report.waves}
-
-
-def code(report):
-    return exit_code(report, detailed=False)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def failing(*listed: str, **changes):

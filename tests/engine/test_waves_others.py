@@ -7,35 +7,17 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from waves import CANARY, MAIN, SMOKE, WAVES, A, B, Killed, stage, target
+from waves import CANARY, MAIN, SMOKE, WAVES, A, B, Killed, code, stage, statuses, target, waves
 
 from ipsync import engine
 from ipsync.core import planfile
 from ipsync.core.errors import AuditLogError
 from ipsync.core.events import Approval, Intent, Verification, WaveReached
-from ipsync.core.report import exit_code
 from ipsync.core.rollout import Wave
 from ipsync.render.json import document
-from ipsync.verification import waiting
 from ipsync.verification.base import Result
 
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(waiting, "FIRST", 0.001)
-    monkeypatch.setattr(waiting, "GROWTH", 1.0)
-
-
-def statuses(report):
-    return {e.target: e.status.value for e in report.plan.target_changes}
-
-
-def waves(report):
-    return {w.name: w.state.value for w in report.waves}
-
-
-def code(report):
-    return exit_code(report, detailed=False)
+pytestmark = pytest.mark.usefixtures("quick")
 
 
 def meanwhile(here, *does):

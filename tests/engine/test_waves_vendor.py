@@ -14,24 +14,20 @@ from threading import Event
 
 import pytest
 from factory import snapshot
-from waves import CANARY, MAIN, A, B, Killed, stage
+from waves import CANARY, MAIN, A, B, Killed, code, stage
 
 from ipsync import app, audit
 from ipsync.audit import AuditLog
 from ipsync.core import events
-from ipsync.core.report import exit_code
 from ipsync.core.rollout import Check, Command, VendorRun, Wave
 from ipsync.sandbox.qatech.project import Project
 from ipsync.sandbox.qatech.vendor import TOKEN, Vendor
 from ipsync.targets.base import Places
-from ipsync.verification import waiting
 from ipsync.verification.qatech.client import Client
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(waiting, "FIRST", 0.001)
-    monkeypatch.setattr(waiting, "GROWTH", 1.0)
+def surroundings(monkeypatch, quick):
     for name in ("QATECH_API_TOKEN", "QATECH_API_URL"):
         monkeypatch.delenv(name, raising=False)
 
@@ -73,10 +69,6 @@ def house(tmp_path, monkeypatch, vendor):
         return House(here, monkeypatch, tmp_path / name, check, **wave)
 
     return made
-
-
-def code(report):
-    return exit_code(report, detailed=False)
 
 
 def starts(vendor):

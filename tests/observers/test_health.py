@@ -5,29 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from factory import aws_target, config
 
 from ipsync.core.rollout import Check, Command, Wave
 from ipsync.core.signals import PassEnded, StageBegan
 from ipsync.observers.health import Health
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def health(clock):
-    return Health(config(aws_target()), clock=clock)
 
 
 def soon(seconds: float) -> datetime:

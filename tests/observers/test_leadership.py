@@ -11,7 +11,6 @@ from scene import EVIL, Scene
 
 from ipsync.core.signals import Leadership, PassEnded
 from ipsync.observers import web
-from ipsync.observers.health import Health
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.metrics import Metrics
 from ipsync.observers.page import StatusPage
@@ -19,23 +18,6 @@ from ipsync.observers.page import StatusPage
 LEASE = "ipsync/ipsync-acme-leader"
 ASKS, WAITS = Leadership(False, LEASE), Leadership(False, LEASE, "ipsync-0_5c1e07d2")
 LEADS, CANT = Leadership(True, LEASE, "ipsync-1_812aa0fe"), Leadership(False, LEASE, "", "Kubernetes refuses (403)")
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def health(clock):
-    return Health(config(aws_target()), clock=clock)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ API: AWS Security Token Service, GetCallerIdentity, which needs no permission.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Unreachable
+from ipsync.targets import pace
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws.answers import WHO
 from ipsync.targets.aws.reads import reading_client
@@ -26,7 +26,7 @@ def homes(targets: Sequence[Target]) -> list[str | CloudError]:
     """Return `aws/ACCOUNT/REGION` of each target, or why its account can't be told."""
     wheres = [_where(t) for t in targets]
     unknown = {_key(w): w for w in reversed(wheres) if w.account.number == UNKNOWN}
-    with ThreadPoolExecutor(THREADS) as threads:
+    with pace.threads(THREADS) as threads:
         told = dict(zip(unknown, threads.map(_account, unknown.values()), strict=True))
     return [_home(w, told.get(_key(w), w.account.number)) for w in wheres]
 

@@ -33,4 +33,4 @@ def _read(what: str, text: str) -> Shard:
         return read(text)
     except ValueError as error:
         said = str(error)
-        raise ValueError(f"{what}: {said}" + ("" if FORM in said else f"; {FORM}")) from None
+        raise ValueError(f"{what}: {said}" + ("" if FORM in said else f"; write {FORM}")) from None

@@ -76,7 +76,8 @@ class _Teller:
     def show(self, command: str, report: Report) -> int:
         code = exit_code(report, detailed="--detailed-exitcode" in command)
         self.say(f"$ {command}")
-        for line in render(report, output="text", colour=self.colour).splitlines():
+        again = command.partition(" --")[0].replace("ipsync plan", "ipsync sync")
+        for line in render(report, output="text", colour=self.colour, again=again).splitlines():
             if line and not line.startswith(LEFT_OUT):
                 self.say(line)
         self.say(f"(exit code {code})")

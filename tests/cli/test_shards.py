@@ -35,7 +35,7 @@ def test_the_option_wins_then_the_job_s_environment_and_else_it_is_all():
 @pytest.mark.parametrize(
     ("text", "environ", "said"),
     [
-        ("4/4", {}, "--shard 4/4: there is no shard 4 of 4; they are 0 to 3; I/N, a shard's number"),
+        ("4/4", {}, "--shard 4/4: there is no shard 4 of 4; they are 0 to 3; write I/N, a shard's number"),
         ("a/b", {}, "--shard a/b: write I/N, a shard's number and how many there are: 0/4, 1/4, 2/4 and 3/4"),
         ("0/0", {}, "--shard 0/0: 0 is no number of shards; there are 1 to 1000"),
         (None, job(8, 8), "JOB_COMPLETION_INDEX '8' of IPSYNC_SHARDS '8': there is no shard 8 of 8; they are 0 to 7"),

@@ -38,15 +38,14 @@ class AtRest:
 
     def seen(self, state: State) -> tuple[Counter[str], str] | None:
         """Return how many entries each target holds, and a digest of what is wanted; None where that isn't sure."""
-        key = (state.targets, state.traits, state.families)
-        if key not in self._known:
-            self._known[key] = self._wanted_of(state)
-        wanted = self._known[key]
+        wanted = self._in_sync(state)
         held = wanted.held(state) if wanted else None
         return (held, wanted.digest) if wanted and held is not None else None
 
     def lightened(self, state: State) -> State | None:
         """Return a resource at rest with entries that others share; None for one that isn't."""
+        if self._in_sync(state) is None:
+            return None
         alike = (
             state.targets,
             state.traits,
@@ -74,6 +73,12 @@ class AtRest:
         names = {f for t in targets for f in t.feeds}
         results = {name: self._feeds[name].snapshot for name in names}
         return {name: snapshot.networks for name, snapshot in results.items() if snapshot}
+
+    def _in_sync(self, state: State) -> InSync | None:
+        key = (state.targets, state.traits, state.families)
+        if key not in self._known:
+            self._known[key] = self._wanted_of(state)
+        return self._known[key]
 
     def _wanted_of(self, state: State) -> InSync | None:
         """Return what is wanted where that alone decides: of single entries, by targets that can all be asked.

@@ -6,11 +6,11 @@ see, of a target that is selected and whose feeds can be believed; `accounted` h
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from ipsync.core import guards
-from ipsync.core.alike import likeness
+from ipsync.core.alike import Likeness, likeness
 from ipsync.core.at_rest import AtRest
 from ipsync.core.blockers import conflicts, unfit
 from ipsync.core.configured import Config, Target
@@ -83,7 +83,7 @@ class _Planner:
     unknown: Unknown
     made: dict[str, int] = field(default_factory=dict)
     """How many lists the resources so far make in each project: they share one quota."""
-    known: dict[Hashable, _Resource] = field(default_factory=dict)
+    known: dict[Likeness, _Resource] = field(default_factory=dict)
     """What was planned of resources at rest, by what they are alike in."""
 
     def planned(self, state: State) -> _Resource:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,7 +12,8 @@ from ipsync.core.model import Capacity, Entry, ManagedList, ReadFailure, State
 from ipsync.targets.aws.rules import TRAITS as GROUP_TRAITS
 from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.base import Finding
-from ipsync.targets.gcp.rules import NAME, TRAITS, ours, taken_by_others, wanted_settings
+from ipsync.targets.gcp.names import Names
+from ipsync.targets.gcp.rules import NAME, TRAITS, ours, wanted_settings
 from ipsync.targets.gcp.where import GcpRule
 from ipsync.targets.tag_marks import OWNER
 
@@ -122,16 +122,16 @@ class MemoryReader:
         if not state.targets:
             managed = self.cloud.lists.get(state.resource)
             return _stray(state.resource, managed) if managed else replace(state, managed_lists=(), entries=())
-        names = {b.rpartition("/")[2] for b in bases if b.startswith(f"{folder}/")} | {rule}
-        lists = {full: p for full, p in self.cloud.lists.items() if full.startswith(f"{folder}/")}
-        mine = {full: p for full, p in lists.items() if _base_of(p, names) == rule}
+        named = {b.rpartition("/")[2] for b in bases if b.startswith(f"{folder}/")} | {rule}
+        lists = {p.name: (full, p) for full, p in self.cloud.lists.items() if full.startswith(f"{folder}/")}
+        names = Names({name: _made(p) for name, (_, p) in lists.items()}, named)
+        mine = dict(lists[name] for name in names.under(rule))
         mine = {
             full: replace(p, blocker=self.cloud.conflicts.get(full) or _uncleared(p, state) or "") if _made(p) else p
             for full, p in mine.items()
         }
         entries = tuple(Entry(n, None, p.note, p.name) for p in mine.values() for n in p.networks)
-        taken = taken_by_others(rule, (p.name for p in lists.values()), (p.name for p in mine.values()), names)
-        return replace(state, managed_lists=tuple(mine.values()), entries=entries, taken=taken)
+        return replace(state, managed_lists=tuple(mine.values()), entries=entries, taken=names.taken(rule))
 
 
 def _stray(full: str, managed: ManagedList) -> State:
@@ -141,18 +141,6 @@ def _stray(full: str, managed: ManagedList) -> State:
 
 def _made(managed: ManagedList) -> bool:
     return ours(dict(managed.note).get("description", ""))
-
-
-def _base_of(managed: ManagedList, named: Iterable[str]) -> str | None:
-    """Return which of the rules a list stands under: its own name, else the longest that it continues."""
-    bases = [
-        base for base in named if managed.name in {base, f"{base}-v6"} or (_made(managed) and _continues(managed, base))
-    ]
-    return managed.name if managed.name in bases else max(bases, key=len, default=None)
-
-
-def _continues(managed: ManagedList, base: str) -> bool:
-    return bool(re.fullmatch(rf"{re.escape(base)}(?:-v6)?-[0-9]+", managed.name))
 
 
 def _uncleared(managed: ManagedList, state: State) -> str:

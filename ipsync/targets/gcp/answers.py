@@ -19,6 +19,11 @@ class Unreadable(ValueError):
     """An answer of another shape than asked for. It says nothing about what there is, or what was done."""
 
 
+def plain(answer: Any) -> Any:
+    """Return the protobuf message inside one of the library's: each look at a field of theirs takes 30 µs."""
+    return type(answer).pb(answer)
+
+
 def page(answer: Any) -> Any:
     """Return one page of rules as it came. Raises Unreadable for anything else, or for a rule that lacks something."""
     _of_kind(answer, PAGE)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Rejected, Unreachable
-from ipsync.core.model import Capacity, Entry, ReadFailure, State
+from ipsync.core.model import Capacity, ReadFailure, State
 from ipsync.targets.base import Finding
 from ipsync.targets.gcp import answers as gcp_answers
 from ipsync.targets.gcp import calls as gcp_calls
@@ -19,17 +19,17 @@ from ipsync.targets.gcp import client as gcp_client
 from ipsync.targets.gcp import pacing as gcp_pacing
 from ipsync.targets.gcp.advice import advice, asking_remedy, remedy
 from ipsync.targets.gcp.credentials import NoCredentials
+from ipsync.targets.gcp.names import Names
 from ipsync.targets.gcp.rules import (
     NAME,
     TRAITS,
     Rule,
-    base_of,
     blocker,
+    entries_of,
     list_of,
     names_conflict,
     ours,
     settings_conflict,
-    taken_by_others,
     wanted_settings,
     where_of,
 )
@@ -67,15 +67,17 @@ class Reader:
         for target in targets:
             named.setdefault(where_of(target).rule, []).append(target)
         self._named |= named.keys()
-        states = [self._state(name, sharing, rules, owner) for name, sharing in named.items()]
-        strays = [self._stray(r) for r in rules.values() if ours(r.description) and not base_of(r, self._named)]
-        return [*states, *strays]
+        names = self._names(rules)
+        states = [self._state(name, sharing, rules, names, owner) for name, sharing in named.items()]
+        strays = [rules[name] for name in names.under(None)]
+        return [*states, *(self._stray(rule) for rule in strays if ours(rule.description))]
 
     def read_full(self, states: Sequence[State], *, owner: str) -> list[State | ReadFailure]:
         """Read these rules again, and the project's quota of rules for those that aren't known completely."""
         del owner
         rules = self._rules()
-        found = [self._filled(s, rules) for s in states]
+        names = self._names(rules)
+        found = [self._filled(s, rules, names) for s in states]
         if all(s.complete for s in states):
             return found
         room = self._room(len(rules))
@@ -108,6 +110,9 @@ class Reader:
                 raise Unreachable(f"listing firewall rules of project {self._where.project}: the same page came twice")
             seen.add(token)
 
+    def _names(self, rules: Mapping[str, Rule]) -> Names:
+        return Names({name: ours(rule.description) for name, rule in rules.items()}, self._named)
+
     def _page(self, token: str) -> Any:
         project = self._where.project
         request = self._compute.ListFirewallsRequest(project=project, max_results=PAGE, page_token=token)
@@ -119,7 +124,7 @@ class Reader:
     def _first_page(self, request: object) -> Any:
         try:
             pager = self._list(request=request, timeout=gcp_client.TIMEOUT, retry=None)
-            page = gcp_answers.page(next(iter(pager.pages)))
+            page = gcp_answers.page(gcp_answers.plain(next(iter(pager.pages))))
         except Exception:
             self._calls.append(("firewalls.list", "error"))
             raise
@@ -127,7 +132,7 @@ class Reader:
         return page
 
     def _state(
-        self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule], owner: str
+        self, name: str, sharing: Sequence[Target], rules: Mapping[str, Rule], names: Names, owner: str
     ) -> State | ReadFailure:
         where = where_of(sharing[0])
         blank = State(
@@ -139,21 +144,23 @@ class Reader:
             max_ranges=where.max_ranges,
         )
         self._crowded[name] = settings_conflict(sharing) or names_conflict(sharing, owner)
-        return self._filled(blank, rules)
+        return self._filled(blank, rules, names)
 
-    def _filled(self, state: State, rules: Mapping[str, Rule]) -> State | ReadFailure:
+    def _filled(self, state: State, rules: Mapping[str, Rule], names: Names) -> State | ReadFailure:
         name = state.resource.rpartition("/")[2]
         if not state.targets:
             return self._stray(rules[name]) if name in rules else replace(state, managed_lists=(), entries=())
-        mine = [r for r in rules.values() if base_of(r, self._named) == name]
         try:
-            found = [replace(list_of(r), blocker=self._blocker(r, state)) for r in mine]
+            found = [replace(list_of(rules[n]), blocker=self._blocker(rules[n], state)) for n in names.under(name)]
         except Rejected as error:
             return ReadFailure(state.targets, state.resource, f"{state.resource}: {error}")
-        entries = tuple(Entry(n, None, p.note, p.name) for p in found for n in p.networks)
-        taken = taken_by_others(name, rules, {p.name for p in found}, self._named)
+        entries = tuple(entry for n in names.under(name) for entry in entries_of(rules[n]))
         return replace(
-            state, managed_lists=tuple(found), entries=entries, conflict=self._crowded.get(name), taken=taken
+            state,
+            managed_lists=tuple(found),
+            entries=entries,
+            conflict=self._crowded.get(name),
+            taken=names.taken(name),
         )
 
     def _blocker(self, rule: Rule, state: State) -> str:
@@ -167,8 +174,7 @@ class Reader:
             found = list_of(rule)
         except Rejected as error:
             return ReadFailure((), resource, f"{resource}: {error}")
-        entries = tuple(Entry(n, None, found.note, found.name) for n in found.networks)
-        return State(NAME, resource, (), entries, traits=TRAITS, managed_lists=(found,))
+        return State(NAME, resource, (), entries_of(rule), traits=TRAITS, managed_lists=(found,))
 
     # ── check ────────────────────────────────────────────────────────────
 

@@ -6,7 +6,6 @@ which tells an ipsync's rule from everybody else's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from ipaddress import ip_network
@@ -15,7 +14,7 @@ from typing import Any
 from ipsync.core.addresses import sort_key
 from ipsync.core.configured import Target
 from ipsync.core.errors import Rejected, UsageError
-from ipsync.core.model import ManagedList, Network
+from ipsync.core.model import Entry, ManagedList, Network
 from ipsync.core.traits import Traits
 from ipsync.targets.gcp.marks import DescriptionMarks
 from ipsync.targets.gcp.where import GcpRule
@@ -67,7 +66,30 @@ def list_of(rule: Rule) -> ManagedList:
 
     Raises Rejected for a source that is no network.
     """
-    return ManagedList(rule.name, _networks(rule), (("description", rule.description),), _settings(rule))
+    note = (("description", str(rule.description)),)
+    return ManagedList(rule.name, tuple(e.network for e in entries_of(rule)), note, _settings(rule))
+
+
+def entries_of(rule: Rule) -> tuple[Entry, ...]:
+    """Return what a rule that was read lets in, in order; the same objects for rules that say the same.
+
+    Raises Rejected for a source that is no network.
+    """
+    try:
+        return _entries(rule.name, rule.description, tuple(rule.source_ranges))
+    except ValueError as error:
+        raise Rejected(f"rule {rule.name} has a source that can't be read: {error}") from None
+
+
+@lru_cache(maxsize=256)  # the same rule stands in many projects
+def _entries(name: str, description: str, ranges: tuple[str, ...]) -> tuple[Entry, ...]:
+    networks = sorted({_network(text) for text in ranges}, key=sort_key)
+    return tuple(Entry(network, None, (("description", description),), name) for network in networks)
+
+
+@lru_cache(maxsize=65_536)  # many rules list the same ranges: each is made once, and they share it
+def _network(text: str) -> Network:
+    return ip_network(text, strict=False)
 
 
 def _settings(rule: Rule) -> tuple[tuple[str, str], ...]:
@@ -78,19 +100,6 @@ def _settings(rule: Rule) -> tuple[tuple[str, str], ...]:
         ("target_service_accounts", ",".join(sorted(rule.target_service_accounts))),
         ("target_tags", ",".join(sorted(rule.target_tags))),
     )
-
-
-@lru_cache(maxsize=65_536)  # many rules list the same ranges: each is made once, and they share it
-def _network(text: str) -> Network:
-    return ip_network(text, strict=False)
-
-
-def _networks(rule: Rule) -> tuple[Network, ...]:
-    try:
-        found = {_network(text) for text in rule.source_ranges}
-    except ValueError as error:
-        raise Rejected(f"rule {rule.name} has a source that can't be read: {error}") from None
-    return tuple(sorted(found, key=sort_key))
 
 
 def _ports(rule: Rule) -> Iterator[str]:
@@ -152,27 +161,6 @@ def _fields(managed: ManagedList, keys: Iterable[str]) -> dict[str, Any]:
         elif key != "network" and text:
             body[key] = text.split(",")
     return body
-
-
-def base_of(rule: Rule, named: Iterable[str]) -> str | None:
-    """Return which of these names a rule stands under: its own, else the longest that it continues."""
-    name = str(rule.name)  # once: each look into one of the library's messages takes 30 µs
-    bases = [base for base in named if name in {base, f"{base}-v6"} or _overflows(name, base)]
-    if name in bases or not bases:
-        return name if bases else None
-    own = ours(rule.description)  # a rule that no ipsync made is nobody's overflow
-    return max((b for b in bases if own or name == f"{b}-v6"), key=len, default=None)
-
-
-def _overflows(name: str, base: str) -> bool:
-    """Tell whether a name is a numbered one of `base` or of its IPv6 twin."""
-    return name.startswith(base) and bool(re.fullmatch(r"(?:-v6)?-[0-9]+", name[len(base) :]))
-
-
-def taken_by_others(base: str, rules: Iterable[str], mine: Iterable[str], named: Iterable[str]) -> tuple[str, ...]:
-    """Return the numbered names of `base` that overflow must step over: rules of others, and what the config names."""
-    others = {name for name in rules if name not in set(mine)} | set(named) | {f"{name}-v6" for name in named}
-    return tuple(sorted(name for name in others if _overflows(name, base)))
 
 
 def names_conflict(targets: Sequence[Target], owner: str) -> str | None:

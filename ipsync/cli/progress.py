@@ -17,6 +17,7 @@ from threading import Lock, Timer
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ipsync.cli import streams
+from ipsync.cli.waste import Waste, share_one_arena
 from ipsync.core.events import Outcome
 from ipsync.core.signals import (
     STAGES,
@@ -45,9 +46,10 @@ PATIENCE = 1.0
 
 @contextmanager
 def watching(config: Config, targets: Iterable[str] = ()) -> Iterator[Sequence[Subscriber]]:
-    """Give what shows how far a pass is, and what traces it, where somebody wants to know."""
+    """Give what shows how far a pass is and what traces it, where somebody wants to know, and what keeps it small."""
+    share_one_arena()
     with traced() as tracing:
-        yield (*observers(config, targets), *tracing)
+        yield (*observers(config, targets), *tracing, Waste())
 
 
 def observers(config: Config, targets: Iterable[str]) -> Sequence[Subscriber]:

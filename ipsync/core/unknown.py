@@ -28,7 +28,8 @@ class Unknown:
         place = state.resource.rpartition("/")[0]
         if place not in self._near:
             self._near[place] = [t for t in self._targets if t.where.may_be_at(place)]
-        found = {t.name for t in self._near[place] if t.where.may_name(state.resource)}
+        near = (t for t in self._near[place] if t.kind == state.kind)  # a region has groups and prefix lists
+        found = {t.name for t in near if t.where.may_name(state.resource)}
         return frozenset(found - set(state.targets))
 
 

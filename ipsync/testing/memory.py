@@ -1,6 +1,6 @@
 """A cloud in memory, for proofs that need hundreds of thousands of steps: groups of rules and lists.
 
-It knows the two shapes a target can have, what people and other programs do beside ipsync, and nothing of HTTP; what
+It knows the shapes that a target can have, what people and other programs do beside ipsync, and nothing of HTTP; what
 real APIs do is in aws.py and gcp.py.
 """
 
@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 
+from ipsync.core.addresses import canonical
 from ipsync.core.configured import Target
 from ipsync.core.errors import Missing, Rejected, Stale
 from ipsync.core.model import Entry, ManagedList, Note, Operation, Receipt
-from ipsync.targets.aws.where import AwsAccount, AwsGroups
+from ipsync.targets.aws.where import AwsAccount, AwsGroups, AwsLists
 from ipsync.targets.gcp.where import GcpRule
+from ipsync.testing import memory_prefix_lists
+from ipsync.testing.memory_prefix_lists import PrefixList
 from ipsync.testing.memory_reader import MemoryReader
 
 Hook = Callable[[Operation], None]
@@ -29,15 +32,17 @@ DESCRIPTION_LIMIT = 2048
 class MemoryCloud:
     """Groups of rules by resource, and lists by their full name; `before` and `after` are called around each write.
 
+    prefixes    which of the groups are AWS prefix lists, and of what family and size
     tags        the tags of groups themselves, by resource, for targets that choose by `match`
     accounts    which account credentials lead to, where it isn't ACCOUNT: several may lead to the same
-    conflicts   why a list can't be managed (it denies, or is disabled), by its full name
+    conflicts   why a list can't be managed (it denies, or is disabled), by its full name; a prefix list by its resource
     unreadable  scopes (`Target.scope`) that give no answer, and names of targets whose `match` doesn't
     blind       nothing can be read again: neither whole resources, nor what was written
     """
 
     groups: dict[str, dict[str, Entry]] = field(default_factory=dict)
     lists: dict[str, ManagedList] = field(default_factory=dict)
+    prefixes: dict[str, PrefixList] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     accounts: Mapping[AwsAccount, str] = field(default_factory=dict)
     conflicts: dict[str, str] = field(default_factory=dict)
@@ -62,13 +67,13 @@ class MemoryCloud:
     def account_of(self, target: Target) -> str:
         """Return to which account a target's credentials lead, or its project."""
         where = target.where
-        if isinstance(where, AwsGroups):
+        if isinstance(where, AwsGroups | AwsLists):
             return self.accounts.get(where.account, ACCOUNT)
         return where.project if isinstance(where, GcpRule) else ""
 
     def put(self, resource: str, entry: Entry) -> str:
         """Add a rule as someone would, and return its id."""
-        provider_id = self.new_id()
+        provider_id = canonical(entry.network) if resource in self.prefixes else self.new_id()
         self.groups[resource][provider_id] = replace(entry, provider_id=provider_id)
         return provider_id
 
@@ -81,13 +86,15 @@ class MemoryCloud:
         where = target.where
         if isinstance(where, GcpRule):
             return [where.place]
+        if isinstance(where, AwsLists):
+            return [f"aws/{self.account_of(target)}/{where.region}/{name}" for _, name in where.lists]
         if not isinstance(where, AwsGroups):
             return []
         folder = f"aws/{self.account_of(target)}/{where.region}"
         if where.groups:
             return [f"{folder}/{group}" for group in where.groups]
         wanted = set(where.match_tags)
-        near = (r for r in self.groups if r.startswith(f"{folder}/"))
+        near = (r for r in self.groups if r.startswith(f"{folder}/") and r not in self.prefixes)
         return sorted(r for r in near if wanted <= self.tags.get(r, {}).items())
 
     def result(self, operation: Operation) -> dict[str, Entry] | ManagedList | None:
@@ -97,6 +104,8 @@ class MemoryCloud:
         group = self.groups.get(operation.resource)
         if group is None:
             raise Missing(f"{operation.resource} not found")
+        if operation.resource in self.prefixes:
+            return memory_prefix_lists.carried_out(self.prefixes[operation.resource], operation, group)
         return _group_after(self, operation, group)
 
 

@@ -10,12 +10,13 @@ from ipsync.core.configured import Target
 from ipsync.core.errors import Unreachable
 from ipsync.core.model import Capacity, Entry, ManagedList, ReadFailure, State
 from ipsync.targets.aws.rules import TRAITS as GROUP_TRAITS
-from ipsync.targets.aws.where import AwsGroups
+from ipsync.targets.aws.where import AwsGroups, AwsLists
 from ipsync.targets.base import Finding
 from ipsync.targets.gcp.names import Names
 from ipsync.targets.gcp.rules import NAME, TRAITS, ours, wanted_settings
 from ipsync.targets.gcp.where import GcpRule
 from ipsync.targets.tag_marks import OWNER
+from ipsync.testing import memory_prefix_lists
 
 if TYPE_CHECKING:
     from ipsync.testing.memory import MemoryCloud
@@ -80,7 +81,20 @@ class MemoryReader:
             return self._list(replace(blank, max_ranges=first.where.max_ranges), named)
         if resource not in self.cloud.groups:
             return ReadFailure(names, resource, f"{resource} not found")
+        if resource in self.cloud.prefixes:
+            return self._prefix_list(resource, names, first)
         return State(first.kind, resource, names, self._owned(resource, owner), complete=False, traits=GROUP_TRAITS)
+
+    def _prefix_list(self, resource: str, names: tuple[str, ...] = (), first: Target | None = None) -> State:
+        made, held = self.cloud.prefixes[resource], self.cloud.groups[resource]
+        conflict = self.cloud.conflicts.get(resource)
+        if (
+            first
+            and isinstance(first.where, AwsLists)
+            and (made.family, resource.rpartition("/")[2]) not in first.where.lists
+        ):
+            conflict = f"{resource} holds IPv{made.family}"
+        return memory_prefix_lists.state_of(resource, made, held, names, conflict=conflict)
 
     def _owned(self, resource: str, owner: str) -> tuple[Entry, ...]:
         return tuple(e for e in self.cloud.groups[resource].values() if (OWNER, owner) in e.note)
@@ -101,7 +115,9 @@ class MemoryReader:
         where = target.where
         region = where.region if isinstance(where, AwsGroups) else ""
         folder = f"aws/{self.account}/{region}/"
-        others = self.cloud.groups.keys() - {s.resource for s in states}
+        if isinstance(where, AwsLists):
+            return self._stray_prefix_lists(f"aws/{self.account}/{where.region}/", states, owner=owner)
+        others = self.cloud.groups.keys() - self.cloud.prefixes.keys() - {s.resource for s in states}
         held = {r: self._owned(r, owner) for r in sorted(others) if r.startswith(folder)}
         return [
             State(target.kind, r, (), entries, complete=False, traits=GROUP_TRAITS)
@@ -109,9 +125,24 @@ class MemoryReader:
             if entries
         ]
 
+    def _stray_prefix_lists(
+        self, folder: str, states: Sequence[State | ReadFailure], *, owner: str
+    ) -> list[State | ReadFailure]:
+        cloud, named = self.cloud, {s.resource for s in states}
+        return [
+            self._prefix_list(resource)
+            for resource, made in sorted(cloud.prefixes.items())
+            if resource.startswith(folder)
+            and resource not in named
+            and memory_prefix_lists.is_marked(made, cloud.groups[resource], owner=owner)
+        ]
+
     def _group(self, state: State) -> State | ReadFailure:
         if state.resource not in self.cloud.groups:
             return ReadFailure(state.targets, state.resource, f"{state.resource} not found")
+        if state.resource in self.cloud.prefixes:
+            made, held = self.cloud.prefixes[state.resource], self.cloud.groups[state.resource]
+            return memory_prefix_lists.state_of(state.resource, made, held, state.targets, conflict=state.conflict)
         entries = tuple(self.cloud.groups[state.resource].values())
         used = {f: sum(e.network.version == f for e in entries) for f in (4, 6)}
         capacity = tuple(Capacity(f, n, self.cloud.quota) for f, n in used.items())

@@ -21,6 +21,7 @@ from factory import (
     entry_note,
     gcp_target,
     hosts,
+    list_target,
     networks,
     rule_note,
 )
@@ -35,16 +36,24 @@ from ipsync.core.report import exit_code, summarize
 from ipsync.core.traits import Mark
 from ipsync.targets import registry
 from ipsync.targets.aws.where import AwsAccount
+from ipsync.testing.memory import MemoryCloud
+from ipsync.testing.memory_prefix_lists import PrefixList
 
 A, B, C, D, E = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32", "7.7.7.7/32"
 V6 = "2600::1/128"
 HTTP, ANY = Service("tcp", 80, 80), Service("tcp", 1, 65535)
 SG2, RULE6, RULE2 = "aws/1/eu-north-1/sg-2", f"{RULE}-v6", f"{RULE}-2"
+LIST = "aws/1/eu-north-1/pl-1"
 ZERO, HOUR, GRACE = timedelta(0), timedelta(hours=1), timedelta(hours=72)
 
 
 def statuses(report) -> dict[str, str]:
     return {e.target: e.status.value for e in report.plan.target_changes}
+
+
+def with_list(most: int = 100) -> MemoryCloud:
+    """Return a cloud with a group and a prefix list."""
+    return MemoryCloud(groups={GROUP: {}, LIST: {}}, prefixes={LIST: PrefixList(4, most)})
 
 
 def code(report) -> int:
@@ -231,6 +240,18 @@ def test_a_match_that_cannot_be_read_keeps_all_that_it_may_share(aws):
     assert report.plan.orphaned == ()
     report = stage.sync()
     assert statuses(report) == {"tagged": "in-sync", "named": "in-sync"} or code(report) == 0
+
+
+def test_a_match_of_groups_that_cannot_be_read_hinders_no_prefix_list_of_the_same_region():
+    tagged = aws_target("tagged", where={"groups": (), "match_tags": (("tier", "web"),)})
+    stage = Stage(config(list_target(), tagged, grace=ZERO), cloud=with_list(), lists={"qatech": [A, B, C]})
+    stage.cloud.tags[GROUP] = {"tier": "web"}
+    stage.sync()
+    stage.lists["qatech"] = [A, B]
+    stage.cloud.unreadable = {"tagged"}
+    report = stage.sync()
+    assert (statuses(report), code(report)) == ({"edge": "applied", "tagged": "error"}, 4)
+    assert stage.held(LIST) == [B, A]
 
 
 # ── one resource through several credentials ─────────────────────────────────

@@ -38,17 +38,15 @@ class ListEntryMarks:
     def mark(self, note: Note, *, owner: str) -> Mark | None:
         """Return this owner's mark; None where the entry isn't this owner's.
 
-        Nothing leaves since before it was added: such a time is an older entry's, whose tag was left behind.
+        What a tag says of it is about this very entry, even from before it was added: clocks differ, and the writer takes
+        an older entry's tags away before it adds one anew.
         """
         pairs = dict(note)
         said = described(pairs.get(DESCRIPTION, ""))
         if said is None or said.owner != owner:
             return None
         target, feed = pairs.get(TARGET, said.words[0]), pairs.get(FEED, said.words[1])
-        since = parse_time(pairs.get(SINCE, ""))
-        if since and said.added and since < said.added:
-            since = None
-        return Mark(owner, (target,) if target else (), feed, since, said.added)
+        return Mark(owner, (target,) if target else (), feed, parse_time(pairs.get(SINCE, "")), said.added)
 
     def note(self, mark: Mark) -> Note:
         """Write a mark as the description of an entry, and as what tags of the list may say of it later."""

@@ -35,7 +35,19 @@ def read_back(
         if read is None:
             continue
         now = read
-        result = "applied" if now == operation.after else "failed" if now == operation.before else "partial"
+        done = now == operation.after and not _still_worded(operation, states)
+        result = "applied" if done else "failed" if now == operation.before else "partial"
         if result == "applied":
             break
     return result, now
+
+
+def _still_worded(operation: Operation, states: Sequence[State]) -> bool:
+    """Tell whether a list still has the words of before, of a write that only puts its description in order.
+
+    What is said of each entry is the same before and after such a write: it tells nothing of what was carried out.
+    """
+    if operation.before != operation.after or operation.managed is None or operation.was is None:
+        return False
+    name, word = operation.managed.name, operation.was.note
+    return any(managed.name == name and managed.note == word for s in states for managed in s.managed_lists)

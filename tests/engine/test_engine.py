@@ -351,6 +351,20 @@ def test_a_write_that_was_never_taken_is_failed_not_unknown():
     assert exit_code(report, detailed=False) == 1
 
 
+@pytest.mark.parametrize(("hook", "ended"), [("before", "failed"), ("after", "applied")])
+def test_what_became_of_a_write_that_changes_words_alone_is_told_by_the_words(hook, ended):
+    """What is said of each range is the same before and after it: that tells nothing."""
+    stage = Stage(config(gcp_target()), lists={"qatech": [A]})
+    stage.sync()
+    rule = stage.cloud.lists[RULE]
+    ((_, text),) = rule.note
+    stage.cloud.lists[RULE] = replace(rule, note=(("description", f"{text} by hand"),))
+    setattr(stage.cloud, hook, raising(Uncertain("no reply")))
+    stage.sync()
+    assert [r["result"] for r in stage.log.events("outcome")][-1] == ended
+    assert (stage.cloud.lists[RULE] == rule) is (ended == "applied")
+
+
 def blind(stage, monkeypatch):
     """Let the reply to the next write be lost, and nothing be read back: the cloud is gone for the rest of the run."""
     gone = []

@@ -210,6 +210,21 @@ def check_capacity(
     return found
 
 
+def no_room_yet(
+    capacity: Iterable[Capacity], *, added: Sequence[Network], removed: Sequence[Network]
+) -> dict[int, str]:
+    """Say of each family why what is added doesn't fit while no more than `removed` has gone before it."""
+    found = {}
+    for room in capacity:
+        more, fewer = (sum(n.version == room.family for n in networks) for networks in (added, removed))
+        if more and not refuted(room) and room.used + more - fewer > room.limit:
+            what = room.what or f"IPv{room.family} rules"
+            found[room.family] = (
+                f"{room.used} of {room.limit} {what} are in use, and {more} more fit only once what waits is removed"
+            )
+    return found
+
+
 def check_lists(capacity: Iterable[Capacity], *, created: int) -> list[Violation]:
     """Judge whether lists that are to be made fit (GCP: a project's quota of firewall rules), before any is written.
 

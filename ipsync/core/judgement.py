@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -50,9 +50,28 @@ def judge(
     # What waits itself covers nothing yet: what it would cover is lost until it is let in.
     sure = change.without(frozenset(e for _, held in additions for e in held.entries))
     removals = _Judged(state, sure, targets, impact(sure, now=now, grace=grace)).removals()
-    found = [*removals, *additions]
+    found = [*removals, *additions, *([] if capacity else _crowded_out(state, sure, [h for _, h in removals if h]))]
     violations = (*capacity, *(v for v, _ in found))
-    return Judgement(violations, tuple({h.id: h for _, h in found if h}.values()), stops=bool(capacity))
+    return Judgement(violations, tuple({(h.id, h.action): h for _, h in found if h}.values()), stops=bool(capacity))
+
+
+def _crowded_out(state: State, change: Diff, held: Sequence[Held]) -> list[tuple[Violation, Held]]:
+    """Return what is let in only once what waits has made room for it, by the ids of what waits: both go together."""
+    going = change.without(frozenset(e for h in held for e in h.entries)).remove
+    tight = guards.no_room_yet(
+        state.capacity if state.complete and held else (),
+        added=[m.entry.network for m in change.add],
+        removed=[m.entry.network for m in going],
+    )
+    found = []
+    for family, why in tight.items():
+        entries = tuple(m.entry for m in change.add if m.entry.network.version == family)
+        for waits in held:
+            text = f"{why}; approve what waits, and both go"
+            found.append(
+                (Violation("capacity", waits.verdict, text, waits.id), replace(waits, action="add", entries=entries))
+            )
+    return found
 
 
 def change_id(resource: str, action: str, entries: Iterable[Entry]) -> str:

@@ -128,10 +128,35 @@ def _entry_operations(state: State, change: Diff, *, owner: str, removals_first:
 def _ordered(
     state: State, change: Diff, held: Mapping[Entry, Mark], *, removals_first: bool
 ) -> list[tuple[str, Sequence[Marked]]]:
-    adds = [("add", group) for group in _by_tags(change.add)]
-    removes: list[tuple[str, Sequence[Marked]]] = [("remove", change.remove)] if change.remove else []
-    first, last = (removes, adds) if removals_first else (adds, removes)
-    return [*first, *_tagging(change.remark, held, state.traits.entry_marks), *last]
+    adds = _adding(change.add)
+    tags = _tagging(change.remark, held, state.traits.entry_marks)
+    if not removals_first:
+        return [*adds, *tags, *_removing(change.remove)]
+    if change.keep or change.remark:
+        return [*_removing(change.remove), *tags, *adds]
+    return _in_turns(change)
+
+
+def _adding(items: Iterable[Marked]) -> list[tuple[str, Sequence[Marked]]]:
+    return [("add", group) for group in _by_tags(items)]
+
+
+def _removing(items: Sequence[Marked]) -> list[tuple[str, Sequence[Marked]]]:
+    return [("remove", items)] if items else []
+
+
+def _in_turns(change: Diff) -> list[tuple[str, Sequence[Marked]]]:
+    """Remove first where all that is held goes: the last one waits until others are in, since nothing is ever emptied.
+
+    One addition of its family takes its place; where there is no other, there is no other way either.
+    """
+    *gone, last = change.remove
+    successor = next((m for m in change.add if m.entry.network.version == last.entry.network.version), None)
+    others = [m for m in change.add if m is not successor]
+    rest = [successor] if successor else []
+    if not others:
+        return [*_removing(change.remove), *_adding(rest)]
+    return [*_removing(gone), *_adding(others), *_removing([last]), *_adding(rest)]
 
 
 def _by_tags(items: Iterable[Marked]) -> list[Sequence[Marked]]:

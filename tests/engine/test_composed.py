@@ -751,6 +751,40 @@ def test_nothing_is_emptied_and_that_can_not_be_approved():
     assert stage.held() == sorted([A, B, "5.5.0.0/16"])
 
 
+def full(make, number: int = 6) -> Stage:
+    """Return a resource as full as it may be, of which all is to be replaced, removing first."""
+    stage = Stage(config(make(remove_first=True), grace=ZERO), cloud=with_list(number), lists={"qatech": hosts(number)})
+    stage.cloud.quota = number
+    stage.sync()
+    stage.lists["qatech"] = hosts(number, first=100)
+    return stage
+
+
+@pytest.mark.parametrize(("make", "resource"), [(aws_target, GROUP), (list_target, LIST)])
+def test_what_fits_only_once_a_waiting_removal_is_approved_waits_with_it_and_the_cloud_is_not_asked(make, resource):
+    stage = full(make)
+    writes = stage.cloud.writes
+    report = stage.sync()
+    assert (stage.cloud.writes, exit_code(report, detailed=False)) == (writes, 3)
+    (target_change,) = report.plan.target_changes
+    assert {(v.guard, v.verdict.value) for v in target_change.violations} == {
+        ("max-removals", "needs-approval"),
+        ("capacity", "needs-approval"),
+    }
+    assert {h.action for h in target_change.waiting} == {"add", "remove"}
+    report = stage.sync(approve={h.id for h in target_change.waiting})
+    assert exit_code(report, detailed=False) == 0
+    assert stage.held(resource) == sorted(map(str, hosts(6, first=100)))
+
+
+@pytest.mark.parametrize(("make", "resource"), [(aws_target, GROUP), (list_target, LIST)])
+def test_a_full_resource_of_which_all_is_replaced_is_never_empty_in_between(make, resource):
+    stage, seen = full(make), []
+    stage.cloud.after = lambda _step: seen.append(len(stage.held(resource)))
+    stage.sync(approve=stage.plan().plan.id)
+    assert (min(seen), seen[-1]) == (1, 6)
+
+
 # ── renames ──────────────────────────────────────────────────────────────────
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -13,11 +13,12 @@ from ipsync.core.errors import CloudError
 from ipsync.core.model import Entry, ManagedList, Network, Note, Operation, Service
 from ipsync.core.report import Report, exit_code
 from ipsync.targets.gcp.where import GcpRule
+from ipsync.targets.tag_marks import DESCRIPTION, FEED, SINCE, TARGET
 from ipsync.testing.memory import MemoryCloud
 from proof.referee import Facts, Held, Hole, Line, Told, Write
 from proof.referee.facts import Approved, Contents, Mark
-from proof.referee.marks import of_description, of_tags
-from proof.referee.wanted import way_of
+from proof.referee.marks import of_description, of_prefix_list, of_tags
+from proof.referee.wanted import list_way, way_of
 
 NO_LIMIT = 10**6
 
@@ -66,11 +67,11 @@ class Watch:
             marks = [held.mark for held in _list(self.cloud.lists[full]).values()]
             if any(m and m.owner == self.config.owner and m.targets & names for m in marks):
                 found.add(self._resource(full))
-        return frozenset(found)
+        return frozenset(found | (self.cloud.conflicts.keys() & self.cloud.prefixes.keys()))
 
     def contents(self) -> dict[str, Contents]:
         """Return what every resource holds."""
-        found: dict[str, dict[str, Held]] = {r: _group(g) for r, g in self.cloud.groups.items()}
+        found: dict[str, dict[str, Held]] = {r: self._group(r, g) for r, g in self.cloud.groups.items()}
         for full, managed in self.cloud.lists.items():
             found.setdefault(self._resource(full), {}).update(_list(managed))
         return {**found}
@@ -79,16 +80,22 @@ class Watch:
         """Return what a write would do; None where it would be stale. One that is too much is looked at all the same."""
         empty = operation.managed is not None and operation.kind != "delete" and not operation.managed.networks
         quota, self.cloud.quota = self.cloud.quota, NO_LIMIT
+        prefixes, self.cloud.prefixes = (
+            self.cloud.prefixes,
+            {r: replace(p, most=NO_LIMIT) for r, p in self.cloud.prefixes.items()},
+        )
         try:
             after = None if empty else self.cloud.result(operation)
         except CloudError:
             return None
         finally:
-            self.cloud.quota = quota
+            self.cloud.quota, self.cloud.prefixes = quota, prefixes
         if operation.managed is None:
-            before = _group(self.cloud.groups[operation.resource])
+            resource, made = operation.resource, prefixes.get(operation.resource)
+            before = self._group(resource, self.cloud.groups[resource])
             assert isinstance(after, dict)
-            return Write(operation.resource, operation.resource, before, _group(after), limit=self.cloud.quota)
+            limit = made.most if made else quota
+            return Write(resource, resource, before, self._group(resource, after), limit=limit)
         resource = self._resource(operation.resource)
         before = dict(self.contents().get(resource, {}))
         kept = {k: h for k, h in before.items() if not k.startswith(f"{operation.managed.name}|")}
@@ -101,6 +108,10 @@ class Watch:
             for resource in self.cloud.resources_of(target):
                 found.setdefault(resource, set()).add(target.name)
         return {resource: frozenset(names) for resource, names in found.items()}
+
+    def _group(self, resource: str, rules: Mapping[str, Entry]) -> dict[str, Held]:
+        entry = _listed if resource in self.cloud.prefixes else _entry
+        return {provider_id: entry(e.network, e.service, e.note) for provider_id, e in rules.items()}
 
     def _resource(self, full: str) -> str:
         return resource_of(self.config, full)
@@ -119,13 +130,17 @@ def _belongs(name: str, rule: str) -> bool:
     return bool(re.fullmatch(rf"{re.escape(rule)}(-v6)?(-[0-9]+)?", name))
 
 
-def _group(rules: Mapping[str, Entry]) -> dict[str, Held]:
-    return {provider_id: _entry(e.network, e.service, e.note) for provider_id, e in rules.items()}
-
-
 @lru_cache(maxsize=100_000)
 def _entry(network: Network, service: Service | None, note: Note) -> Held:
     return Held(Hole(network, str(service)), of_tags(dict(note)))
+
+
+@lru_cache(maxsize=100_000)
+def _listed(network: Network, service: Service | None, note: Note) -> Held:
+    del service
+    said = dict(note)
+    mark = of_prefix_list(said.get(DESCRIPTION, ""), said.get(TARGET), said.get(FEED), said.get(SINCE))
+    return Held(Hole(network, list_way(network.version)), mark)
 
 
 @lru_cache(maxsize=20_000)
@@ -172,7 +187,8 @@ def waiting(report: Report) -> dict[str, Approved]:
     found: dict[str, Approved] = {}
     for target_change in report.plan.target_changes:
         for held in target_change.waiting:
-            found[held.id] = frozenset((held.action, target_change.resource, entry.network) for entry in held.entries)
+            allowed = frozenset((held.action, target_change.resource, entry.network) for entry in held.entries)
+            found[held.id] = found.get(held.id, frozenset()) | allowed
     return {**found, report.plan.id: frozenset().union(*found.values())}
 
 

@@ -133,12 +133,12 @@ class Facts:
 
 
 def _could_name(target: Target, resource: str) -> bool:
-    """Tell whether a target that chooses by tags could mean this group: only the region is sure."""
+    """Tell whether a target that chooses by tags could mean this group, which no prefix list is: only the region is sure."""
     where = target.where
     if not isinstance(where, AwsGroups) or where.groups:
         return False
     cloud, _, region, *_ = resource.split("/")
-    return cloud == "aws" and region == where.region
+    return cloud == "aws" and region == where.region and not resource.rpartition("/")[2].startswith("pl-")
 
 
 @dataclass(frozen=True, slots=True)

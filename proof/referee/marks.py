@@ -1,6 +1,6 @@
 """Whose is an entry, and since when is it leaving: read from what stands on the cloud, as the documentation describes it.
 
-docs/aws.md: three tags on the rule, and a fourth while it is leaving. docs/gcp.md: one line of words in the description,
+docs/aws-prefix-list.md: the words of an entry's description, and what tags of the list say of it later. docs/aws.md: three tags on the rule, and a fourth while it is leaving. docs/gcp.md: one line of words in the description,
 for all sources of the rule; where the addresses of a list don't fit, short hashes stand for them. Packed marks, which
 only rules with hundreds of sources have, aren't read here: no proof makes such rules under the referee's eyes.
 """
@@ -28,6 +28,21 @@ def of_tags(tags: Mapping[str, str]) -> Mark | None:
         return None
     targets = frozenset({tags[TARGET]} if tags.get(TARGET) else ())
     return Mark(tags[OWNER], targets, frozenset({tags.get(FEED, "")} - {""}), moment(tags.get(SINCE, "")))
+
+
+@lru_cache(maxsize=100_000)
+def of_prefix_list(text: str, target: str | None, feed: str | None, since: str | None) -> Mark | None:
+    """Return the mark that a prefix list's entry has: its description's words, and what the list's tags say instead.
+
+    A key that stands in the description twice makes it nobody's.
+    """
+    pairs = [word.partition("=") for word in text.split()[1:]]
+    words = {key: value for key, _, value in pairs}
+    if not text.startswith(BEGINNING) or "owner" not in words or len(words) != len(pairs):
+        return None
+    targets = frozenset({words.get("target", "") if target is None else target}) - {""}
+    origins = frozenset({words.get("feed", "") if feed is None else feed}) - {""}
+    return Mark(words["owner"], targets, origins, moment(since or ""))
 
 
 @lru_cache(maxsize=100_000)

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 
 from ipsync.core.model import Network
-from ipsync.targets.aws.where import AwsGroups
+from ipsync.targets.gcp.where import GcpRule
 from proof.referee.facts import Contents, Course, Facts, Held, Hole, Line, Told, Write
 from proof.referee.moves import guards_are_heard
 from proof.referee.rules import may_go
-from proof.referee.wanted import claimed_by, healthy, named, ours, wants
+from proof.referee.wanted import claimed_by, healthy, named, ours, wants_there
 
 Foul = Iterator[str]
 After = Mapping[str, Contents]
@@ -101,7 +101,7 @@ def all_is_open_or_told(facts: Facts, course: Course, told: Told, after: After) 
     for target in (t for t in facts.config.targets if healthy(facts, t)):
         for resource in (r for r, names in facts.naming.items() if target.name in names):
             held = after.get(resource, {})
-            missing = [h for h in wants(facts, target) if not _covered(h, held, target.where)]
+            missing = [h for h in wants_there(facts, target, resource) if not _covered(h, held, target.where)]
             lines = [line for line in (*told.of(resource), *_of_unread(told, target.name, resource)) if _excuses(line)]
             silent = [h for h in missing if not any(_speaks_of(line, target.name, h) for line in lines)]
             if silent:
@@ -189,8 +189,8 @@ RULES: tuple[Rule, ...] = (
 
 
 def _covered(hole: Hole, held: Contents, where: object) -> bool:
-    """Tell whether a hole is open, by whomever: on AWS a stranger's wider rule does it too."""
-    if not isinstance(where, AwsGroups):
+    """Tell whether a hole is open, by whomever: on AWS a stranger's wider entry does it too."""
+    if isinstance(where, GcpRule):
         return any(
             h.hole == hole and h.mark for h in held.values()
         )  # a stranger's rule of that name is no place for it

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from ipsync.core.configured import Limits, Target
 from ipsync.core.model import Network, Service
-from ipsync.targets.aws.where import AwsGroups
+from ipsync.targets.aws.where import AwsGroups, AwsLists
 from ipsync.targets.gcp.where import GcpRule
 from proof.referee import limits
 from proof.referee.facts import Facts, Held, Hole, Mark
@@ -50,6 +50,14 @@ def wants(facts: Facts, target: Target) -> frozenset[Hole]:
     return facts.known[key]  # type: ignore[return-value]
 
 
+def wants_there(facts: Facts, target: Target, resource: str) -> frozenset[Hole]:
+    """Return what a target wants open on one of its resources: a prefix list holds one family."""
+    if not isinstance(target.where, AwsLists):
+        return wants(facts, target)
+    here = {family for family, name in target.where.lists if name == resource.rpartition("/")[2]}
+    return frozenset(h for h in wants(facts, target) if h.network.version in here)
+
+
 def may_want(facts: Facts, target: Target, hole: Hole) -> bool:
     """Tell whether a target wants a hole, or may: a list that nobody can read could name anything.
 
@@ -57,7 +65,7 @@ def may_want(facts: Facts, target: Target, hole: Hole) -> bool:
     have to wait for somebody, only the source counts.
     """
     known = believed(facts, target) is not None
-    if isinstance(target.where, AwsGroups):
+    if not isinstance(target.where, GcpRule):
         return hole in wants(facts, target) if known else hole.way in ways(target, hole.network.version)
     return not known or any(h.network == hole.network for h in wants(facts, target))
 
@@ -86,10 +94,17 @@ def origins(facts: Facts, target: Target, network: Network) -> frozenset[str]:
 
 def ways(target: Target, version: int) -> frozenset[str]:
     """Return to what a target lets a network of this family in."""
+    if isinstance(target.where, AwsLists):
+        return frozenset({list_way(version)} if version in target.where.families else ())
     services = [s for s in target.services if FAMILY_OF.get(s.protocol, version) == version]
     if isinstance(target.where, AwsGroups):
         return frozenset(str(s) for s in services)
     return frozenset({rule_way(target.where, services)} if services else ())
+
+
+def list_way(version: int) -> str:
+    """Return to what an entry of a prefix list lets in: whatever the rules say that name the list."""
+    return f"list of IPv{version}"
 
 
 def rule_way(where: GcpRule, services: Iterable[Service]) -> str:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, networks
+from factory import GROUP, HTTPS, RULE, aws_target, gcp_target, list_target, networks
 
 from ipsync.core.configured import Config, Feed, Limits, Target, Threshold
 from ipsync.core.model import Service
-from ipsync.targets.aws.where import AwsAccount
+from ipsync.targets.aws.where import AwsAccount, AwsLists
 from ipsync.targets.gcp.where import GcpRule
 
 OTHER_GROUP = "aws/1/eu-north-1/sg-2"
 OTHER_RULE = "gcp/acme/allow-cdn"
+LIST, LIST_V6, SECOND_LIST = (f"aws/1/eu-north-1/pl-{n}" for n in (1, 6, 2))
 SSH, RANGE, ALL, PING = Service("tcp", 22, 22), Service("tcp", 400, 500), Service("all"), Service("icmp")
 PORTS = [(HTTPS,), (SSH,), (HTTPS, SSH), (RANGE,), (ALL,), (HTTPS, PING)]
 """`icmp` is IPv4's alone: it goes with no IPv6 address."""
@@ -31,7 +32,7 @@ def limits(*feeds: str, of: Limits = STRICT) -> tuple[tuple[str, Limits], ...]:
 
 
 def ours() -> Config:
-    """Two on one group over two scopes, one that chooses by tags, two on one rule, and one rule by itself."""
+    """Two on one group and two on one prefix list over two scopes, one that chooses by tags, two on one rule, one by itself."""
     targets = [
         _aws("web", ("qatech",), groups=("sg-1",)),
         _aws("ops", ("uptime",), groups=("sg-1", "sg-2"), account=ROLE),
@@ -39,27 +40,35 @@ def ours() -> Config:
         _gcp("edge", ("qatech",), rule="allow-qatech"),
         _gcp("side", ("uptime",), rule="allow-qatech"),
         _gcp("cdn", ("cdn",), rule="allow-cdn"),
+        _list("lists", ("qatech",), prefix_list="pl-1", prefix_list_v6="pl-6"),
+        _list("listed", ("uptime",), prefix_list="pl-1", account=ROLE),
     ]
     return _config(targets)
 
 
 def second() -> Config:
-    """Return another config of the same owner, beside ours on the same group, and with a rule that is named like a neighbour of ours."""
+    """Return another config of the same owner, beside ours on the same group, with a rule that is named like a neighbour of ours, and a list."""
     odd = (Service("tcp", 8443, 8443),)
     targets = [
         replace(_aws("web-2", ("uptime",), groups=("sg-1",)), services=odd),
         _gcp("edge-2", ("cdn",), rule="allow-qatech-9"),
+        _list("lists-2", ("cdn",), prefix_list="pl-2"),
     ]
     return _config(targets)
 
 
 def strangers() -> Config:
-    """Return another owner's config on the same group."""
-    return replace(_config([_aws("theirs", ("qatech",), groups=("sg-1",))]), owner="globex")
+    """Return another owner's config on the same group and the same prefix list."""
+    targets = [_aws("theirs", ("qatech",), groups=("sg-1",)), _list("their-list", ("cdn",), prefix_list="pl-1")]
+    return replace(_config(targets), owner="globex")
 
 
 def _aws(name: str, feeds: tuple[str, ...], **where: object) -> Target:
     return aws_target(name, feeds=feeds, limits=limits(*feeds), where=where)
+
+
+def _list(name: str, feeds: tuple[str, ...], **where: object) -> Target:
+    return list_target(name, feeds=feeds, limits=limits(*feeds), where=where)
 
 
 def _gcp(name: str, feeds: tuple[str, ...], **where: object) -> Target:
@@ -88,6 +97,8 @@ def change(config: Config, index: int, **changes: object) -> Config:
 
 def other_ports(config: Config, index: int, number: int) -> Config:
     ports = PORTS[number % len(PORTS)]
+    if isinstance(config.targets[index % len(config.targets)].where, AwsLists):
+        return config  # has none
     return change(config, index, services=ports)
 
 

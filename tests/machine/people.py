@@ -9,7 +9,7 @@ from factory import HTTPS, RULE
 from ipsync.core.model import Entry, ManagedList, Network, Service
 from machine.operator import OTHER_GROUP
 from machine.world import World
-from proof.referee.marks import of_description
+from proof.referee.marks import of_description, of_prefix_list
 
 TAGS = [
     {},
@@ -47,6 +47,42 @@ TEXTS = [
 NAMES = ["allow-qatech", "allow-qatech-v6", "allow-qatech-2", "allow-qatech-3", "allow-qatech-v6-2", "allow-cdn", "ssh"]
 SETTINGS = (("network", "default"), ("ports", "443/tcp"), ("priority", "1000"))
 PLAIN = (*SETTINGS, ("target_service_accounts", ""), ("target_tags", ""))
+
+
+WORDS = [
+    "by hand",
+    "ipsync owner=acme",
+    "ipsync owner=acme target=lists feed=qatech",
+    "ipsync owner=acme target=listed feed=static",
+    "ipsync owner=acme target=somewhere feed=qatech",
+    "ipsync owner=acme owner=acme target=lists",
+    "ipsync owner=globex target=lists feed=qatech",
+    "",
+]
+"""What the description of a prefix list's entry may say."""
+
+
+def add_entry(world: World, resource: str, network: Network, text: str) -> None:
+    """Add an entry to a prefix list, or describe one anew; a list holds one family, and somebody's size."""
+    world.edit()
+    made, held = world.cloud.prefixes[resource], world.cloud.groups[resource]
+    entry = Entry(network, None, (("description", text),))
+    if made.family == network.version and (len(held) < made.most or str(network) in held):
+        world.cloud.put(resource, entry)
+
+
+def resize_list(world: World, resource: str, most: int) -> None:
+    """Make a prefix list larger or smaller, as small as what it holds lets it be."""
+    world.edit()
+    held = len(world.cloud.groups[resource])
+    world.cloud.prefixes[resource] = replace(world.cloud.prefixes[resource], most=max(held, most))
+
+
+def hinder_prefix_list(world: World, resource: str) -> None:
+    """Give a prefix list to somebody else, or take it back."""
+    world.edit()
+    if not world.cloud.conflicts.pop(resource, ""):
+        world.cloud.conflicts[resource] = f"{resource} is kept for another owner"
 
 
 def add_rule(world: World, group: str, network: Network, tags: dict[str, str], *, wide: bool) -> None:
@@ -137,14 +173,21 @@ def tidy_up(world: World) -> None:
     cloud, config = world.cloud, world.stages["ours"].config
     cloud.conflicts.clear()
     cloud.quota, cloud.rules = 60, 100
+    cloud.prefixes = {r: replace(made, most=100) for r, made in cloud.prefixes.items()}
     cloud.tags[OTHER_GROUP] = {"tier": "web"}
     names = {t.name for t in config.targets}
     for group, rules in cloud.groups.items():
-        cloud.groups[group] = {h: e for h, e in rules.items() if dict(e.note).get("ipsync:target") in names}
+        cloud.groups[group] = {h: e for h, e in rules.items() if names & _marked_for(dict(e.note))}
     for full, managed in list(cloud.lists.items()):
         marks = [of_description(dict(managed.note).get("description", ""), n) for n in managed.networks]
         if not all(m and m.owner == config.owner and m.targets & names for m in marks) or _tagged(managed):
             del cloud.lists[full]
+
+
+def _marked_for(note: dict[str, str]) -> set[str]:
+    """Return the target that an entry is for; of a prefix list's, its description says so until a tag does."""
+    mark = of_prefix_list(note.get("description", ""), note.get("ipsync:target"), None, None)
+    return set(mark.targets if mark and mark.owner == "acme" else ()) | {note.get("ipsync:target", "")}
 
 
 def _tagged(managed: ManagedList) -> bool:

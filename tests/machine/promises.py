@@ -11,12 +11,26 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from ipsync.core.report import exit_code
 from ipsync.testing.memory import MemoryCloud
+from ipsync.testing.memory_prefix_lists import PrefixList
 from machine import people
-from machine.operator import CHANGES, GROUP, OF_THE_SECOND, OTHER_GROUP, ROLE, ours, second, strangers
+from machine.operator import (
+    CHANGES,
+    GROUP,
+    LIST,
+    LIST_V6,
+    OF_THE_SECOND,
+    OTHER_GROUP,
+    ROLE,
+    SECOND_LIST,
+    ours,
+    second,
+    strangers,
+)
 from machine.wire import TROUBLE
 from machine.world import STEPS, World
 
 HOSTS = networks(*(f"8.8.{i}.{i}" for i in range(9)), *(f"2600::{i}" for i in range(1, 4)))
+SIXTH = HOSTS[-1]
 NESTED = networks("8.8.1.0/28", "8.8.2.0/24", "2600::/120", "9.0.0.0/16")
 """Networks that cover some of the hosts, and one so wide that nothing may grow by it unasked."""
 POOL = (*HOSTS, *NESTED)
@@ -25,8 +39,11 @@ NO_LIST += [[f"9.{i}.0.0/16" for i in range(5)]]
 """What feeds say when they are broken: nothing of it may open or close a door."""
 FEEDS = ["qatech", "uptime", "cdn"]
 GROUPS = [GROUP, OTHER_GROUP]
+LISTS = {LIST: PrefixList(4), LIST_V6: PrefixList(6), SECOND_LIST: PrefixList(4)}
 NUMBER = st.integers(0, 11)
-SOME = st.sets(st.sampled_from(["web", "ops", "tagged", "edge", "side", "cdn"]), min_size=1, max_size=3)
+SOME = st.sets(
+    st.sampled_from(["web", "ops", "tagged", "edge", "side", "cdn", "lists", "listed"]), min_size=1, max_size=3
+)
 HOST = st.sampled_from(HOSTS)
 WHAT = st.sampled_from(sorted(CHANGES))
 LISTED = st.sets(st.sampled_from(POOL), min_size=1, max_size=9)
@@ -37,7 +54,8 @@ class Promises(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        cloud = MemoryCloud(groups={GROUP: {}, OTHER_GROUP: {}}, tags={OTHER_GROUP: {"tier": "web"}})
+        groups = {resource: {} for resource in (*GROUPS, *LISTS)}
+        cloud = MemoryCloud(groups=groups, prefixes=dict(LISTS), tags={OTHER_GROUP: {"tier": "web"}})
         cloud.accounts = {ROLE: "1"}
         mine = ours()
         self.world = World({"ours": mine, "twin": mine, "second": second(), "strangers": strangers()}, cloud)
@@ -81,6 +99,21 @@ class Promises(RuleBasedStateMachine):
     def someone_adds_a_rule(self, group, network, tags, wide):
         self._count("foreign edits")
         people.add_rule(self.world, group, network, tags, wide=wide)
+
+    @rule(resource=st.sampled_from(sorted(LISTS)), network=HOST, text=st.sampled_from(people.WORDS))
+    def someone_adds_an_entry(self, resource, network, text):
+        self._count("foreign edits")
+        people.add_entry(self.world, resource, network, text)
+
+    @rule(resource=st.sampled_from(sorted(LISTS)), how=st.sampled_from(["remove", "hinder", "resize"]), number=NUMBER)
+    def someone_changes_a_prefix_list(self, resource, how, number):
+        self._count("prefix lists")
+        if how == "remove":
+            people.remove_rule(self.world, resource, number)
+        elif how == "hinder":
+            people.hinder_prefix_list(self.world, resource)
+        else:
+            people.resize_list(self.world, resource, number)
 
     @rule(group=st.sampled_from(GROUPS), number=NUMBER, tags=st.none() | st.sampled_from(people.TAGS))
     def someone_changes_a_rule(self, group, number, tags):
@@ -228,7 +261,7 @@ class Promises(RuleBasedStateMachine):
         if not world.lists or world.referee.fouls:
             return
         for number, feed in enumerate(FEEDS):
-            self._list(feed, HOSTS[number : number + 4])
+            self._list(feed, (*HOSTS[number : number + 4], SIXTH))  # a prefix list of IPv6 is never emptied
         people.tidy_up(world)
         world.reconfigure(lambda config: replace(config, grace=timedelta(hours=72)))
         self._settle()

@@ -64,7 +64,8 @@ def _someone_is_faster(world: World, operation: Operation) -> None:
     world.edit()
     group = world.cloud.groups.get(operation.resource, {})
     if operation.kind == "add" and operation.entries[0] not in group.values():
-        world.cloud.put(operation.resource, replace(operation.entries[0], note=()))
+        if str(operation.entries[0].network) not in group:  # a prefix list has each CIDR once
+            world.cloud.put(operation.resource, replace(operation.entries[0], note=()))
     elif operation.kind == "remove":
         group.pop(operation.entries[0].provider_id, None)
     elif operation.kind in {"replace", "delete"}:

@@ -83,7 +83,7 @@ BREAKS = (
     Break("a removal that waits keeps others out", "core/plan.py", "        if self.stops:\n", "        if self.stops or self.held:\n"),
     Break("an approval lets everything go", "core/plan.py", "return known if self.id in given else known & given", "return known if given else known & given"),
     # ── order ──
-    Break("removed before added", "core/plan.py", "removals_first=full,", "removals_first=True,"),
+    Break("removed before added", "core/plan.py", "removals_first=over,", "removals_first={4: 999, 6: 999},"),
     Break("a list is narrowed before the others are widened", "core/operations.py", "for item in (*widened, *changed, *sorted(narrowed", "for item in (*narrowed, *widened, *changed, *sorted(()"),
     Break("what is denied is passed over", "engine/apply.py", 'elif told.outcome != "applied":', 'elif told.outcome not in {"applied", "denied"}:'),
     # ── the report and the log ──

@@ -248,10 +248,11 @@ def _lists_detail(room: Capacity, created: int) -> str:
     return f"{text}; raise the quota, free rules, or raise `max_ranges` so that fewer are needed"
 
 
-def exceeds_limit(capacity: Iterable[Capacity], added: Sequence[Network]) -> bool:
-    """Tell whether the additions don't fit beside what is there: only then may a removal come first."""
+def too_many_by(capacity: Iterable[Capacity], added: Sequence[Network]) -> dict[int, int]:
+    """Return by how many the additions of each family don't fit beside what is there: no more removals may come first."""
     rooms = [(room, sum(n.version == room.family for n in added)) for room in capacity if not refuted(room)]
-    return any(more and room.used + more > room.limit for room, more in rooms)
+    over = {room.family: room.used + more - room.limit for room, more in rooms if more}
+    return {family: number for family, number in over.items() if number > 0}
 
 
 def refuted(room: Capacity) -> bool:
@@ -261,7 +262,7 @@ def refuted(room: Capacity) -> bool:
 
 def hangs_on_assumption(capacity: Iterable[Capacity], added: Sequence[Network]) -> bool:
     """Tell whether the verdict hangs on a limit that was only assumed: then the real one is worth asking for."""
-    return exceeds_limit([room for room in capacity if room.assumed], added)
+    return bool(too_many_by([room for room in capacity if room.assumed], added))
 
 
 def _capacity_detail(room: Capacity, more: int, fewer: int) -> str:

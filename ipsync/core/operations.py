@@ -1,7 +1,7 @@
 """The writes that carry out a diff, in their order, each with what is there before and after.
 
 The order is part of the promise: add, then mark, then remove, so that no door closes before its
-successor is open; removing first only where the quota leaves no other way and the config says `remove_first`.
+successor is open; removing first only what the quota leaves no other way for, where the config says `remove_first`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
+from types import MappingProxyType
 
 from ipsync.core.addresses import canonical, entry_key, sort_key
 from ipsync.core.contents import Contents, OwnedEntry
@@ -24,11 +25,16 @@ MARKED = " for "
 
 
 def operations(
-    state: State, change: Diff, *, owner: str, removals_first: bool = False, keep_settings: bool = False
+    state: State,
+    change: Diff,
+    *,
+    owner: str,
+    removals_first: Mapping[int, int] = MappingProxyType({}),
+    keep_settings: bool = False,
 ) -> tuple[Operation, ...]:
     """Return the writes for one resource; none when it is as wished.
 
-    `keep_settings` leaves the settings of lists that are there as they are: somebody shares them who can't be asked.
+    `removals_first` says how many of each family must go before all that is added fits. `keep_settings` leaves the settings of lists that are there as they are: somebody shares them who can't be asked.
     """
     if state.traits.whole_lists:
         return tuple(_list_operations(state, change, owner=owner, keep_settings=keep_settings))
@@ -110,7 +116,9 @@ def _mark_text(mark: Mark) -> str:
 # ── targets that take the difference (AWS rules) ─────────────────────────────
 
 
-def _entry_operations(state: State, change: Diff, *, owner: str, removals_first: bool) -> Iterator[Operation]:
+def _entry_operations(
+    state: State, change: Diff, *, owner: str, removals_first: Mapping[int, int]
+) -> Iterator[Operation]:
     held = owned_marks(state, owner=owner)
     for kind, items in _ordered(state, change, held, removals_first=removals_first):
         for batch in _batches(items, state.batch):
@@ -126,19 +134,23 @@ def _entry_operations(state: State, change: Diff, *, owner: str, removals_first:
 
 
 def _ordered(
-    state: State, change: Diff, held: Mapping[Entry, Mark], *, removals_first: bool
+    state: State, change: Diff, held: Mapping[Entry, Mark], *, removals_first: Mapping[int, int]
 ) -> list[tuple[str, Sequence[Marked]]]:
-    adds = _adding(change.add)
+    first, last = _divided(change.remove, removals_first)
     tags = _tagging(change.remark, held, state.traits.entry_marks)
-    if not removals_first:
-        return [*adds, *tags, *_removing(change.remove)]
-    if change.keep or change.remark:
-        return [*_removing(change.remove), *tags, *adds]
-    return _in_turns(change)
+    if first and not (last or change.keep or change.remark):
+        return _in_turns(change)
+    return [*_removing(first), *_adding(change.add), *tags, *_removing(last)]
 
 
-def _adding(items: Iterable[Marked]) -> list[tuple[str, Sequence[Marked]]]:
-    return [("add", group) for group in _by_tags(items)]
+def _divided(items: Sequence[Marked], first: Mapping[int, int]) -> tuple[list[Marked], list[Marked]]:
+    """Return the removals that must come first, so many of each family, and the others."""
+    left, early, late = dict(first), [], []
+    for item in items:
+        family = item.entry.network.version
+        (early if left.get(family) else late).append(item)
+        left[family] = max(0, left.get(family, 0) - 1)
+    return early, late
 
 
 def _removing(items: Sequence[Marked]) -> list[tuple[str, Sequence[Marked]]]:
@@ -151,20 +163,19 @@ def _in_turns(change: Diff) -> list[tuple[str, Sequence[Marked]]]:
     One addition of its family takes its place; where there is no other, there is no other way either.
     """
     *gone, last = change.remove
-    successor = next((m for m in change.add if m.entry.network.version == last.entry.network.version), None)
-    others = [m for m in change.add if m is not successor]
-    rest = [successor] if successor else []
+    rest = [m for m in change.add if m.entry.network.version == last.entry.network.version][:1]
+    others = [m for m in change.add if m not in rest]
     if not others:
         return [*_removing(change.remove), *_adding(rest)]
     return [*_removing(gone), *_adding(others), *_removing([last]), *_adding(rest)]
 
 
-def _by_tags(items: Iterable[Marked]) -> list[Sequence[Marked]]:
+def _adding(items: Iterable[Marked]) -> list[tuple[str, Sequence[Marked]]]:
     """Group what one call can tag alike: AWS tags all rules of one Authorize call the same."""
     groups: dict[Mark, list[Marked]] = {}
     for item in items:
         groups.setdefault(item.mark, []).append(item)
-    return list(groups.values())
+    return [("add", group) for group in groups.values()]
 
 
 def _tagging(

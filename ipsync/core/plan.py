@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Self
 
 from ipsync.core.diff import Diff
-from ipsync.core.guards import exceeds_limit
+from ipsync.core.guards import too_many_by
 from ipsync.core.judgement import approvable, released
 from ipsync.core.model import Entry, Held, Leaving, Operation, ReadFailure, Snapshot, State, Status, Verdict, Violation
 from ipsync.core.operations import operations
@@ -106,10 +106,10 @@ class ResourceChange:
         return self.operations if whole else self._operations(freed)
 
     def _operations(self, change: Diff) -> tuple[Operation, ...]:
-        """Return a change's writes. Something is removed first only where this very change doesn't fit otherwise."""
+        """Return a change's writes. No more is removed first than must be for this very change to fit."""
         added = [m.entry.network for m in change.add]
-        full = self.remove_first and self.state.complete and exceeds_limit(self.state.capacity, added)
-        return operations(self.state, change, owner=self.owner, removals_first=full, keep_settings=self.keep_settings)
+        over = too_many_by(self.state.capacity, added) if self.remove_first and self.state.complete else {}
+        return operations(self.state, change, owner=self.owner, removals_first=over, keep_settings=self.keep_settings)
 
 
 @dataclass(frozen=True, slots=True)

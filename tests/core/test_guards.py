@@ -321,9 +321,9 @@ def test_swap_is_advised_only_where_it_would_help(limit, more, fewer, way):
 
 
 def test_swap_is_needed_only_where_nothing_else_fits():
-    assert guards.exceeds_limit([Capacity(4, 60, 60)], networks("8.8.8.8"))
-    assert not guards.exceeds_limit([Capacity(4, 59, 60)], networks("8.8.8.8"))
-    assert not guards.exceeds_limit([Capacity(4, 60, 60)], networks("2600::1"))
+    assert guards.too_many_by([Capacity(4, 60, 60)], networks("8.8.8.8", "8.8.4.4")) == {4: 2}
+    assert guards.too_many_by([Capacity(4, 59, 60)], networks("8.8.8.8")) == {}
+    assert guards.too_many_by([Capacity(4, 60, 60)], networks("2600::1")) == {}
 
 
 FIVE = "11.0.0.0/8, 12.0.0.0/8, 13.0.0.0/8, 14.0.0.0/8, 15.0.0.0/8"
@@ -386,7 +386,7 @@ def test_an_assumed_limit_is_told_as_one_and_what_is_there_refutes_it():
     assert found.detail.startswith(words)
     refuted = [Capacity(4, 70, 60, assumed=WHY)]
     assert check_capacity(refuted, added=hosts(1), removed=[], remove_first=False) == []
-    assert not guards.exceeds_limit(refuted, hosts(1))
+    assert not guards.too_many_by(refuted, hosts(1))
     known = [Capacity(4, 70, 60)]
     assert check_capacity(known, added=hosts(1), removed=[], remove_first=False)
     assert not guards.hangs_on_assumption(known, hosts(1))

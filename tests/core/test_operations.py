@@ -27,7 +27,7 @@ def group(*marked: tuple[Entry, Mark]) -> State:
     return State("aws-security-group", GROUP, ("web", "ops"), entries, traits=ENTRIES)
 
 
-def told(state: State, change: Diff, **how: bool) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+def told(state: State, change: Diff, **how) -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
     made = operations(state, change, owner="acme", **how)
     return [(s.kind, tuple(s.before.texts()), tuple(s.after.texts())) for s in made]
 
@@ -63,7 +63,19 @@ def test_doors_open_first_and_close_last_unless_the_quota_asks_otherwise():
     state = group((old, LEAVES), (kept, WEB))
     change = Diff(add=(Marked(new, WEB),), remark=(Marked(kept, LEAVES),), remove=(Marked(old, LEAVES),))
     assert [kind for kind, *_ in told(state, change)] == ["add", "tag", "remove"]
-    assert [kind for kind, *_ in told(state, change, removals_first=True)] == ["remove", "tag", "add"]
+    assert [kind for kind, *_ in told(state, change, removals_first={4: 1})] == ["remove", "add", "tag"]
+
+
+def test_no_more_is_removed_first_than_makes_room_and_only_of_the_family_that_is_full():
+    sixth, seventh = networks("2600::1", "2600::2")
+    olds = [Entry(n, HTTPS) for n in (A, B, sixth)]
+    state = group(*((e, LEAVES) for e in olds))
+    change = Diff(
+        add=tuple(Marked(Entry(n, HTTPS), WEB) for n in (C, seventh)), remove=tuple(Marked(e, LEAVES) for e in olds)
+    )
+    made = operations(state, change, owner="acme", removals_first={4: 1})
+    moved = [(s.kind, [e.network for e in s.entries]) for s in made]
+    assert moved == [("remove", [A]), ("add", [C, seventh]), ("remove", [B, sixth])]
 
 
 def test_each_write_begins_where_the_one_before_ended():

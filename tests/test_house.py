@@ -122,3 +122,25 @@ def test_a_newcomer_has_few_nouns_to_learn():
     nouns = [noun.strip() for row in rows for noun in row.split(",")]
     print("nouns:", len(nouns))
     assert 30 < len(nouns) <= 40, nouns
+
+
+def torn(tree: ast.Module) -> list[int]:
+    """Return the lines that import a part of requests before requests itself, in the same function or module."""
+    scopes = [tree, *(n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef))]
+    found = []
+    for scope in scopes:
+        whole = False
+        for node in scope.body:
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            whole = whole or "requests" in names
+            found += [node.lineno for name in names if name.startswith("requests.") and not whole]
+    return found
+
+
+def test_nobody_imports_a_part_of_requests_before_the_whole():
+    # Two threads of `ipsync check` did at the same moment: Python lets a part be imported while the package still is,
+    # each of its circles then waits for the other thread, and "partially initialized module" is what a user reads.
+    assert {path: lines for path, tree in modules().items() if (lines := torn(tree))} == {}
+    assert torn(ast.parse("def f():\n    from requests.adapters import HTTPAdapter\nimport requests.utils")) == [3, 2]
+    assert torn(ast.parse("import requests\nfrom requests.adapters import HTTPAdapter")) == []

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import requests.utils
+import requests
 
 from ipsync.transport.errors import NoAnswer
 

@@ -46,7 +46,7 @@ def meaning_of(error: Exception, subject: str) -> Meaning:
     from google.api_core.exceptions import GoogleAPICallError
     from google.auth.exceptions import GoogleAuthError, TransportError
     from google.protobuf.json_format import ParseError
-    from requests.exceptions import JSONDecodeError
+    from requests import JSONDecodeError
 
     if isinstance(error, GoogleAPICallError):
         return _answered(error, subject)

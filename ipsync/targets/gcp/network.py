@@ -33,9 +33,9 @@ def be_patient_only(client: Any) -> Any:
 
 def mount(session: Any) -> None:
     """Bound the connections of a session of requests."""
-    from requests.adapters import HTTPAdapter
+    import requests
 
-    class Bounded(HTTPAdapter):
+    class Bounded(requests.adapters.HTTPAdapter):
         def send(self, request: Any, **options: Any) -> Any:  # type: ignore[override]
             limit = options.get("timeout")
             read = min(limit, READ) if isinstance(limit, (int, float)) else READ
@@ -87,9 +87,9 @@ def _host(error: BaseException) -> tuple[str, str]:
 
 def proxy_of(url: str) -> tuple[str, str]:
     """Return the variable whose proxy a URL is asked through, and that proxy without its password; or two blanks."""
-    from requests.utils import get_environ_proxies, select_proxy
+    import requests
 
-    proxy = select_proxy(url, get_environ_proxies(url))
+    proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
     if not proxy:
         return "", ""
     scheme = urlsplit(url).scheme

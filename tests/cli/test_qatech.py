@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pty
@@ -15,6 +16,7 @@ from contextlib import suppress
 import pytest
 
 from ipsync import cli
+from ipsync.cli import streams
 from ipsync.sandbox.qatech.project import Project, Run
 from ipsync.sandbox.qatech.vendor import TOKEN, Vendor
 from ipsync.verification import waiting
@@ -128,6 +130,49 @@ def test_json_is_one_document_of_one_shape(ipsync, vendor):
     assert found["url"] == f"{SITE}/{found['run']}"
     assert found["test_plan"] == {"name": "Smoke", "short_id": "pln_smoke"}
     assert found["test_cases"][0]["result_title"] == "The site does not answer 18.196.41.10, 2600::1"
+
+
+@pytest.fixture
+def unwritable(monkeypatch):
+    """Let standard output take nothing, as a full disk does, or a reader that went away."""
+
+    def let(number):
+        kept = streams.say_all
+
+        def refuse(pieces, *, aside=False):
+            if not aside:
+                raise streams.UnwritableError(OSError(number, os.strerror(number)))
+            kept(pieces, aside=True)
+
+        monkeypatch.setattr(streams, "say_all", refuse)
+
+    return let
+
+
+def test_whoever_reads_no_more_changes_no_exit_code(ipsync, vendor, unwritable):
+    vendor.is_open = lambda _: False
+    unwritable(errno.EPIPE)
+    assert ipsync("run", "start", "--wait")[0] == 3
+    assert ipsync("run", "start")[0] == 0
+    vendor.faults.plan("run.start", "reset-after")
+    code, _, err = ipsync("run", "start", "--output", "json")
+    assert (code, "whether a run was started is not known" in err) == (1, True)
+
+
+def test_what_was_done_is_named_where_standard_output_is_full(ipsync, unwritable):
+    unwritable(errno.ENOSPC)
+    full = "standard output can't be written: No space left on device"
+    assert ipsync("run", "start")[::2] == (1, f"{full}; run run003 was started: {SITE}/run003\n")
+    code, _, err = ipsync("run", "start", "--wait")
+    assert (code, err.splitlines()[-1]) == (1, f"{full}; run run004 was started: {SITE}/run004")
+    code, _, err = ipsync("run", "status", "run004", "--wait")
+    assert err.splitlines()[-1] == f"{full}; ask again: ipsync qatech run status run004"
+    words = ["--name", "Checkout", "--goal", "Buy a shoe", "--application", "app_shop"]
+    code, _, err = ipsync("test-case", "create", *words)
+    assert (code, err) == (
+        1,
+        f"{full}; test case {UUID[:-1]}5 was made: https://app.qa.tech/p/demo/test-cases/{UUID[:-1]}5/edit\n",
+    )
 
 
 def test_a_test_case_is_made_with_everything_that_it_can_have(ipsync, vendor):

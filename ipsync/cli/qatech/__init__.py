@@ -119,7 +119,8 @@ def _known(begin: Callable[[], Run], output: str) -> Run:
         return begin()
     except AnswerLost as error:
         if output == "json":
-            streams.say(shown.run(None, Result("unknown", detail=str(error)), output=output))
+            text = shown.run(None, Result("unknown", detail=str(error)), output=output)
+            waiting.say(text, ExitCode.FAILED, about="what came of the request stands below")
         raise
 
 
@@ -131,8 +132,8 @@ def _follow(client: Client, begun: Run, output: str, *, wait: bool, timeout: flo
     if wait:
         log.info("run %s started: %s", begun.short_id, begun.url)
         return waiting.until_ended(client, begun.short_id, timeout=timeout, output=output, begun=begun)
-    streams.say(shown.run(None, started(begun), begun=begun, output=output))
-    return ExitCode.DONE
+    text = shown.run(None, started(begun), begun=begun, output=output)
+    return waiting.say(text, ExitCode.DONE, about=waiting.about(begun))
 
 
 # ── test cases ───────────────────────────────────────────────────────────────
@@ -155,7 +156,7 @@ def test_case() -> None:
 @_form
 @options.logs
 def create(name: str, goal: str, application: str, expected_result: str | None, configs: tuple[str, ...],
-           scenario: str | None, wait_for: tuple[str, ...], resume_from: str | None, output: str) -> None:  # fmt: skip
+           scenario: str | None, wait_for: tuple[str, ...], resume_from: str | None, output: str) -> int:  # fmt: skip
     """Make a test case."""
     from ipsync.cli.qatech import shown
     from ipsync.verification.qatech.bodies import TestCaseRequest
@@ -165,4 +166,7 @@ def create(name: str, goal: str, application: str, expected_result: str | None, 
         scenario=scenario, wait_for=wait_for, resume_from=resume_from,
     )  # fmt: skip
     with waiting.client() as client:
-        streams.say(shown.test_case(client.create_test_case(wanted), output=output))
+        made = client.create_test_case(wanted)
+        return waiting.say(
+            shown.test_case(made, output=output), ExitCode.DONE, about=f"test case {made.id} was made: {made.url}"
+        )

@@ -86,6 +86,26 @@ def _signals(stop: Event) -> Iterator[None]:
             signal.signal(number, before[number])
 
 
+def about(begun: Run) -> str:
+    """Return what must not be lost of a run that was started, should there be no other word of it."""
+    return f"run {begun.short_id} was started: {begun.url}"
+
+
+def say(text: str, code: int, *, about: str) -> int:
+    """Print what was done and return its code, which stays where the reader went away.
+
+    Where standard output takes nothing, `about` stands on stderr: what was done over there has an id, and is done.
+    """
+    try:
+        streams.say(text)
+    except streams.UnwritableError as error:
+        if error.gone:
+            return code
+        streams.complain(f"{error}; {about}")
+        return ExitCode.FAILED
+    return code
+
+
 # ── the wait ─────────────────────────────────────────────────────────────────
 
 
@@ -109,15 +129,17 @@ def until_ended(
     except VerificationError as error:
         if begun:  # the run is there, and a script must learn its id
             unknown = Result("unknown", short_id, begun.url, detail=str(error))
-            streams.say(shown.run(None, unknown, begun=begun, output=output))
+            say(shown.run(None, unknown, begun=begun, output=output), ExitCode.FAILED, about=about(begun))
         raise
     finally:
         progress.end()
     result = _result(state, progress, begun)
-    streams.say(shown.run(state, result, begun=begun, output=output))
+    code = CODES.get(result.state, ExitCode.FAILED)
+    told = about(begun) if begun else f"ask again: ipsync qatech run status {short_id}"
+    code = say(shown.run(state, result, begun=begun, output=output), code, about=told)
     if not result.ended:
         streams.complain(*_goes_on(progress, timeout, stopped=client.stop.is_set()))
-    return CODES.get(result.state, ExitCode.FAILED)
+    return code
 
 
 def _last(client: Client, progress: _Progress, timeout: float, test_cases: Literal["failed", "all"]) -> RunState | None:

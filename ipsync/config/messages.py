@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -22,6 +23,7 @@ SHORT_KINDS = {
     "google-compute-firewall": "gcp-firewall",
 }
 """What people write whose letters are too few, or too many, to find the kind by."""
+PLAIN_VALUES = {"int_type": "a whole number", "int_from_float": "a whole number", "bool_type": "true or false"}
 READ_AS = {bool: "true or false", int: "a number", float: "a number", type(None): "nothing"}
 LISTS = {
     "ports": "[443/tcp]",
@@ -35,6 +37,12 @@ LISTS = {
     "command": "[/usr/local/bin/page, --quiet]",
     "on": "[blocked, failed]",
     "notify": "[{slack: …}]",
+    "targets": "[{name: staging-web, kind: aws-security-group, …}]",
+    "waves": "[{name: canary}]",
+    "verify": "[smoke]",
+    "applications": "[{application: app_gXeBl2}]",
+    "target_tags": "[web]",
+    "target_service_accounts": "[web@acme-staging.iam.gserviceaccount.com]",
 }
 MAPPINGS = {
     "max-removals": "{count: 1, percent: 30}",
@@ -43,28 +51,49 @@ MAPPINGS = {
     "max-coverage": "{ipv4: /14, ipv6: 16x/32}",
     "min-prefix": "{ipv4: 16, ipv6: 32}",
     "match": "{tags: {NAME: VALUE}}",
-    "grace": "72h",
+    "feeds": "{qatech: {}}",
+    "headers": '{Authorization: "Bearer ${TOKEN}"}',
+    "removal": "{grace: 72h}",
+    "guards": "{max-removals: {count: 1, percent: 30}}",
+    "account": "{role_arn: …}",
+    "audit": "{path: ./audit.jsonl}",
+    "schedule": "{every: 15m}",
+    "verify": "{smoke: {qatech: {}}}",
+    "qatech": "{test_plan: pln_abc123}",
+    "aws": "{endpoint_url: …}",
+    "gcp": "{endpoint: …}",
+    "targets": "{name: staging-web, kind: aws-security-group, …}",
+    "accounts": "{role_arn: …}",
+    "waves": "{name: canary}",
+    "applications": "{application: app_gXeBl2}",
+    "notify": "{slack: …}",
 }
+"""By key: a mapping that stands there, or in the list that stands there."""
 NEEDED = "is required; add it"
 
 
 def explain(document: Document, item: Mapping[str, Any]) -> None:
     """Note one of pydantic's errors, unless something was said of that place already."""
-    path = _real_path(document.value, item["loc"])
+    path = _real_path(document.value, item["loc"], absent=item["type"] == "missing")
+    if item["type"] == "string_type" and isinstance(item["input"], dict) and len(path) < len(item["loc"]):
+        return  # of a key that takes a text or keys and values: what is wrong in these stands beside it
     path = (*path, *_kind_key(item))
     if path and any(p.path == path for p in document.problems):
         return  # an unset variable, or another member of a union
     document.add(path, _words(document, path, item))
 
 
-def _real_path(value: Any, loc: tuple[str | int, ...]) -> Path:
-    """Leave out what pydantic adds to a location: the names of union members and validators."""
+def _real_path(value: Any, loc: tuple[str | int, ...], *, absent: bool) -> Path:
+    """Leave out what pydantic adds to a location: the names of union members and validators.
+
+    Only of a key that is `absent` is the last step not there.
+    """
     path: list[str | int] = []
     for i, step in enumerate(loc):
         inside = isinstance(value, dict) and step in value
         if inside or (isinstance(value, list) and isinstance(step, int) and step < len(value)):
             value = value[step]
-        elif i < len(loc) - 1 or step == "[key]" or not isinstance(value, dict):
+        elif not absent or i < len(loc) - 1 or not isinstance(value, dict):
             continue
         path.append(step)
     return tuple(path)
@@ -79,22 +108,30 @@ def _words(document: Document, path: Path, item: Mapping[str, Any]) -> str:
     if kind == "string_type":
         return _no_text(document, path, item["input"])
     if kind in {"model_type", "model_attributes_type", "dict_type"}:
-        example = f" like {MAPPINGS[key]}" if key in MAPPINGS else ""
+        named = next((str(step) for step in reversed(path) if isinstance(step, str)), "")
+        example = f" like {MAPPINGS[named]}" if named in MAPPINGS else ""
         empty = "; an empty section can be left out" if item["input"] is None else ""
         return f"must hold keys and values{example}{empty}"
     if kind == "list_type":
         return f"must be a list; write it like {LISTS.get(key, '[ONE, ANOTHER]')}"
-    return _plainly(kind, item)
+    return _plainly(document, path, item)
 
 
-def _plainly(kind: str, item: Mapping[str, Any]) -> str:
-    ctx = item.get("ctx", {})
+def _unquoted(document: Document, path: Path, value: object) -> str:
+    """Say what to do about a number or a truth value that is a text: a variable always is one."""
+    if not isinstance(value, str) or not re.fullmatch("-?[0-9]+|true|false", value):
+        return ""
+    return ", and a variable is a text: write it here itself" if document.secret(path) else ", without quotes"
+
+
+def _plainly(document: Document, path: Path, item: Mapping[str, Any]) -> str:
+    kind, ctx = item["type"], item.get("ctx", {})
+    if kind in PLAIN_VALUES:
+        return f"must be {PLAIN_VALUES[kind]}{_unquoted(document, path, item['input'])}"
     told = {
         "missing": NEEDED,
         "too_short": "must not be empty; name at least one",
         "string_too_short": "must not be empty; is the variable empty?",
-        "int_type": "must be a whole number, without quotes",
-        "bool_type": "must be true or false, without quotes",
         "greater_than_equal": f"must be {ctx.get('ge')} or more",
         "less_than_equal": f"must be {ctx.get('le')} or less",
         "literal_error": f"must be {ctx.get('expected')}",
@@ -125,10 +162,10 @@ def _no_kind(document: Document, path: Path) -> str:
         value = value[step]
     known = _kinds()
     if not isinstance(value, str):
-        return f"is not a kind; there are {' and '.join(known)}"
+        return f"is not a kind; there are {', '.join(known)}"
     written = value.lower().replace("_", "-").strip()
     near = [SHORT_KINDS[written]] if written in SHORT_KINDS else difflib.get_close_matches(written, known, 1, 0.5)
-    instead = f"did you mean {near[0]}?" if near else f"there are {' and '.join(known)}"
+    instead = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
     word = document.shown(path, value) if document.secret(path) else short(value)
     return f"{word} is not a kind of target; {instead}"
 

@@ -33,7 +33,8 @@ def _names(waves: Indexed) -> list[str]:
 
 
 def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+    """Return what a list holds; one name that stands there without a list is said to be wrong, and still is a name."""
+    return value if isinstance(value, list) else [value] if isinstance(value, str) else []
 
 
 def _unique(waves: Indexed, document: Document) -> None:

@@ -44,12 +44,24 @@ def _checked(name: str) -> Callable[[str], str]:
     return check
 
 
+def _said(value: str) -> str:
+    if not value.strip():
+        raise ValueError("must not be empty; is the variable empty?")
+    return value
+
+
 PlanId = Annotated[str, *_id("pln")]
 AppId = Annotated[str, *_id("app")]
 EnvId = Annotated[str, *_id("env")]
 PresetId = Annotated[str, *_id("preset")]
 ApiUrl = Annotated[str, AfterValidator(_checked("base_url")), Field(json_schema_extra={"pattern": "^https?://[!-~]+$"})]
 Token = Annotated[str, AfterValidator(_checked("token")), Field(json_schema_extra={"pattern": "^[!-~]+$"})]
+SiteUrl = Annotated[
+    str,
+    AfterValidator(_checked("web_address")),
+    Field(json_schema_extra={"pattern": pattern("https?://[^ @/?#]+(?:[/?#][^ ]*)?")}),
+]
+SiteName = Annotated[str, AfterValidator(_said), Field(json_schema_extra={"pattern": "\\S"})]
 EVERY = "Ask also without a change, once the last proof is so old; 10s or longer."
 
 
@@ -73,8 +85,8 @@ class Wave(Strict):
 class Environment(Strict):
     """An environment that is made for the run."""
 
-    url: Annotated[str, Field(min_length=1)] = Field(description="An http:// or https:// address.")
-    name: Annotated[str, Field(min_length=1)] | None = Field(None, description="A name for it.")
+    url: SiteUrl = Field(description="An http:// or https:// address.")
+    name: SiteName | None = Field(None, description="A name for it.")
 
 
 class Application(Strict):

@@ -121,6 +121,10 @@ def _syntax(error: yaml.YAMLError, text: str) -> Problem:
     what = getattr(error, "problem", None) or getattr(error, "reason", None) or "it can't be read"
     around = "\n".join(text.split("\n")[max(line - 2, 0) : line])
     hint = '; inside { } and [ ], ${NAME} needs quotes: "${NAME}"' if re.search(r"[\[{].*\$\{", around) else ""
+    if re.match(r" *\t", around.rpartition("\n")[2]):
+        hint = "; indent with spaces, not with tabs"
+    if what == "but found another document":
+        what = "a second document begins here (---); keep one in a file"
     return Problem(line, (), f"not YAML: {what}{hint}")
 
 

@@ -21,13 +21,14 @@ _SIZES = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2}
 _COVERED = re.compile(r"([0-9]{1,39})|(?:([0-9]{1,9}) ?x ?)?/(0|[1-9][0-9]{0,2})", re.ASCII)
 
 
-def duration(value: object) -> float:
-    """Read a duration in seconds: `90s`, `15m`, `72h`, `1d12h`; only 0 needs no unit."""
+def duration(value: object, *, other: str = "") -> float:
+    """Read a duration in seconds: `90s`, `15m`, `72h`, `1d12h`; only 0 needs no unit. `other` is what an error names too."""
     if value == 0 and type(value) is int:
         return 0.0
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
-        hint = "; a bare number could be anything, so add the unit" if isinstance(value, int | float) else ""
-        raise Shown(value, f"is not a duration; write it like 90s, 15m, 72h or 1d12h{hint}")
+        bare = isinstance(value, int | float) and not isinstance(value, bool)
+        hint = "; a bare number could be anything, so add the unit" if bare else ""
+        raise Shown(value, f"is not a duration; write it like 90s, 15m, 72h or 1d12h{other}{hint}")
     total = float(sum(int(n) * _UNITS[u] for n, u in re.findall(r"([0-9]+)([smhdw])", value)))
     if total > LONGEST:
         raise Shown(value, "is longer than a year; write a shorter duration")
@@ -36,7 +37,7 @@ def duration(value: object) -> float:
 
 def grace(value: object) -> timedelta | None:
     """Read `removal.grace`: a duration, or `never`."""
-    return None if value == "never" else timedelta(seconds=duration(value))
+    return None if value == "never" else timedelta(seconds=duration(value, other=", or never"))
 
 
 def timeout(value: object) -> float:

@@ -21,7 +21,9 @@ class Shown(ValueError):
 
 
 def short(value: object) -> str:
-    """Return a value as it may stand in an error, if it isn't from the environment."""
+    """Return a value as it may stand in an error, if it isn't from the environment: as YAML has it, not Python."""
+    if value is None or isinstance(value, bool):
+        return {None: "an empty value", True: "true", False: "false"}[value]
     return repr(value) if len(repr(value)) <= LONGEST else repr(value)[: LONGEST - 1] + "…"
 
 

@@ -171,7 +171,11 @@ WRONG = [
     ("qatech: {}", "qatech: {timeout: 3 s}", r"4: feeds.qatech.timeout: '3 s' is not a duration; write it like 90s"),
     ("qatech: {}", "qatech: {timeout: 0}", r"4: feeds.qatech.timeout: 0 is not a time to wait for a feed"),
     ("qatech: {}", "qatech: {timeout: 1h}", r"4: feeds.qatech.timeout: '1h' is not .* 1s to 600s"),
-    ("qatech: {}", "qatech: {timeout: true}", r"4: feeds.qatech.timeout: True is not a duration"),
+    (
+        "qatech: {}",
+        "qatech: {timeout: true}",
+        r"4: feeds.qatech.timeout: true is not a duration; write it like 90s, 15m, 72h or 1d12h$",
+    ),
     ("qatech: {}", "qatech: {max_bytes: big}", r"4: feeds.qatech.max_bytes: 'big' is not a size; write it like 5MiB"),
     ("qatech: {}", "qatech: {max_bytes: 0}", r"4: feeds.qatech.max_bytes: 0 is not a size"),
     ("qatech: {}", "qatech: {max_bytes: 101MiB}", r"4: feeds.qatech.max_bytes: .*up to 100MiB"),
@@ -294,15 +298,15 @@ WRONG = [
     (
         "kind: aws-security-group",
         "kind: nginx",
-        r"7: .*'nginx' is not a kind of target; there are aws-security-group and",
+        r"7: .*'nginx' is not a kind of target; there are aws-security-group,",
     ),
     (
         "kind: aws-security-group",
         "kind: 7",
-        r"7: targets\[0\].kind: is not a kind; there are aws-security-group and gcp",
+        r"7: targets\[0\].kind: is not a kind; there are aws-security-group, gcp",
     ),
-    ("kind: aws-security-group", "kind: [a]", r"7: targets\[0\].kind: is not a kind; there are aws-security-group and"),
-    ("kind: aws-security-group", "kind:", r"7: targets\[0\].kind: is not a kind; there are aws-security-group and gcp"),
+    ("kind: aws-security-group", "kind: [a]", r"7: targets\[0\].kind: is not a kind; there are aws-security-group,"),
+    ("kind: aws-security-group", "kind:", r"7: targets\[0\].kind: is not a kind; there are aws-security-group, gcp"),
     (
         "    kind: aws-security-group\n",
         "",
@@ -367,10 +371,10 @@ def test_each_error_names_line_key_and_remedy(tmp_path, right, wrong, words):
         ("guards: {max-coverage: {ipv6: 2x/0}}", r"max-coverage.ipv6: '2x/0' is not a number .* like /32 or 16x/48"),
         ("guards: {max-coverage: {ipv6: a lot}}", r"max-coverage.ipv6: 'a lot' is not a number of addresses"),
         ("guards: {max-coverage: {ipv4: 1.5}}", r"max-coverage.ipv4: 1.5 is not a number of addresses"),
-        ("guards: {max-coverage: {ipv4: true}}", r"max-coverage.ipv4: True is not a number of addresses"),
+        ("guards: {max-coverage: {ipv4: true}}", r"max-coverage.ipv4: true is not a number of addresses"),
         ("guards: {max-coverage: {count: 1}}", r"max-coverage.count: unknown key; known here: ipv4, ipv6"),
         ("guards: {max-addresses: 0}", r"guards.max-addresses: must be 1 or more"),
-        ("remove_first: yep", "remove_first: must be true or false, without quotes"),
+        ("remove_first: yep", "remove_first: must be true or false$"),
         ("ports: []", "ports: must not be empty"),
         ("groups: [1234]", 'must be a text, but YAML reads 1234 as a number; write it in quotes: "1234"'),
         ("feed: []", "wants nothing: it needs a feed, or static addresses"),
@@ -459,8 +463,15 @@ def test_the_same_rule_name_in_another_project_is_another_rule(tmp_path):
         ("removal: {grace: 400d}\n", "removal.grace: '400d' is longer than a year"),
         ("removal: {grace: .inf}\n", "removal.grace: YAML reads .inf as"),
         ("removal: {grace: -1h}\n", "removal.grace: '-1h' is not a duration"),
-        ("removal: 72h\n", "12: removal: must hold keys and values"),
-        ("removal:\n", "12: removal: must hold keys and values; an empty section can be left out"),
+        ("removal: {grace: }\n", "removal.grace: an empty value is not a duration; .* or never$"),
+        ("removal: {grace: Never}\n", "removal.grace: 'Never' is not a duration; .* or never$"),
+        ("removal: 72h\n", "12: removal: must hold keys and values like {grace: 72h}$"),
+        ("guards: {max-addresses: '5'}\n", "max-addresses: must be a whole number, without quotes$"),
+        ("guards: {max-removals: {percent: 30%}}\n", "percent: must be a whole number$"),
+        ("guards: {max-removals: {percent: 0.5}}\n", "percent: must be a whole number$"),
+        ("waves: canary\n", r"12: waves: must be a list; write it like \[{name: canary}\]$"),
+        ("waves: [canary]\n", r"12: waves\[0\]: must hold keys and values like {name: canary}$"),
+        ("removal:\n", "12: removal: must hold keys and values like {grace: 72h}; an empty section can be left out"),
         ("audit: {path: ''}\n", "audit.path: is not a path"),
         ("audit: {path: ~/audit}\n", r"audit.path: is not a path; ~ is not expanded, write \$\{HOME\}"),
         ('audit: {hmac_key: ""}\n', "audit.hmac_key: must not be empty"),
@@ -516,6 +527,11 @@ def test_variables_are_filled_in_and_escaped(tmp_path):
 def test_variables_that_cannot_be_filled_in(tmp_path, value, words):
     (found,) = complaints(tmp_path, HEAD + AWS + f"audit: {{path: '{value}'}}\n", {"NAME": "x", "BAD": "\udcff"})
     assert re.match(rf"12: audit.path: .*{words}", found)
+
+
+def test_a_variable_is_no_number_and_the_error_does_not_speak_of_quotes(tmp_path):
+    (found,) = complaints(tmp_path, HEAD + AWS + "guards:\n  max-addresses: ${FIVE}\n", {"FIVE": "5"})
+    assert found == "13: guards.max-addresses: must be a whole number, and a variable is a text: write it here itself"
 
 
 def test_a_variable_without_quotes_in_braces_gets_a_hint(tmp_path):
@@ -740,8 +756,9 @@ def test_sctp_is_for_gcp(tmp_path):
         ("a: [", "not YAML"),
         ("a: 1\na: 2\n", "2: a: this key stands here twice"),
         ("a: &x [1]\nb: *y\n", "2: not YAML: "),
-        ("a: 1\n---\na: 1\n", "not YAML"),
+        ("a: 1\n---\na: 1\n", "2: not YAML: a second document begins here (---); keep one in a file"),
         ("a: b\n\tc: d\n", "2: not YAML: found a tab"),
+        ("a:\n\t- b\n", "2: not YAML: found character that cannot start any token; indent with spaces, not with tabs"),
         ("a: 1\nb: \x01\n", "not YAML"),
         ("a: &a [*a]\n", "nested too deeply"),
         ("a: " + "[" * 5000, "1: not a config: it is nested too deeply"),

@@ -116,8 +116,31 @@ WRONG = {
         "15: verify.smoke.qatech.url: that is QA.tech's legacy API"
     ),
     SMOKE + "{qatech: {url: 'http://qa.example'}}\n": "15: verify.smoke.qatech.url: is plain http to another machine",
+    SMOKE + "{qatech: {applications: [{application: app_x, environment: {url: 'ftp://a.example'}}]}}\n": (
+        "15: verify.smoke.qatech.applications[0].environment.url: is not an http:// or https:// address; write it like"
+    ),
+    SMOKE + "{qatech: {applications: [{application: app_x, environment: {url: 'https://me:pw@a.example'}}]}}\n": (
+        "15: verify.smoke.qatech.applications[0].environment.url: holds a user or password; QA.tech keeps those in"
+    ),
+    SMOKE + "{qatech: {applications: [{application: app_x, environment: {url: 'https://a.example', name: ' '}}]}}\n": (
+        "15: verify.smoke.qatech.applications[0].environment.name: must not be empty"
+    ),
     SMOKE + "{qatech: {tokn: x}}\n": "15: verify.smoke.qatech.tokn: unknown key; did you mean token?",
 }
+
+
+def test_what_follows_from_another_error_is_not_said_as_well(tmp_path):
+    made = "[{application: app_x, environment: {name: PR}}]"
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, SMOKE + f"{{qatech: {{applications: {made}}}}}\n")
+    assert [line.partition(": ")[2] for line in caught.value.lines] == [
+        "verify.smoke.qatech.applications[0].environment.url: is required; add it"
+    ]
+    with pytest.raises(ConfigError) as caught:
+        loaded(tmp_path, "waves: [{name: canary, verify: smoke}]\nverify: {smoke: {qatech: {}}}\n")
+    assert [line.partition(": ")[2] for line in caught.value.lines] == [
+        "waves[0].verify: must be a list; write it like [smoke]"
+    ]
 
 
 @pytest.mark.parametrize("text", WRONG)

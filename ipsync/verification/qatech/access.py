@@ -57,6 +57,16 @@ def base_url(value: str, *, name: str) -> str:
     return value.rstrip("/")
 
 
+def web_address(value: str, *, name: str) -> str:
+    """Check the address of a site that is tested. `name` is what holds it, for the error."""
+    parts = split(value)
+    if parts is None or not value.isprintable() or " " in value:
+        raise WrongValue(f"{name} is not an http:// or https:// address; write it like https://staging.example.com")
+    if "@" in parts.netloc:
+        raise WrongValue(f"{name} holds a user or password; QA.tech keeps those in configs (cfg_…)")
+    return value
+
+
 def token(value: str | None, *, name: str) -> str:
     """Check a token, which is never shown. `name` is where it comes from, for the error."""
     if not value:

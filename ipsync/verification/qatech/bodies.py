@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ipsync.verification.errors import WrongValue
-from ipsync.verification.qatech.access import split
+from ipsync.verification.qatech.access import web_address
 from ipsync.verification.qatech.ids import short_id, uuid
 
 Body = dict[str, Any]
@@ -29,7 +29,7 @@ class Environment:
             if self.name is not None:
                 raise WrongValue("an environment named by its id has its name already; leave the name out")
         else:
-            _web_address(self.url or "")
+            web_address(self.url or "", name="an environment's URL")
         _texts(name=self.name)
 
     def body(self) -> Body:
@@ -179,11 +179,3 @@ def _texts(**fields: str | None) -> None:
             raise WrongValue(f"the {words} is empty")
         if value is not None and any("\ud800" <= char <= "\udfff" for char in value):
             raise WrongValue(f"the {words} is no text: it holds bytes that are not UTF-8")
-
-
-def _web_address(value: str) -> None:
-    parts = split(value)
-    if parts is None or not value.isprintable() or " " in value:
-        raise WrongValue("an environment's URL is an http:// or https:// address, like https://staging.example.com")
-    if "@" in parts.netloc:
-        raise WrongValue("an environment's URL holds a user or password; QA.tech keeps those in configs (cfg_…)")

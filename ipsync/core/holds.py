@@ -22,6 +22,7 @@ from ipsync.core.waves import (
     of,
     ordered,
     told,
+    unsettled,
 )
 
 UNPROVEN = {WaveState.BEGAN.value, WaveState.FAILED.value}
@@ -120,11 +121,12 @@ def foreseen(
 
 def _foreseen(wave: Wave, plan: Plan, config: Config, known: Standing, why: str) -> WaveReport:
     number = sum(is_pending(c) for c in of(plan, wave.name))
+    stuck = bool(unsettled(plan, wave.name, fine=FINE))
     return WaveReport(
         wave.name,
-        WaveState.CHANGE if number else WaveState.IN_SYNC,
+        WaveState.CHANGE if number else WaveState.INCOMPLETE if stuck else WaveState.IN_SYNC,
         changed=number,
         detail=why,
-        proofs=tuple(_last_proofs(wave, config, known)) if why else (),
+        proofs=tuple(_last_proofs(wave, config, known)) if why and not stuck else (),
         approve=hold_id(plan, wave.name, config) if why else "",
     )

@@ -223,9 +223,14 @@ def lacking(
     absent = sorted({t.name for t in config.targets if t.wave == wave} - set(selected))
     if absent:
         return f"{few(absent, SHOWN)} of it isn't selected, so nobody knows whether it is as wished"
-    bad = [c for c in of(plan, wave) if not _settled(c, fine)]
+    bad = unsettled(plan, wave, fine=fine)
     told = few([f"{c.target} ({c.status.value})" for c in bad], SHOWN)
     return f"not every target of it is as wished: {told}" if bad else ""
+
+
+def unsettled(plan: Plan, wave: str, *, fine: Collection[Status] = DONE) -> list[TargetChange]:
+    """Return the target changes of a wave that aren't as wished, and that no write of it would make so."""
+    return [c for c in of(plan, wave) if not _settled(c, fine)]
 
 
 def _settled(change: TargetChange, fine: Collection[Status]) -> bool:

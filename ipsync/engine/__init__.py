@@ -34,7 +34,7 @@ from ipsync.engine.read import observe, observed_now, planned
 from ipsync.engine.recover import recover_open_intents
 from ipsync.engine.run import Change, Clouds, Recorder, Run, tell
 from ipsync.engine.turn import Heard, Turn
-from ipsync.engine.waves import Rollout, holding, in_waves
+from ipsync.engine.waves import Rollout, holding, in_waves, let_past
 from ipsync.targets import pace
 
 Approvals = frozenset[str]
@@ -111,7 +111,7 @@ def _round(run: Run, given: Approvals, *, again: bool, before: _Round | None = N
     now = run.clock()
     made, observed = observe(run, now)
     undone = _contested(run, made)
-    let_go = frozenset(i for i in holding(run, made, given) if made.id in given)
+    let_go = frozenset(let_past(run, made, given) if made.id in given else ())
     approved = _approved(run, made, given, idle=before is None)
     told = before.approvals if before else _approval_notices(run, given, made)
     rollout = in_waves(run, made, Wish(given, approved, observed), again=again)

@@ -29,6 +29,7 @@ from ipsync.core.waves import (
     of,
     ordered,
     told,
+    unsettled,
 )
 from ipsync.engine import beside
 from ipsync.engine.carrying import Wish, carried_out
@@ -61,7 +62,7 @@ def in_waves(run: Run, made: Plan, wish: Wish, *, again: bool) -> Rollout:
     if not run.config.waves:
         return Rollout(carried_out(run, made, wish))
     whole = made.id in wish.given
-    past = {wave for each, wave in holding(run, made, wish.given).items() if whole or each in wish.given}
+    past = set(let_past(run, made, wish.given).values())
     way = _Way(run, wish, freed(made, None if whole else wish.given), past, again, run.turn.heard().others)
     for wave in ordered(run.config):
         way.take(wave)
@@ -74,6 +75,20 @@ def holding(run: Run, made: Plan, given: Collection[str]) -> dict[str, str]:
         return {}
     held = holds(made, run.config, run.standing, selected=run.selected, beside=beside.found(run, made))
     return approvable(made, held, run.config)
+
+
+def let_past(run: Run, made: Plan, given: Collection[str]) -> dict[str, str]:
+    """Return the waves that the run may go past although they aren't proven, by the id that says so.
+
+    That a wave may be large is no word on how it ends, be it said by its own id or by the plan's.
+    """
+    whole = made.id in given
+    held = holding(run, freed(made) if whole else made, given)
+    return {
+        each: wave
+        for each, wave in held.items()
+        if each == hold_id(made, wave, run.config) and (whole or each in given)
+    }
 
 
 @dataclass(slots=True)
@@ -136,7 +151,8 @@ class _Way:
     def _hold_back(self, wave: Wave) -> None:
         number = sum(is_pending(c, self.wish.approved) for c in of(self.plan, wave.name))
         self.plan = held_back(self.plan, wave.name, approved=self.wish.approved)
-        state = WaveState.HELD if number else WaveState.IN_SYNC
+        stuck = unsettled(self.plan, wave.name)
+        state = WaveState.HELD if number else WaveState.INCOMPLETE if stuck else WaveState.IN_SYNC
         self.reports.append(WaveReport(wave.name, state, number, self.hold if number else ""))
         if number:
             self._say(wave, WaveState.HELD, changed=number, detail=self.hold)

@@ -260,6 +260,50 @@ def test_a_wave_that_changes_too_many_targets_needs_approval():
     assert here.held(CANARY) == [A]
 
 
+LARGE = [Wave("canary", max_changed_targets=1), Wave("main")]
+LAST = "aws/1/eu-north-1/sg-3"
+
+
+def large():
+    """A first wave of two targets, which may change one, and a target behind it."""
+    here = stage(A, waves=LARGE, checks=(), targets=(
+        target("web", "sg-1", "canary"), target("app", "sg-2", "canary"), target("shop", "sg-3", "main")))  # fmt: skip
+    here.cloud.groups[LAST] = {}
+    return here
+
+
+def test_a_wave_whose_targets_are_blocked_is_not_called_in_sync():
+    here = large()
+    assert waves(here.plan()) == {"canary": "incomplete", "main": "change", "": "in-sync"}
+    here.config = replace(here.config, waves=(Wave("main"), *LARGE[:1]))
+    here.cloud.before = lambda _write: (_ for _ in ()).throw(Rejected("no"))
+    assert waves(here.sync()) == {"main": "incomplete", "canary": "incomplete", "": "in-sync"}
+
+
+@pytest.mark.parametrize("by", ["plan", "wave"])
+def test_that_a_wave_may_be_large_lets_nothing_go_that_fails_in_it(by):
+    here = large()
+    planned = here.plan()
+    size = planned.plan.target_changes[0].violations[-1].change
+
+    def refuse(write):
+        if write.resource == MAIN:
+            raise Rejected("no")
+
+    here.cloud.before = refuse
+    report = here.sync(approve=planned.plan.id if by == "plan" else size)
+    assert statuses(report) == {"web": "applied", "app": "error", "shop": "held"}
+    assert waves(report)["canary"] == "incomplete"
+    here.cloud.before = lambda _write: None
+    assert code(here.sync()) == 0
+
+
+def test_a_wave_that_may_be_large_is_said_to_be_applied_and_not_approved():
+    here = large()
+    size = here.plan().plan.target_changes[0].violations[-1].change
+    assert waves(here.sync(approve=size)) == {"canary": "applied", "main": "applied", "": "in-sync"}
+
+
 def test_the_order_is_a_part_of_the_plan_s_id():
     one, two = stage(A), stage(A, waves=[Wave("main"), Wave("canary", ("smoke",))])
     assert one.plan().plan.id != two.plan().plan.id

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from ipsync.cli import streams
 from ipsync.core.report import Report, exit_code
 from ipsync.render import pieces, render_line
+from ipsync.render.rules import approval
 
 log = logging.getLogger(__name__)
 Tell = Callable[[Report | None, datetime | None], None]
@@ -51,7 +52,7 @@ def _pieces(report: Report, output: str, again: str, *, aside: bool) -> Iterable
 
 
 def _line(report: Report, again: str, code: int, next_at: datetime | None) -> str:
-    approve = f"{again} --approve {report.plan.id}"
+    _, approve = approval(report, again)
     return render_line(report, at=datetime.now(UTC), code=code, approve=approve, next_at=next_at) + "\n"
 
 

@@ -9,7 +9,7 @@ from ipsync.core.exit_codes import ExitCode
 from ipsync.core.model import Status, Verdict
 from ipsync.core.plan import Plan, TargetChange
 from ipsync.core.sharding import Share
-from ipsync.core.waves import PROBLEMS, WaveReport
+from ipsync.core.waves import GUARD, PROBLEMS, WaveReport
 
 AS_WISHED = {Status.IN_SYNC, Status.APPLIED}
 FAILED = {Status.ERROR, Status.PARTIAL, Status.UNKNOWN}
@@ -65,6 +65,26 @@ def approvable(report: Report) -> bool:
         e.status is Status.BLOCKED and {v.verdict for v in e.violations} <= {Verdict.NEEDS_APPROVAL, Verdict.ALLOW}
         for e in target_changes
     )
+
+
+def written(report: Report) -> bool:
+    """Tell whether something was written, or may have been: then the plan's id is another one by now."""
+    return bool({e.status for e in report.plan.target_changes} & {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN})
+
+
+def approving(report: Report) -> tuple[str, ...]:
+    """Return the ids that let through all that an approval can: the plan's, for as long as it is that.
+
+    Once something was written, those of the changes and waves that wait: they stay.
+    """
+    if not approvable(report):
+        return ()
+    if not written(report):
+        return (report.plan.id,)
+    target_changes = report.plan.target_changes
+    large = [v.change for e in target_changes for v in e.violations if v.guard == GUARD]
+    waiting = [h.id for e in target_changes for h in e.waiting if h.verdict is Verdict.NEEDS_APPROVAL]
+    return tuple(dict.fromkeys([*large, *waiting]))
 
 
 @dataclass(frozen=True, slots=True)

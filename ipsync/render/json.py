@@ -12,7 +12,7 @@ from ipsync.core.marks import format_time
 from ipsync.core.model import Entry, Leaving
 from ipsync.core.plan import FeedResult, Orphan, TargetChange
 from ipsync.core.printable import json_text
-from ipsync.core.report import Report, approvable, summarize
+from ipsync.core.report import Report, summarize
 from ipsync.render import waves
 from ipsync.render.text import headline
 
@@ -74,7 +74,7 @@ def render_line(report: Report, *, at: datetime, code: int, approve: str, next_a
     """
     levels = {0: "info", 2: "info", 3: "warning"}
     head = {"at": format_time(at), "level": levels.get(code, "error"), "logger": "ipsync", "message": headline(report)}
-    held = {"approve": approve} if approvable(report) else {}
+    held = {"approve": approve} if approve else {}
     later = {"next_at": format_time(next_at)} if next_at else {}
     feeds = [{**_feed(f), "count": len(f.snapshot.networks) if f.snapshot else None} for f in report.plan.feeds]
     for feed in feeds:

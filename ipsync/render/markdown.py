@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from ipsync.core.addresses import canonical
 from ipsync.core.model import Entry, Status, Verdict
 from ipsync.core.plan import FeedResult, Orphan, TargetChange
-from ipsync.core.report import Report, approvable, summarize
+from ipsync.core.report import Report, summarize
+from ipsync.core.waves import GUARD
 from ipsync.render import waves
 from ipsync.render.groups import Group, grouped, in_sync, told_and_calm
-from ipsync.render.rules import reasons, told, waits
+from ipsync.render.rules import approval, later, reasons, told, waits
 
 LONGEST = 65_000
 """Characters: GitHub takes no comment over 65,536."""
@@ -60,7 +61,7 @@ def _sections(report: Report, again: str, verbose: bool) -> Iterator[tuple[Itera
     changes = report.plan.target_changes
     shown, calm = (changes, ()) if verbose else told_and_calm(changes)
     for group in (Group(c, (c.resource,)) for c in shown) if verbose else grouped(shown):
-        yield _element(group, again), group.change.status is not Status.IN_SYNC
+        yield _element(group, again, later(report)), group.change.status is not Status.IN_SYNC
     if calm:
         yield iter(("", f"{in_sync(calm)} in sync")), False
     if report.plan.orphaned:
@@ -90,9 +91,11 @@ def _tail(report: Report, again: str) -> Iterator[str]:
     for notice in report.notices:
         yield from (f"> {_code(notice)}", "")
     yield f"Plan id: {_code(report.plan.id)}"
-    if approvable(report):
-        yield from ("", "After looking at it, approve this plan, and only this one:", "")
-        yield from ("```sh", f"{again} --approve {report.plan.id}", "```")
+    sentence, command = approval(report, again)
+    if sentence:
+        yield from ("", f"{sentence}{':' if command else '.'}")
+    if command:
+        yield from ("", "```sh", command, "```")
 
 
 def _feed(feed: FeedResult) -> str:
@@ -101,7 +104,7 @@ def _feed(feed: FeedResult) -> str:
     return f"| {_cell(feed.name)} | {count} | {_cell(feed.error or feed.url)}{insecure} |"
 
 
-def _element(group: Group, again: str) -> Iterator[str]:
+def _element(group: Group, again: str, when: str) -> Iterator[str]:
     target_change = group.change
     yield ""
     yield f"#### {_code(target_change.target)} · {_code(group.where)} · {target_change.status.value}"
@@ -116,9 +119,11 @@ def _element(group: Group, again: str) -> Iterator[str]:
     for held in target_change.waiting:
         yield f"- {_code(waits(held))}"
         if held.verdict is Verdict.NEEDS_APPROVAL:
-            yield f"  - approve this change, and only this one: {_code(f'{again} --approve {held.id}')}"
+            yield f"  - approve this change, and only this one{when}: {_code(f'{again} --approve {held.id}')}"
     for violation in target_change.violations:
         yield f"- **{_code(violation.guard)}** ({violation.verdict.value}): {_code(violation.detail)}"
+        if violation.guard == GUARD:
+            yield f"  - approve this wave, and only this one{when}: {_code(f'{again} --approve {violation.change}')}"
 
 
 def _changes(target_change: TargetChange) -> Iterator[str]:

@@ -7,9 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from ipsync.core.addresses import canonical
 from ipsync.core.model import Entry, Held, Verdict
 from ipsync.core.plan import TargetChange
+from ipsync.core.report import Report, approving, written
+from ipsync.render.waves import AGAIN
 
 Setting = tuple[str, str, str, str]
 """Rule, setting, from, to."""
+AT_ONCE = 40
+"""As many approvals as one command can be asked to hold."""
 ALWAYS = {"network", "ports", "priority"}
 """Settings that every rule has: where one of them comes from nothing, the rule does too."""
 
@@ -42,6 +46,25 @@ def waits(held: Held) -> str:
     action = {"add": "adding", "remove": "removing"}[held.action]
     word = "needs approval" if held.verdict is Verdict.NEEDS_APPROVAL else "is refused"
     return f"{action} {entries} {word}"
+
+
+def later(report: Report) -> str:
+    """Return when an approval of what waits can be given, where not at once: what an apply has begun can't be applied again."""
+    return AGAIN if report.mode == "apply" and written(report) else ""
+
+
+def approval(report: Report, again: str) -> tuple[str, str]:
+    """Return what to say of approving all that waits, and the command; blanks where nothing waits, or no command can."""
+    ids = approving(report)
+    if not ids:
+        return "", ""
+    if later(report) or len(ids) > AT_ONCE:
+        how = "`ipsync plan --out FILE`" if report.mode == "apply" else "`ipsync plan`"
+        return f"To approve all that waits, plan again with {how}, and approve that plan after looking at it", ""
+    command = " ".join((again, *(f"--approve {id_}" for id_ in ids)))
+    if ids == (report.plan.id,):
+        return "After looking at it, approve this plan, and only this one", command
+    return "After looking at it, approve all that waits", command
 
 
 def reasons(target_change: TargetChange) -> dict[Entry, str]:

@@ -9,10 +9,11 @@ import click
 from ipsync.core.addresses import canonical
 from ipsync.core.model import Entry, Leaving, Status, Verdict, Violation
 from ipsync.core.plan import FeedResult, Orphan, TargetChange
-from ipsync.core.report import Report, approvable, summarize, unproven
+from ipsync.core.report import Report, summarize, unproven
+from ipsync.core.waves import GUARD
 from ipsync.render import waves
 from ipsync.render.groups import Group, grouped, in_sync, told_and_calm
-from ipsync.render.rules import reasons, told, waits
+from ipsync.render.rules import approval, later, reasons, told, waits
 
 COLOURS = {
     "+": "green",
@@ -61,7 +62,7 @@ def _lines(report: Report, ink: _Ink, again: str, *, verbose: bool) -> Iterator[
     groups = (Group(c, (c.resource,)) for c in shown) if verbose else grouped(shown)
     for group in groups:
         yield ""
-        yield from _group(group, ink, again)
+        yield from _group(group, ink, f"{later(report)}: {again}")
     if calm:
         yield ""
         yield f"{ink(Status.IN_SYNC, 'in sync')}  {in_sync(calm)} (-v lists them)"
@@ -82,17 +83,18 @@ def _feed(feed: FeedResult, ink: _Ink) -> str:
     return f"feed {feed.name}  {_count(len(feed.snapshot.networks), 'address')}  {feed.url}{insecure}"
 
 
-def _group(group: Group, ink: _Ink, again: str) -> Iterator[str]:
+def _group(group: Group, ink: _Ink, by: str) -> Iterator[str]:
+    """Yield what is the same on some resources; `by` is how an approval is given: when, if not at once, and the command."""
     target_change, several = group.change, len(group.resources) > 1
     status = ink(target_change.status, target_change.status.value)
     held = f"  ({_count(target_change.held, 'entry')} kept)" if target_change.held and not several else ""
     yield f"{ink.strong(target_change.target)}  {group.where}  {status}{held}"
     if several:
         yield f"    {group.named}"
-    yield from _element(target_change, ink, again, where=f"in {group.where}" if several else "")
+    yield from _element(target_change, ink, by, where=f"in {group.where}" if several else "")
 
 
-def _element(target_change: TargetChange, ink: _Ink, again: str, *, where: str) -> Iterator[str]:
+def _element(target_change: TargetChange, ink: _Ink, by: str, *, where: str) -> Iterator[str]:
     why = reasons(target_change)
     moving = (*target_change.add, *target_change.remove)
     why = {e: " ".join(filter(None, (why.get(e), where))) for e in moving} if where else why
@@ -110,10 +112,13 @@ def _element(target_change: TargetChange, ink: _Ink, again: str, *, where: str) 
     for change in target_change.waiting:
         yield ink("!", f"    ! {waits(change)}")
         if change.verdict is Verdict.NEEDS_APPROVAL:
-            yield f"      approve this change, and only this one: {again} --approve {change.id}"
+            yield f"      approve this change, and only this one{by} --approve {change.id}"
     if target_change.error:
         yield ink("-", f"    error: {target_change.error}")
-    yield from (_violation(v, ink) for v in target_change.violations if v.guard != "feed")
+    for violation in (v for v in target_change.violations if v.guard != "feed"):
+        yield _violation(violation, ink)
+        if violation.guard == GUARD:
+            yield f"      approve this wave, and only this one{by} --approve {violation.change}"
 
 
 def _entries(
@@ -167,8 +172,9 @@ def _summary(report: Report, ink: _Ink, again: str) -> Iterator[str]:
         yield "Nothing to change."
     yield from report.notices
     yield f"Plan id: {report.plan.id}"
-    if approvable(report):
-        yield f"After looking at it, approve this plan, and only this one: {again} --approve {report.plan.id}"
+    sentence, command = approval(report, again)
+    if sentence:
+        yield f"{sentence}: {command}" if command else f"{sentence}."
     if report.checkpoint and report.mode != "plan":
         yield f"Audit log checkpoint: {report.checkpoint}"
 

@@ -14,7 +14,8 @@ AGAIN = ", after a new `ipsync plan --out FILE`"
 
 def lines(report: Report, again: str) -> Iterator[tuple[str, str]]:
     """Yield a sign and a line for each thing to say; `again` is the command that an approval is added to."""
-    for wave in report.waves:
+    named_none = any(not change.wave for change in report.plan.target_changes)
+    for wave in (w for w in report.waves if w.name or named_none):
         yield _sign(wave), f"{named(wave.name)}  {_state(wave)}"
         yield from (("+" if p.passed else "-", f"    check {proof(p)}") for p in wave.proofs)
         if wave.detail and not _said(wave):

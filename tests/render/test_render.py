@@ -12,10 +12,12 @@ from factory import GROUP, Stage, aws_target, config, gcp_target, networks
 
 from ipsync.core.configured import Limits
 from ipsync.core.errors import Denied
-from ipsync.core.model import Entry, Service, Status
+from ipsync.core.model import Entry, Service, Status, Verdict, Violation
+from ipsync.core.report import exit_code
 from ipsync.core.waves import Proof, WaveReport, WaveState
 from ipsync.render import pieces, render
 from ipsync.render.json import document
+from ipsync.render.rules import approval
 
 A, B, C, D = "8.8.8.8/32", "8.8.4.4/32", "9.9.9.9/32", "1.1.1.1/32"
 ENTRY = {"type": "object", "required": ["cidr", "ports"]}
@@ -122,6 +124,58 @@ def test_a_saved_plan_is_approved_where_it_is_applied():
     stage.lists["qatech"] = [A, B]
     report = replace(stage.plan(), mode="apply")
     assert f"ipsync apply FILE --approve {report.plan.id}" in render(report, output="text", colour=False)
+
+
+def half_done(mode="sync"):
+    """What came of a run that let an address in, and whose removals wait."""
+    stage = Stage(config(aws_target(), grace=timedelta(0)), lists={"qatech": [A, B, C, D]})
+    stage.sync()
+    stage.lists["qatech"] = [A, B, "1.0.0.1"]
+    return stage, replace(stage.sync(), mode=mode)
+
+
+@pytest.mark.parametrize("output", ["text", "markdown"])
+def test_the_command_that_approves_what_a_run_left_works_after_what_it_wrote(output):
+    stage, report = half_done()
+    shown = render(report, output=output, colour=False)
+    (held,) = report.plan.target_changes[0].waiting
+    assert f"--approve {report.plan.id}" not in shown, "the plan has another id once something was written"
+    said = shown.partition("After looking at it, approve all that waits:")[2]
+    assert said.split("\n")[3 if output == "markdown" else 0].strip() == f"ipsync sync --approve {held.id}"
+    assert exit_code(stage.sync(approve=held.id), detailed=False) == 0
+
+
+@pytest.mark.parametrize("output", ["text", "markdown"])
+def test_what_an_apply_left_is_planned_anew_before_it_is_approved(output):
+    _, report = half_done("apply")
+    shown = render(report, output=output, colour=False)
+    assert "approve this change, and only this one, after a new `ipsync plan --out FILE`: " in shown
+    assert "To approve all that waits, plan again with `ipsync plan --out FILE`, and approve that plan after" in shown
+    assert f"--approve {report.plan.id}" not in shown
+
+
+def test_a_log_s_line_holds_the_command_that_still_works():
+    _, report = half_done()
+    assert approval(report, "ipsync sync")[1] == f"ipsync sync --approve {report.plan.target_changes[0].waiting[0].id}"
+    large = replace(report.plan.target_changes[0], waiting=tuple(
+        replace(report.plan.target_changes[0].waiting[0], id=f"change:{n}") for n in range(41)))  # fmt: skip
+    report = replace(report, plan=replace(report.plan, target_changes=(large,)))
+    sentence = "To approve all that waits, plan again with `ipsync plan`, and approve that plan after looking at it"
+    assert approval(report, "ipsync sync") == (sentence, "")
+
+
+def test_a_wave_that_is_too_large_has_its_own_command():
+    text, page = (render(too_large(), output=output, colour=False) for output in ("text", "markdown"))
+    assert "      approve this wave, and only this one: ipsync sync --approve wave:size\n" in text
+    assert "  - approve this wave, and only this one: `ipsync sync --approve wave:size`\n" in page
+
+
+def too_large():
+    report = Stage(config(aws_target()), lists={"qatech": [A]}).plan()
+    objection = Violation("max-changed-targets", Verdict.NEEDS_APPROVAL, "changes 2 targets in wave rest", "wave:size")
+    (change,) = report.plan.target_changes
+    change = replace(change, status=Status.BLOCKED, violations=(objection,))
+    return replace(report, plan=replace(report.plan, target_changes=(change,)))
 
 
 def test_a_rule_that_is_made_or_deleted_is_shown_with_every_setting():
@@ -274,6 +328,14 @@ def test_waves_stand_in_every_form_with_the_run_s_address_and_the_failed_tests()
     assert json.loads(body)["waves"][1] == {
         "name": None, "state": "held", "changed": 2, "detail": "wave canary holds it", "approve": None, "checks": []
     }  # fmt: skip
+
+
+def test_targets_without_a_wave_are_told_only_where_there_are_some():
+    report = waved()
+    (change,) = report.plan.target_changes
+    report = replace(report, plan=replace(report.plan, target_changes=(replace(change, wave="canary"),)))
+    for output in ("text", "markdown"):
+        assert "the targets without a wave" not in render(report, output=output, colour=False)
 
 
 def test_a_saved_plan_is_made_anew_before_what_it_held_goes_on():

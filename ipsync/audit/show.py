@@ -50,7 +50,7 @@ def explained(path: Path, **filters: str | None) -> Iterator[Record]:
     if all(filters.get(name) is None for name in ("target", "address", "event")):
         yield from show(path, **filters)
         return
-    fits = _filter(**filters)
+    fits = _fitting(**filters)
     found: list[Record] = []
     intents: dict[object, Record] = {}
     approvals: dict[object, list[Record]] = {}
@@ -68,6 +68,22 @@ def explained(path: Path, **filters: str | None) -> Iterator[Record]:
             intents[record.get("seq")] = record
         found += [record] if fitting else []
     yield from found
+
+
+def _fitting(**filters: str | None) -> Callable[[Record], bool]:
+    """Return what tells whether a record fits. An outcome that is asked for also fits by what its intent names."""
+    if filters.get("event") not in {Outcome.name, Recovered.name}:
+        return _filter(**filters)
+    about = _filter(target=filters.get("target"), address=filters.get("address"))
+    rest = _filter(**{**filters, "target": None, "address": None})
+    theirs: set[object] = set()
+
+    def fits(record: Record) -> bool:
+        if Intent.names(record):
+            (theirs.add if about(record) else theirs.discard)(record.get("seq"))
+        return rest(record) and (about(record) or record.get(events.INTENT) in theirs)
+
+    return fits
 
 
 def _records(path: Path) -> Iterator[Record]:
@@ -138,7 +154,9 @@ def _network(text: str) -> Any:
     try:
         return ip_network(text, strict=False)
     except ValueError:
-        raise UsageError(f"--address {text}: not an address or a network") from None
+        raise UsageError(
+            f"--address {text}: not an address or a network; write it like 203.0.113.7 or 203.0.113.0/24"
+        ) from None
 
 
 def _names(record: Mapping[str, Any], target: str) -> bool:

@@ -11,7 +11,7 @@ import click
 
 from ipsync.cli import options
 from ipsync.cli.invocation import command
-from ipsync.core.errors import UsageError
+from ipsync.core.errors import PlanFileError, UsageError
 from ipsync.core.sharding import Shard
 
 
@@ -126,8 +126,11 @@ def apply(config_path: Path, file: Path, shard: Shard | None, output: str, appro
     config = options.load(config_path, shard)
     aside = options.reports_aside(config, output)
     with progress.watching(config) as watched, telling(config, left, observers=watched) as hearing:
-        report = app.apply_once(config, data, approve=frozenset(approve), stop=stop, writing=wrote.set,
-                                observers=hearing)  # fmt: skip
+        try:
+            report = app.apply_once(config, data, approve=frozenset(approve), stop=stop, writing=wrote.set,
+                                    observers=hearing)  # fmt: skip
+        except PlanFileError as error:
+            raise PlanFileError(f"{file}: {error}") from None
         return reporting.show(report, output, command("apply", file=file), detailed=False, aside=aside)
 
 

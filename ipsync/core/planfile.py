@@ -24,6 +24,7 @@ from ipsync.core.marks import format_time, parse_time
 from ipsync.core.model import Snapshot
 from ipsync.core.plan import FeedResult, Plan
 from ipsync.core.sharding import Shard
+from ipsync.core.words import few
 
 LIFETIME = timedelta(hours=1)
 """How long a plan file is valid, unless somebody asks for longer: people look at it, and then it is applied."""
@@ -32,6 +33,9 @@ LONGEST_LIFETIME = timedelta(hours=24)
 SLOW_CLOCK = timedelta(minutes=5)
 """How far the clock of the machine that applies may be behind that of the one that planned."""
 AGAIN = "Make a new plan with `ipsync plan --out FILE`, look at it, and apply that."
+UNTOUCHED = "not applied, nothing was written:"
+SHOWN = 10
+"""Resources that an error names; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,20 +79,22 @@ def load(data: bytes, config: Config, *, now: datetime) -> SavedPlan:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         keyed = " (or made without the key in audit.hmac_key)" if config.audit_hmac_key else ""
         raise PlanFileError(
-            f"this is not a plan file as ipsync wrote it: it was edited or cut{keyed}. {AGAIN}"
+            f"{UNTOUCHED} this is not a plan file as ipsync wrote it: it was edited or cut{keyed}. {AGAIN}"
         ) from None
 
 
 def _read(body: Mapping[str, Any], config: Config, now: datetime) -> SavedPlan:
     if body["config_digest"] != config.digest or body["owner"] != config.owner:
-        raise PlanFileError(f"this plan was made with another config than the one given. {AGAIN}")
+        raise PlanFileError(f"{UNTOUCHED} this plan was made with another config than the one given. {AGAIN}")
     if (told := _shard(body)) != config.shard:
         raise PlanFileError(_of_another(told, config.shard))
     if body["tool_version"] != __version__:
-        raise PlanFileError(f"this plan was made by ipsync {body['tool_version']}, this is {__version__}. {AGAIN}")
+        version = f"this plan was made by ipsync {body['tool_version']}, this is {__version__}"
+        raise PlanFileError(f"{UNTOUCHED} {version}. {AGAIN}")
     expires, created = parse_time(body["expires_at"]), parse_time(body["created_at"])
     if expires is None or created is None or not created - SLOW_CLOCK <= now < expires:
-        raise PlanFileError(f"this plan is valid from {body['created_at']} to {body['expires_at']}. {AGAIN}")
+        span = f"this plan is valid from {body['created_at']} to {body['expires_at']}, and it is {format_time(now)}"
+        raise PlanFileError(f"{UNTOUCHED} {span}. {AGAIN}")
     feeds, selected = {f["name"]: _feed(f, created) for f in body["feeds"]}, frozenset(body["selected"])
     if feeds.keys() != {f for t in config.targets if t.name in selected for f in t.feeds}:
         raise ValueError
@@ -103,15 +109,15 @@ def _shard(body: Mapping[str, Any]) -> Shard | None:
 def _of_another(made: Shard | None, now: Shard | None) -> str:
     of, here = (f"of {shard.words}" if shard else "of all shards together" for shard in (made, now))
     how = f"with --shard {made}" if made else "without --shard and IPSYNC_SHARDS"
-    return f"this plan is {of}, and this run is {here}; nothing was written. Apply it {how}"
+    return f"{UNTOUCHED} this plan is {of}, and this run is {here}. Apply it {how}"
 
 
 def moved(saved: SavedPlan, now: Plan) -> str:
     """Say which resources aren't what the plan saw."""
     current = _observed(now)
     changed = sorted(r for r in {*saved.observed, *current} if saved.observed.get(r) != current.get(r))
-    where = ", ".join(changed) or "what others hold there, a guard's verdict, or a resource that could not be read"
-    return f"not applied, nothing was written: changed since the plan was made: {where}. {AGAIN}"
+    where = few(changed, SHOWN) or "what others hold there, a guard's verdict, or a resource that could not be read"
+    return f"{UNTOUCHED} changed since the plan was made: {where}. {AGAIN}"
 
 
 def _observed(plan: Plan) -> dict[str, str]:

@@ -166,9 +166,13 @@ def is_pending(change: TargetChange, approved: frozenset[str] = frozenset()) -> 
     return change.status is Status.CHANGE or released
 
 
+ENDS = {"running": "has not ended", "unknown": "proved nothing", "cancelled": "was cancelled"}
+"""A verifier's word, where it makes no sentence as it is."""
+
+
 def told(proof: Proof) -> str:
     """Say in a line how a check ended."""
-    words = [f"its check {proof.check} {'has not ended' if proof.state == 'running' else proof.state}"]
+    words = [f"its check {proof.check} {ENDS.get(proof.state, proof.state)}"]
     words += [f"failed: {few(proof.failed, SHOWN)}"] if proof.failed else []
     words += [proof.detail] if proof.detail else []
     return "; ".join(words) + (f" ({proof.url})" if proof.url else "")

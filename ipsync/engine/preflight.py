@@ -36,7 +36,7 @@ def check(run: Run) -> list[Finding]:
 
 
 def _findings(run: Run) -> list[Finding]:
-    count = f"{len(run.config.targets)} targets, {len(run.config.feeds)} feeds"
+    count = f"{_count(len(run.config.targets), 'target')}, {_count(len(run.config.feeds), 'feed')}"
     run, told = expand(run)
     listed = [Finding("places", ok=True, detail=text) for text in told]
     listed += [Finding("shard", ok=True, detail=str(run.share))] if run.share else []
@@ -64,7 +64,7 @@ def _check_feed(run: Run, feed: Feed, targets: Sequence[Target]) -> list[Finding
     violations = {v for limit in limits for v in guards.check_snapshot(snapshot, limit)}
     if violations:
         return [Finding(subject, ok=False, detail=v.detail, remedy=f"guard {v.guard} refuses it") for v in violations]
-    return [Finding(subject, ok=True, detail=f"{len(snapshot.networks)} addresses from {feed.url}")]
+    return [Finding(subject, ok=True, detail=f"{_count(len(snapshot.networks), 'address')} from {feed.url}")]
 
 
 def _check_scope(run: Run, targets: Sequence[Target]) -> list[Finding]:
@@ -91,6 +91,11 @@ def _check_proof(run: Run, check: Check) -> list[Finding]:
         return [Finding(subject, ok=False, detail=str(error))]
     except Exception as error:  # noqa: BLE001 - as above
         return [_fault(subject, error)]
+
+
+def _count(number: int, noun: str) -> str:
+    plural = {"address": "addresses"}.get(noun, f"{noun}s")
+    return f"{number} {noun if number == 1 else plural}"
 
 
 def _fault(subject: str, error: Exception) -> Finding:

@@ -201,6 +201,19 @@ def test_an_intent_without_an_outcome_does_not_look_done(path):
     assert "NO OUTCOME is recorded" in line
 
 
+def test_an_outcome_is_found_by_the_target_and_the_address_of_its_intent(path):
+    with opened(path) as audit_log:
+        for target in ("web", "shop"):
+            put(audit_log, "intent", resource="r", kind="add", target=target, before=[],
+                after=[LINE if target == "web" else "9.9.9.9/32 443/tcp for shop from qatech"])  # fmt: skip
+        put(audit_log, "outcome", intent=1, resource="r", result="applied")
+        put(audit_log, "recovered", intent=2, resource="r", result="unknown")
+    for filters in ({"target": "web"}, {"address": "8.8.8.8"}, {"target": "web", "address": "8.8.8.0/24"}):
+        assert [r["seq"] for r in explained(path, event="outcome", **filters)] == [3]
+    assert [r["seq"] for r in explained(path, event="recovered", target="shop")] == [4]
+    assert list(explained(path, event="outcome", target="shop")) == []
+
+
 def test_a_second_outcome_corrects_the_first(path):
     with opened(path) as audit_log:
         put(audit_log, "intent", resource="r", kind="add", target="web", before=[], after=[LINE])

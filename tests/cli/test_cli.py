@@ -192,6 +192,13 @@ def test_a_saved_plan_is_approved_by_the_command_that_is_printed(ipsync, stage, 
     assert len(stage.gcp.firewalls(demo.PROJECT)["allow-qatech"]["sourceRanges"]) == 2
 
 
+def test_a_plan_file_that_is_refused_is_named(ipsync, tmp_path):
+    (tmp_path / "pl\x1ban.json").write_text("{}")
+    code, out, err = ipsync("apply", str(tmp_path / "pl\x1ban.json"))
+    assert (code, out) == (3, "")
+    assert r"/pl\x1ban.json: not applied, nothing was written: this is not a plan file" in err
+
+
 def test_several_approvals_may_be_given(ipsync, stage):
     held(ipsync, stage)
     plan_id = json.loads(ipsync("plan", "--output", "json")[1])["id"]

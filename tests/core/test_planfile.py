@@ -74,6 +74,27 @@ def test_the_refusal_names_what_has_moved(gone):
     assert f"changed since the plan was made: {', '.join(gone)}. Make a new plan" in str(caught.value)
 
 
+def test_of_many_resources_that_have_moved_some_are_named():
+    saved_plan, now = saw(12)
+    text = planfile.moved(saved_plan, now)
+    assert text.startswith("not applied, nothing was written: changed since the plan was made: aws/1/eu-north-1/sg-00")
+    assert "sg-09 and 2 more. Make a new plan" in text
+
+
+def saw(number):
+    """A saved plan over as many resources as are asked for, and one in which there are none of them."""
+    observed = {f"aws/1/eu-north-1/sg-{n:02}": "sha256:0" for n in range(number)}
+    made = staged().plan().plan
+    return planfile.SavedPlan("sha256:0", NOW, frozenset(), {}, observed), replace(made, changes=())
+
+
+@pytest.mark.parametrize("edit", [lambda d: d[:-9], lambda d: b"{}", lambda d: d.replace(b"8.8.8.8", b"8.8.8.9")])
+def test_each_refusal_says_that_nothing_was_written(edit):
+    stage = staged()
+    with pytest.raises(PlanFileError, match=r"^not applied, nothing was written: "):
+        applied(stage, edit(saved(stage)))
+
+
 def test_the_refusal_says_what_else_it_may_be_when_nothing_of_ours_has_moved():
     stage = staged()
     data = saved(stage)
@@ -209,7 +230,7 @@ def test_where_the_log_has_a_key_nobody_without_it_can_make_a_plan_file():
         with pytest.raises(PlanFileError) as caught:
             planfile.load(other, config_.config, now=NOW)
         key = " (or made without the key in audit.hmac_key)" if config_.config.audit_hmac_key else ""
-        said = f"this is not a plan file as ipsync wrote it: it was edited or cut{key}. {planfile.AGAIN}"
+        said = f"{planfile.UNTOUCHED} this is not a plan file as ipsync wrote it: it was edited or cut{key}. {planfile.AGAIN}"
         assert str(caught.value) == said
 
 

@@ -264,7 +264,7 @@ def test_check_has_a_row_a_place_and_one_for_what_could_not_be_listed():
     assert [(f.subject, f.ok) for f in found if f.subject.startswith("web for")] == [("web for acme", True)] * 3
     assert [(f.subject, f.detail) for f in found if not f.ok] == [("targets web", "listing the accounts: denied")]
     assert "target web: 3 accounts" in [f.detail for f in found]
-    assert ("config", "1 targets, 1 feeds") in [(f.subject, f.detail) for f in found]
+    assert ("config", "1 target, 1 feed") in [(f.subject, f.detail) for f in found]
 
 
 def test_the_log_of_a_plan_holds_what_was_listed():

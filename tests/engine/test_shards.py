@@ -258,10 +258,10 @@ def saved(stage: Fleet, shard: Shard | None) -> bytes:
 @pytest.mark.parametrize(
     ("made", "applied", "said"),
     [
-        (Shard(0, 3), Shard(1, 3), "of shard 0 of 3, and this run is of shard 1 of 3; nothing was written. Apply it with --shard 0/3"),
+        (Shard(0, 3), Shard(1, 3), "of shard 0 of 3, and this run is of shard 1 of 3. Apply it with --shard 0/3"),
         (Shard(0, 3), Shard(0, 4), "Apply it with --shard 0/3"),
-        (Shard(2, 3), None, "and this run is of all shards together; nothing was written. Apply it with --shard 2/3"),
-        (None, Shard(1, 3), "of all shards together, and this run is of shard 1 of 3; nothing was written. Apply it without --shard"),
+        (Shard(2, 3), None, "and this run is of all shards together. Apply it with --shard 2/3"),
+        (None, Shard(1, 3), "of all shards together, and this run is of shard 1 of 3. Apply it without --shard"),
     ],
 )  # fmt: skip
 def test_a_plan_of_another_shard_is_refused(made, applied, said):

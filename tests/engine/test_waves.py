@@ -118,8 +118,8 @@ def test_a_failed_check_is_told_even_where_nothing_waits_behind_it():
 @pytest.mark.parametrize(
     ("ends", "said"),
     [
-        ([Result("cancelled", detail="somebody cancelled the run")], "cancelled"),
-        ([Result("unknown", detail="it ended with an error")], "unknown"),
+        ([Result("cancelled", detail="somebody cancelled the run")], "its check smoke was cancelled; somebody"),
+        ([Result("unknown", detail="it ended with an error")], "its check smoke proved nothing; it ended"),
         ([Result("failed", detail="its tests were skipped, so it proves nothing")], "skipped"),
         ([NotFound("there is no such run in the project of this token")], "no such run"),
         ([ValueError("odd")], None),

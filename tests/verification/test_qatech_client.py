@@ -217,7 +217,7 @@ def test_a_run_whose_answer_was_lost_may_have_been_started(client, vendor):
 def test_what_never_left_is_not_unknown(client):
     nobody = Client(url="http://127.0.0.1:1/v1", token=vendors.TOKEN, timeout=1)
     text = str(failure(lambda: nobody.start(bodies.RunRequest()), Unavailable))
-    assert text.startswith("no run was started: no connection")
+    assert text.startswith("no run was started: 127.0.0.1:1: no connection")
 
 
 # ── answers ──────────────────────────────────────────────────────────────────

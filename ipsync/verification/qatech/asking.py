@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from threading import Event
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from ipsync.core.printable import printable
 from ipsync.transport.errors import Cancelled, NoAnswer
@@ -116,8 +117,11 @@ def _reply(question: Question, timeout: float) -> Reply:
     try:
         return within(request, lambda line: _exchange(line, question), cancelled=stopped)
     except NoAnswer as error:
-        kind = BrokenOff if isinstance(error, Cancelled) else Unavailable
-        raise (_unclear(question, str(error), kind) if error.sent else kind(question.not_done(str(error)))) from None
+        cancelled = isinstance(error, Cancelled)
+        kind, text = (
+            (BrokenOff, str(error)) if cancelled else (Unavailable, f"{urlsplit(question.url).netloc}: {error}")
+        )
+        raise (_unclear(question, text, kind) if error.sent else kind(question.not_done(text))) from None
 
 
 def _request(question: Question, timeout: float) -> Request:

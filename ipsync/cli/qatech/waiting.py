@@ -134,7 +134,7 @@ def until_ended(
     finally:
         progress.end()
     result = _result(state, progress, begun)
-    code = CODES.get(result.state, ExitCode.FAILED)
+    code: int = CODES.get(result.state, ExitCode.FAILED)
     told = about(begun) if begun else f"ask again: ipsync qatech run status {short_id}"
     code = say(shown.run(state, result, begun=begun, output=output), code, about=told)
     if not result.ended:

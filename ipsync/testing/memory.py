@@ -36,7 +36,8 @@ class MemoryCloud:
     tags        the tags of groups themselves, by resource, for targets that choose by `match`
     accounts    which account credentials lead to, where it isn't ACCOUNT: several may lead to the same
     conflicts   why a list can't be managed (it denies, or is disabled), by its full name; a prefix list by its resource
-    unreadable  scopes (`Target.scope`) that give no answer, and names of targets whose `match` doesn't
+    unreadable  scopes (`Target.scope`) that give no answer, names of targets whose `match` doesn't, and single resources
+                through a scope, as (scope, resource)
     blind       nothing can be read again: neither whole resources, nor what was written
     """
 

@@ -81,6 +81,8 @@ class MemoryReader:
             return self._list(replace(blank, max_ranges=first.where.max_ranges), named)
         if resource not in self.cloud.groups:
             return ReadFailure(names, resource, f"{resource} not found")
+        if (self.scope, resource) in self.cloud.unreadable:
+            return ReadFailure(names, resource, f"{resource} can't be read")
         if resource in self.cloud.prefixes:
             return self._prefix_list(resource, names, first)
         return State(first.kind, resource, names, self._owned(resource, owner), complete=False, traits=GROUP_TRAITS)

@@ -290,6 +290,29 @@ def test_what_one_credential_s_target_wants_is_not_removed_for_the_other_s(chang
     assert stage.held() == sorted([A, B, C, D])
 
 
+@pytest.mark.parametrize("grace", [ZERO, GRACE])
+def test_a_group_that_one_credential_cannot_read_keeps_all_that_its_target_may_want(grace):
+    """It was dropped from the group: what it still wanted was removed for the other's sake, and called orphaned."""
+    stage = through_two(grace)
+    stage.sync()
+    one, two = stage.config.targets
+    stage.cloud.unreadable = {(two.scope, GROUP)}
+    stage.lists["qatech"] = [A, D]
+    report = stage.sync()
+    assert statuses(report) == {"one": "applied", "two": "error"}
+    assert (stage.held(), report.plan.orphaned, code(report)) == (sorted([A, B, C, D]), (), 4)
+    stage.cloud.unreadable = {(one.scope, GROUP)}
+    stage.lists |= {"qatech": [A, D], "cdn": [C]}
+    stage.sync()
+    assert {A, B, D} <= set(stage.held())
+    stage.cloud.unreadable = set()
+    stage.now += GRACE
+    stage.sync()
+    stage.now += GRACE
+    assert code(stage.sync()) in {0, 2}
+    assert stage.held() == sorted([A, C, D])
+
+
 def test_only_one_of_two_credentials_is_asked_and_the_other_s_entries_stay():
     stage = through_two(ZERO)
     stage.sync()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import boto3
+import botocore.config
 import pytest
 from factory import ENTRIES, HTTPS, NOW, Log, aws_target, config, hosts, snapshot
 
@@ -401,6 +402,22 @@ def test_a_refusal_after_a_lost_reply_is_no_answer(aws):
         Writer(target(aws, group)).execute(operation("add", group, entry))
     with pytest.raises(Stale, match="Duplicate"):  # what was lost before says nothing about this call
         Writer(target(aws, group)).execute(operation("add", group, entry))
+
+
+def test_who_says_nothing_is_asked_twice_since_each_time_is_waited_for(aws, monkeypatch):
+    """Five tries of 20 s each: a plan took two minutes to say that AWS's address is silent."""
+    monkeypatch.setattr(aws_client, "CONFIG", aws_client.CONFIG.merge(botocore.config.Config(read_timeout=0.2)))
+    monkeypatch.setattr(aws.faults, "seconds", 0.5)
+    group = aws.make_group("web")
+    aws.reset_calls()
+    aws.faults.plan("DescribeSecurityGroupRules", *["hang"] * 5)
+    report = engine.plan(run(config(target(aws, group)), hosts(1)))
+    assert "AWS's address takes requests and gives no answer; the next run" in report.plan.target_changes[0].error
+    assert aws.faults.waiting("DescribeSecurityGroupRules") == 3
+    aws.faults.clear()
+    aws.faults.plan("DescribeSecurityGroupRules", "hang")
+    report = engine.plan(run(config(target(aws, group)), hosts(1)))
+    assert report.plan.target_changes[0].error is None
 
 
 def test_a_passing_throttle_is_waited_out(aws):

@@ -8,10 +8,12 @@ from typing import Any
 
 from botocore.exceptions import (
     ClientError,
+    ConnectionClosedError,
     ConnectTimeoutError,
     EndpointConnectionError,
     ParamValidationError,
     ProxyConnectionError,
+    ReadTimeoutError,
 )
 
 from ipsync.core.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
@@ -75,12 +77,17 @@ def _meaning(error: Exception, subject: str, *, writes: bool) -> CloudError:
 def _silence(error: Exception, subject: str, *, writes: bool) -> CloudError:
     """Say that there was no answer, or none that can be read: of a write, only reading back can tell."""
     kind = Uncertain if writes else Unreachable
-    said = f"AWS's address {error}" if isinstance(error, OtherShape) else f"no usable answer from AWS ({_name(error)})"
-    return kind(f"{subject}: {said}", code=type(error).__name__)
+    return kind(f"{subject}: {_unsaid(error)}", code=type(error).__name__)
 
 
-def _name(error: Exception) -> str:
-    return type(error).__name__
+def _unsaid(error: Exception) -> str:
+    if isinstance(error, OtherShape):
+        return f"AWS's address {error}"
+    if isinstance(error, ReadTimeoutError):
+        return "AWS's address takes requests and gives no answer; the next run tries again"
+    if isinstance(error, ConnectionClosedError):
+        return "the connection to AWS broke before there was an answer; the next run tries again"
+    return f"no usable answer from AWS ({type(error).__name__})"
 
 
 def _answered(error: ClientError, subject: str, *, writes: bool) -> CloudError:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from botocore.exceptions import ReadTimeoutError
 from botocore.retries import standard
 
 from ipsync.core.pacing import Limit
@@ -28,6 +29,8 @@ EC2 = {
 SERVICES = {"sts": Limit(600, 600), "organizations": Limit(10, 8)}
 """Those with a limit of their own; the others' are told nowhere, and are found out by being throttled."""
 READS = ("Describe", "Get", "List")
+SILENT_TRIES = 2
+"""How often a request is made where nothing is said for as long as one may take: more would only be waited for."""
 
 
 def limit(service: str, action: str) -> Limit:
@@ -83,5 +86,9 @@ def _judge(
         return 0.0  # the pacer says when
     if response:
         quota.passed()
+    if isinstance(more.get("caught_exception"), ReadTimeoutError):
+        context["ipsync.silent"] = context.get("ipsync.silent", 0) + 1
+        if context["ipsync.silent"] == SILENT_TRIES:
+            return None
     counted = attempts - context.get("ipsync.throttled", 0)
     return otherwise(response=response, operation=operation, attempts=counted, request_dict=request_dict, **more)

@@ -23,6 +23,8 @@ DEADLINE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 BRIEF_TRIES = 4
 """How often a call is tried where more of the same would not help: nobody answers, or somebody in Google's place."""
+SILENT_TRIES = 2
+"""How often a request is made where nothing is said for as long as one may take: more would only be waited for."""
 BRIEF = 6.0
 """Seconds after which such a call isn't tried again."""
 LONGEST_WAIT = 30.0
@@ -72,7 +74,7 @@ class _Tries:
     def __init__(self, quota: pace.Pacer, until: float) -> None:
         self._quota, self._until, self._began = quota, until, pace.now()
         self._pauses = pauses()
-        self._brief, self._left, self._since = 0, 0.0, 0.0
+        self._brief, self._silent, self._left, self._since = 0, 0, 0.0, 0.0
         self.taken = False
 
     def made(self, operation: Callable[[], Any]) -> Any:
@@ -90,9 +92,11 @@ class _Tries:
             self._quota.throttled(left=self._left, since=self._since)
             return True
         self._brief += meaning.brief
+        self._silent += meaning.silent
         wait = next(self._pauses)
         long = meaning.brief and pace.now() - self._began > BRIEF
-        if not meaning.again or long or self._brief == BRIEF_TRIES or pace.now() + wait >= self._until:
+        enough = self._brief == BRIEF_TRIES or self._silent == SILENT_TRIES
+        if not meaning.again or long or enough or pace.now() + wait >= self._until:
             return False
         pace.sleep(wait)
         return True

@@ -7,7 +7,7 @@ from typing import Any
 
 from ipsync.core.errors import CloudError, Denied, Missing, Rejected, Stale, Unreachable
 from ipsync.targets.gcp.credentials import NoCredentials, explain
-from ipsync.targets.gcp.network import unreached
+from ipsync.targets.gcp.network import unreached, waited_in_vain
 
 RETRIED = {500, 502, 503, 504}
 REFUSALS = {404: Missing, 409: Stale, 412: Stale}
@@ -22,7 +22,8 @@ SWITCHED_OFF = {"accessNotConfigured", "SERVICE_DISABLED"}
 class Meaning:
     """What an exception means, whether to try again (or only briefly), and whether the request may have been done.
 
-    `throttled`: it was not, since there were too many; it is tried again for as long as that lasts.
+    `throttled`: it was not, since there were too many; it is tried again for as long as that lasts. `silent`: it was
+    waited for in vain, as long as a request may take.
     """
 
     error: CloudError
@@ -30,6 +31,7 @@ class Meaning:
     taken: bool = False
     brief: bool = False
     throttled: bool = False
+    silent: bool = False
 
 
 def expected() -> tuple[type[Exception], ...]:
@@ -57,8 +59,12 @@ def meaning_of(error: Exception, subject: str) -> Meaning:
         return Meaning(Unreachable(f"{subject}: {nobody}", code=kind), again=True, brief=True)
     if isinstance(error, (ParseError, JSONDecodeError)) or not isinstance(error, OSError):
         return _of_another_shape(subject, str(error), code=kind)
-    text = f"{subject}: no usable answer from Google ({kind}: {str(error)[:300]})"
-    return Meaning(Unreachable(text, code=kind), again=True, taken=True)
+    silent = waited_in_vain(error)
+    broke = f"the connection to Google broke before there was an answer ({str(error)[:300]})"
+    why = "Google's address takes requests and gives no answer" if silent else broke
+    return Meaning(
+        Unreachable(f"{subject}: {why}; the next run tries again", code=kind), again=True, taken=True, silent=silent
+    )
 
 
 def _without_token(error: Any, subject: str, *, passing: bool) -> Meaning:

@@ -67,6 +67,13 @@ def unreached(error: BaseException) -> str | None:
     return None
 
 
+def waited_in_vain(error: BaseException) -> bool:
+    """Tell whether a host took the request and then said nothing for as long as may be waited."""
+    from requests import ReadTimeout
+
+    return isinstance(error, ReadTimeout)
+
+
 def _said(error: BaseException, why: str) -> str:
     host, url = _host(error)
     variable, proxy = proxy_of(url)

@@ -145,7 +145,9 @@ def _ordered(
 
 def _divided(items: Sequence[Marked], first: Mapping[int, int]) -> tuple[list[Marked], list[Marked]]:
     """Return the removals that must come first, so many of each family, and the others."""
-    left, early, late = dict(first), [], []
+    left = dict(first)
+    early: list[Marked] = []
+    late: list[Marked] = []
     for item in items:
         family = item.entry.network.version
         (early if left.get(family) else late).append(item)

@@ -108,7 +108,7 @@ def with_remedy(error: Denied, what: str, *, owner: str, region: str) -> Denied:
     if not needed:
         return error
     said = needed if barrier(str(error)) else f"The role needs: {needed}"
-    return Denied(f"{error}. {said}", code=error.code, request_id=error.request_id)
+    return Denied(f"{str(error).rstrip('.')}. {said}", code=error.code, request_id=error.request_id)
 
 
 def _refuse_writes(*, params: Mapping[str, Any], model: Any, **_: object) -> None:

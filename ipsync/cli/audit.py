@@ -114,7 +114,7 @@ def _told(logs: Sequence[Path], results: Sequence[Verification]) -> ExitCode:
     """Say of each log whether it holds."""
     for where, result in zip(logs, results, strict=True):
         if result.ok:
-            streams.say(printable(f"{where}: {result.records} records hold, head {result.head}"))
+            streams.tell(printable(f"{where}: {result.records} records hold, head {result.head}"))
         else:
             streams.complain(f"{where}: {result.problem}")
     return ExitCode.DONE if all(result.ok for result in results) else ExitCode.FAILED

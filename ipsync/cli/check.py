@@ -29,7 +29,7 @@ def check(config_path: Path, targets: tuple[str, ...], shard: Shard | None, outp
     from ipsync import app
 
     findings = app.check_once(options.load(config_path, shard), only=targets)
-    streams.say(render(findings, output=output, colour=streams.coloured(sys.stdout)))
+    streams.tell(render(findings, output=output, colour=streams.coloured(sys.stdout)))
     return ExitCode.DONE if all(f.ok for f in findings) else ExitCode.FAILED
 
 

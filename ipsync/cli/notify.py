@@ -38,7 +38,7 @@ def notify(config_path: Path, *, test: bool) -> int:
     with ThreadPoolExecutor(len(sinks)) as threads:
         results = list(threads.map(lambda named: _sent(named[1], message), sinks))
     for (name, _, _), (ok, said) in zip(sinks, results, strict=True):
-        streams.say(_line(name, said, ok=ok))
+        streams.tell(_line(name, said, ok=ok))
     return ExitCode.DONE if all(ok for ok, _ in results) else ExitCode.FAILED
 
 

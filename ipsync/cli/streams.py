@@ -32,6 +32,18 @@ def say(text: str, *, aside: bool = False) -> None:
     say_all([text if text.endswith("\n") else text + "\n"], aside=aside)
 
 
+def tell(text: str) -> None:
+    """Say what the command's exit code says too: where the reader went away, the command goes on to that code.
+
+    Raises UnwritableError where stdout takes nothing.
+    """
+    try:
+        say(text)
+    except UnwritableError as error:
+        if not error.gone:
+            raise
+
+
 def say_all(pieces: Iterable[str], *, aside: bool = False) -> None:
     """Write the pieces of one text as they come. Raises UnwritableError."""
     try:

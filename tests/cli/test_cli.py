@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -16,9 +17,11 @@ from pathlib import Path
 
 import pytest
 import requests
+from factory import NOW, put
 
 from ipsync import cli
-from ipsync.audit import verify
+from ipsync.audit import AuditLog, verify
+from ipsync.cli import streams
 from ipsync.demo import stage as demo
 from ipsync.demo import story
 from ipsync.sandbox.feed import FeedServer, Raw
@@ -648,6 +651,29 @@ def test_a_run_keeps_its_exit_code_when_its_report_can_not_be_written(stage):
     assert done.returncode == 0
     assert b"standard output can't be written" in done.stderr
     assert "allow-qatech" in stage.gcp.firewalls(demo.PROJECT)
+
+
+@pytest.fixture
+def unread(monkeypatch):
+    """Let standard output's reader be gone."""
+
+    def refuse(*_pieces, aside=False):
+        if not aside:
+            raise streams.UnwritableError(OSError(errno.EPIPE, "Broken pipe"))
+
+    monkeypatch.setattr(streams, "say_all", refuse)
+
+
+@pytest.mark.usefixtures("unread")
+def test_what_failed_is_a_failure_although_nobody_reads_it(ipsync, stage, tmp_path):
+    stage.aws.deny("ec2:AuthorizeSecurityGroupIngress")
+    assert ipsync("check", "--target", "staging-web")[0] == 1
+    with AuditLog.open(tmp_path / "good.jsonl", owner="acme", actor="ci", run="r1", clock=lambda: NOW) as good:
+        put(good, "approval", plan="sha256:0", holds=True)
+    broken = tmp_path / "broken.jsonl"
+    broken.write_bytes((tmp_path / "good.jsonl").read_bytes().replace(b"sha256:0", b"sha256:1"))
+    assert ipsync("audit", "verify", str(tmp_path / "good.jsonl"))[0] == 0
+    assert ipsync("audit", "verify", str(tmp_path / "good.jsonl"), str(broken))[0] == 1
 
 
 @pytest.mark.parametrize(("words", "code"), [(["sync"], 4), (["plan", "--detailed-exitcode"], 2), (["schema"], 0)])

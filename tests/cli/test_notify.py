@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from receiver import receiver, says
 
 from ipsync import cli
 from ipsync.audit import verify
-from ipsync.cli import telling
+from ipsync.cli import streams, telling
 from ipsync.sandbox.feed import FeedServer
 
 CONFIG = """\
@@ -145,6 +146,16 @@ def test_a_sample_that_fails_is_told_and_the_others_go_on(ipsync, path, somebody
     assert "FAILED  command page: it can't be started: No such file or directory" in out
     assert "secretsecret" not in out + err
     assert len(somebody.came) == 1
+
+
+def test_a_sample_that_fails_is_a_failure_although_nobody_reads_it(ipsync, path, somebody, monkeypatch):
+    def refuse(*_pieces, aside=False):
+        if not aside:
+            raise streams.UnwritableError(OSError(errno.EPIPE, "Broken pipe"))
+
+    monkeypatch.setattr(streams, "say_all", refuse)
+    somebody.answers = [says(302, b"", ("Location", "https://evil.example/secret"))]
+    assert ipsync("notify", "--test")[0] == 1
 
 
 def test_nothing_is_sent_unasked(ipsync, path, somebody):

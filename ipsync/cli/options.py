@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ipsync.cli import streams
 from ipsync.core.errors import UsageError
@@ -75,6 +76,13 @@ def _with(options: Sequence[Function], function: Function) -> Function:
     for option in reversed(options):
         function = option(function)
     return function
+
+
+def goes_with(name: str, option: str, other: str, *, there: bool) -> None:
+    """Raise UsageError where an option was given without the one that it is for: it would say nothing, and not say so."""
+    given = click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
+    if given and not there:
+        raise click.UsageError(f"{option} is for {other}; add it, or leave {option} out")
 
 
 def load(config_path: Path, shard: Shard | None = None) -> Config:

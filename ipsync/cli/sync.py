@@ -40,6 +40,7 @@ def _lifetime(_context: click.Context, _option: click.Parameter, text: str) -> t
 def plan(config_path: Path, targets: tuple[str, ...], shard: Shard | None, output: str, out: Path | None,
          lifetime: timedelta, *, detailed_exitcode: bool) -> int:  # fmt: skip
     """Show what a sync would change; write to no cloud."""
+    options.goes_with("lifetime", "--valid-for", "--out", there=out is not None)
     from ipsync import app
     from ipsync.cli import progress, reporting
 
@@ -152,6 +153,7 @@ def _lease(_context: click.Context, _option: click.Parameter, text: str | None) 
 def run(config_path: Path, targets: tuple[str, ...], shard: Shard | None, metrics_file: Path | None,
         lease: str | None, *, leader_elect: bool) -> int:  # fmt: skip
     """Work until SIGTERM: a sync at once, then one every `schedule.every`. SIGHUP reads the config again."""
+    options.goes_with("lease", "--lease", "--leader-elect", there=leader_elect)
     from threading import Event
 
     from ipsync import daemon

@@ -66,3 +66,15 @@ def test_a_command_loads_its_own_module_alone():
         [sys.executable, "-c", code, *set(COMMANDS.values())], capture_output=True, text=True, check=True
     )
     assert done.stdout == "['ipsync.cli.schema']\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["plan", "--valid-for", "4h"], "--valid-for is for --out; add it, or leave --valid-for out"),
+        (["run", "--lease", "ns/name"], "--lease is for --leader-elect; add it, or leave --lease out"),
+    ],
+)
+def test_an_option_that_would_say_nothing_is_an_error(words, said, tmp_path):
+    done = CliRunner().invoke(cli, [*words, "-c", str(tmp_path / "none.yaml")])
+    assert (done.exit_code != 0, said in done.output) == (True, True), done.output

@@ -95,13 +95,21 @@ def _aged(owned: Sequence[Marked], fates: Sequence[Fate], policy: Policy) -> fro
 
 
 def _split(state: State, owner: str) -> tuple[list[Marked], list[Entry]]:
-    """Tell ours from others'. A range that someone put into a second list of ours too has left since its first mark."""
+    """Tell ours from others'.
+
+    A range that someone put into a second list of ours too has left since its first mark, and is for all whom the marks name:
+    one of them may not be asked now, and its name must stay.
+    """
     owned: dict[Entry, Marked] = {}
     foreign = []
     for entry in state.entries:
         mark = mark_of(entry, owner=owner, traits=state.traits)
         known = owned.get(entry)
-        if mark and not (known and known.mark.since):
+        if mark and known:
+            first = known if known.mark.since else Marked(entry, mark)
+            names = tuple(sorted({*known.mark.targets, *mark.targets}))
+            owned[entry] = replace(first, mark=replace(first.mark, targets=names))
+        elif mark:
             owned[entry] = Marked(entry, mark)
         elif not mark and not state.traits.whole_lists:
             foreign.append(entry)  # a foreign list of that name is no place for a wanted address, whatever it holds

@@ -971,6 +971,24 @@ def test_a_frozen_target_s_range_that_stands_in_two_rules_keeps_each_one_s_mark(
     )
 
 
+def test_a_range_that_stands_in_two_rules_goes_on_naming_a_frozen_target_that_one_of_them_names():
+    stage = Stage(config(gcp_target("one"), gcp_target("two", feeds=("cdn",))), lists={"qatech": [A], "cdn": [A]})
+    stage.sync()
+    further = (("description", "ipsync owner=acme target=one feed=qatech"),)  # by hand
+    stage.cloud.lists[RULE2] = replace(stage.cloud.lists[RULE], name="allow-qatech-2", note=further)
+    stage.lists["cdn"] = "feed cdn: down"
+    stage.sync()
+    assert all("target=one,two" in dict(stage.cloud.lists[r].note)["description"] for r in (RULE, RULE2))
+
+
+def test_what_comes_goes_into_a_further_rule_of_ours_that_has_room():
+    stage = Stage(config(gcp_target(where={"max_ranges": 2})), lists={"qatech": [A, B, C]})
+    stage.sync()
+    stage.lists["qatech"] = [A, B, C, D]
+    stage.sync()
+    assert sorted(stage.cloud.lists) == [RULE, RULE2]
+
+
 # ── grace, and families ──────────────────────────────────────────────────────
 
 

@@ -145,13 +145,11 @@ def _ordered(
 
 def _divided(items: Sequence[Marked], first: Mapping[int, int]) -> tuple[list[Marked], list[Marked]]:
     """Return the removals that must come first, so many of each family, and the others."""
-    left = dict(first)
-    early: list[Marked] = []
-    late: list[Marked] = []
+    left, early, late = dict(first), list[Marked](), list[Marked]()
     for item in items:
         family = item.entry.network.version
-        (early if left.get(family) else late).append(item)
-        left[family] = max(0, left.get(family, 0) - 1)
+        (early if left.get(family, 0) > 0 else late).append(item)
+        left[family] = left.get(family, 0) - 1
     return early, late
 
 

@@ -19,6 +19,9 @@ _M_ARENA_MAX = -8  # malloc.h of the GNU C library
 class Waste:
     """Hears which scopes were read, and has what they leave behind collected."""
 
+    frozen = False
+    """Whether this process has set aside what it imported: once is enough, and waste of later passes isn't to be kept."""
+
     def __init__(self) -> None:
         self._read = 0
 
@@ -28,7 +31,8 @@ class Waste:
         if not isinstance(event, ScopeRead):
             return
         self._read += 1
-        if not gc.get_freeze_count():
+        if not Waste.frozen:
+            Waste.frozen = True
             gc.freeze()
         if self._read % EVERY == 0:
             gc.collect()

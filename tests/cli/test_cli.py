@@ -195,7 +195,7 @@ def test_a_saved_plan_is_approved_by_the_command_that_is_printed(ipsync, stage, 
     assert len(stage.gcp.firewalls(demo.PROJECT)["allow-qatech"]["sourceRanges"]) == 2
 
 
-def test_a_plan_file_that_is_refused_is_named(ipsync, tmp_path):
+def test_a_plan_file_that_is_refused_is_named(ipsync, stage, tmp_path):
     (tmp_path / "pl\x1ban.json").write_text("{}")
     code, out, err = ipsync("apply", str(tmp_path / "pl\x1ban.json"))
     assert (code, out) == (3, "")

@@ -21,6 +21,7 @@ class Knot:
 def seldom():
     kept = gc.get_threshold()
     gc.set_threshold(250_000)
+    waste.Waste.frozen = False
     yield
     gc.unfreeze()
     gc.set_threshold(*kept)

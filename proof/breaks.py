@@ -24,7 +24,7 @@ how = settings(max_examples={EXAMPLES}, stateful_step_count={LENGTH}, deadline=N
 for number in range({ROUNDS}):
     run_state_machine_as_test(seed(number)(Promises), settings=how)
 """
-SOME = 21
+SOME = 42
 """A quick run takes one break in so many."""
 BROKEN = 1
 """Python's exit code for an uncaught exception."""

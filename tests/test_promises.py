@@ -6,4 +6,4 @@ from hypothesis import HealthCheck, settings
 from machine import Promises
 
 TestPromises = Promises.TestCase
-TestPromises.settings = settings(max_examples=40, stateful_step_count=30, suppress_health_check=list(HealthCheck))
+TestPromises.settings = settings(max_examples=24, stateful_step_count=30, suppress_health_check=list(HealthCheck))

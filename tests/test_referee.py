@@ -354,6 +354,16 @@ def test_nothing_is_emptied_or_opened_to_everybody():
     assert "whole internet" in judged(facts(EDGE), (ranges(EDGE, (OLD, mark("edge"))), {}), whole=True)
 
 
+def test_among_others_in_a_full_group_the_only_one_may_go_first_where_the_config_says_so():
+    theirs = [(net, mark("theirs", owner="globex")) for net in hosts(3, first=50)]
+    going = (rules((OLD, mark(since=99 * HOURS)), *theirs), rules(*theirs))
+    swaps = replace(WEB, remove_first=True)
+    assert not judged(facts(swaps), going, limit=4)
+    assert "emptied" in judged(facts(), going, limit=4)
+    assert "emptied" in judged(facts(swaps), going, limit=5)
+    assert "emptied" in judged(facts(swaps), going)
+
+
 # ── the guards' words ────────────────────────────────────────────────────────
 
 TEN = hosts(10)

@@ -51,8 +51,29 @@ def judge(
     sure = change.without(frozenset(e for _, held in additions for e in held.entries))
     removals = _Judged(state, sure, targets, impact(sure, now=now, grace=grace)).removals()
     found = [*removals, *additions, *([] if capacity else _crowded_out(state, sure, [h for _, h in removals if h]))]
+    marks_go = any(t.remove_first for t in targets)
+    if capacity and marks_go and grace is not None and change.leaving:
+        capacity = [replace(v, detail=f"{v.detail}; or wait: what is leaving makes room") for v in capacity]
+    held = [h for _, h in found if h] + (_crowd(state, change) if capacity and marks_go else [])
     violations = (*capacity, *(v for v, _ in found))
-    return Judgement(violations, tuple({(h.id, h.action): h for _, h in found if h}.values()), stops=bool(capacity))
+    each = tuple({(h.id, h.action): h for h in held}.values())
+    return Judgement(violations, each, stops=bool(capacity) and not marks_go)
+
+
+def _crowd(state: State, change: Diff) -> list[Held]:
+    """Return what a full resource refuses where removing may come first: all that comes and goes, and no mark.
+
+    What is marked as leaving is what makes room once its grace is over; else there would never be any.
+    """
+    moves: tuple[tuple[Literal["add", "remove"], tuple[Entry, ...]], ...] = (
+        ("add", tuple(m.entry for m in change.add)),
+        ("remove", tuple(m.entry for m in change.remove)),
+    )
+    return [
+        Held(change_id(state.resource, action, entries), action, entries, Verdict.REFUSE)
+        for action, entries in moves
+        if entries
+    ]
 
 
 def _crowded_out(state: State, change: Diff, held: Sequence[Held]) -> list[tuple[Violation, Held]]:

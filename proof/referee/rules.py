@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
@@ -116,12 +117,13 @@ def opens_before_it_closes(facts: Facts, course: Course, write: Write) -> Foul:
 def never_empty(facts: Facts, course: Course, write: Write) -> Foul:
     """Contract 5.2 and the guard `empty`: nothing is ever emptied, no empty list is ever sent, no rule replaced whole."""
     del course
+    alone = any(t.remove_first for t in facts.targets(write.resource)) and _leaves_one_place(write)
     if write.whole or any(h.hole.network.prefixlen == 0 for h in write.opened.values()):
         yield f"{write.place}: opened to the whole internet"
     before, after = (
         [k for k, h in c.items() if kept(facts, write.resource, k, h.mark)] for c in (write.before, write.after)
     )
-    if before and not after:
+    if before and not after and not alone:  # among others, in a full group: `remove_first` asks for just that
         yield f"{write.resource}: emptied"
 
 
@@ -145,6 +147,13 @@ def _taken_from(write: Write) -> dict[str, Held]:
     """Return what was there and is changed or closed, as it was."""
     changed = {k: write.before[k] for k in write.remarked}
     return {**write.closed, **changed}
+
+
+def _leaves_one_place(write: Write) -> bool:
+    """Tell whether what is closed makes room for one entry at most, of each family: had one stayed, none would fit."""
+    closed = {h.hole.network.version for h in write.closed.values()}
+    left = Counter(h.hole.network.version for h in write.after.values())
+    return bool(write.limit) and all(left[family] + 1 >= write.limit for family in closed)
 
 
 def _let_in(write: Write, contents: Contents) -> frozenset[object]:

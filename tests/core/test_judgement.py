@@ -405,11 +405,15 @@ def test_additions_are_held_by_the_feeds_that_ask_for_them():
     ("remove_first", "complete", "limit", "stops"),
     [(False, True, 2, True), (False, True, 3, False), (True, True, 2, False), (True, True, 1, True), (False, False, 2, False)],
 )  # fmt: skip
-def test_what_does_not_fit_stops_everything(remove_first, complete, limit, stops):
+def test_what_does_not_fit_stops_everything_or_all_but_marks_where_removing_may_come_first(
+    remove_first, complete, limit, stops
+):
     made = change(keep=some([A]), remove=some([B], since=LATER), add=some([C]))
     targets = [aws_target("one"), aws_target("two", remove_first=remove_first)]
     found = judged(made, targets=targets, capacity=(Capacity(4, 2, limit),), complete=complete)
-    assert (found.stops, words(found)) == (stops, [("capacity", "refuse")] if stops else [])
+    marks_alone_go = {(h.action, h.verdict.value) for h in found.held} == {("add", "refuse"), ("remove", "refuse")}
+    assert (found.stops, marks_alone_go) == (stops and not remove_first, stops and remove_first)
+    assert words(found) == ([("capacity", "refuse")] if stops else [])
 
 
 def test_capacity_counts_rules_and_not_addresses():

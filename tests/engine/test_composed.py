@@ -801,6 +801,32 @@ def test_what_fits_only_once_a_waiting_removal_is_approved_waits_with_it_and_the
 
 
 @pytest.mark.parametrize(("make", "resource"), [(aws_target, GROUP), (list_target, LIST)])
+def test_where_removing_may_come_first_what_leaves_a_full_resource_is_marked_and_makes_room(make, resource):
+    stage = Stage(config(make(remove_first=True, limits=())), cloud=with_list(6), lists={"qatech": hosts(6)})
+    stage.cloud.quota = 6
+    stage.sync()
+    stage.lists["qatech"] = [*hosts(5), C]
+    report = stage.sync()
+    assert (exit_code(report, detailed=False), stage.held(resource)) == (3, sorted(map(str, hosts(6))))
+    (capacity,) = (v.detail for e in report.plan.target_changes for v in e.violations)
+    assert capacity.endswith("or wait: what is leaving makes room")
+    writes = stage.cloud.writes
+    assert (exit_code(stage.sync(), detailed=False), stage.cloud.writes) == (3, writes)
+    stage.now += GRACE
+    assert exit_code(stage.sync(), detailed=False) == 0
+    assert stage.held(resource) == sorted(map(str, [*hosts(5), C]))
+
+
+@pytest.mark.parametrize("make", [aws_target, list_target])
+def test_where_it_may_not_a_full_resource_is_left_alone(make):
+    stage = Stage(config(make(limits=())), cloud=with_list(6), lists={"qatech": hosts(6)})
+    stage.cloud.quota = 6
+    stage.sync()
+    stage.lists["qatech"], writes = [*hosts(5), C], stage.cloud.writes
+    assert (exit_code(stage.sync(), detailed=False), stage.cloud.writes) == (3, writes)
+
+
+@pytest.mark.parametrize(("make", "resource"), [(aws_target, GROUP), (list_target, LIST)])
 def test_a_full_resource_of_which_all_is_replaced_is_never_empty_in_between(make, resource):
     stage, seen = full(make), []
     stage.cloud.after = lambda _step: seen.append(len(stage.held(resource)))

@@ -2,7 +2,7 @@
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ipsync.targets.gcp.names import Names
@@ -19,6 +19,7 @@ def standing(name, named, *, own):
     return name if name in named else max(bases, key=len, default=None)
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(words, st.booleans(), max_size=8), st.sets(words, min_size=1, max_size=4))
 def test_a_rule_stands_under_its_own_name_or_the_longest_that_it_continues(rules, named):
     names = Names(rules, named)
@@ -26,6 +27,7 @@ def test_a_rule_stands_under_its_own_name_or_the_longest_that_it_continues(rules
         assert names.under(base) == [n for n, own in rules.items() if standing(n, named, own=own) == base]
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(words, st.booleans(), max_size=8), st.sets(words, min_size=1, max_size=4))
 def test_overflow_steps_over_what_others_hold_and_the_config_names(rules, named):
     names, fixed = Names(rules, named), {*named, *(f"{n}-v6" for n in named)}

@@ -47,9 +47,15 @@ PATIENCE = 1.0
 @contextmanager
 def watching(config: Config, targets: Iterable[str] = ()) -> Iterator[Sequence[Subscriber]]:
     """Give what shows how far a pass is and what traces it, where somebody wants to know, and what keeps it small."""
-    share_one_arena()
+    if _many_places(config):
+        share_one_arena()
     with traced() as tracing:
         yield (*observers(config, targets), *tracing, Waste())
+
+
+def _many_places(config: Config) -> bool:
+    """Tell whether many clouds may be read at once: several scopes, or places (`each` of them alike) that a run lists."""
+    return len({t.scope for t in config.targets}) > 1 or any(hasattr(t.where, "each") for t in config.targets)
 
 
 def observers(config: Config, targets: Iterable[str]) -> Sequence[Subscriber]:

@@ -2,12 +2,14 @@
 
 import gc
 import weakref
+from dataclasses import replace
 
 import pytest
 
 from ipsync.cli import progress, waste
 from ipsync.core.signals import ScopeRead, StageBegan
-from tests.factory import config
+from ipsync.targets.aws.where import AwsAccount, AwsMany
+from tests.factory import aws_target, config, gcp_target
 
 
 class Knot:
@@ -53,9 +55,18 @@ def test_what_was_imported_is_not_looked_through_again():
 def test_every_command_that_reads_clouds_has_it(monkeypatch):
     shared = []
     monkeypatch.setattr(progress, "share_one_arena", lambda: shared.append(1))
-    with progress.watching(config()) as hearing:
+    with progress.watching(config(aws_target())) as hearing:
         assert any(isinstance(one, waste.Waste) for one in hearing)
-    assert shared
+    assert not shared  # of one account there are no 32 threads, and loading ctypes takes time
+    with progress.watching(config(aws_target(), gcp_target())):
+        assert shared
+
+
+def test_places_that_a_run_lists_may_be_many(monkeypatch):
+    one = aws_target()
+    listed = replace(one, where=AwsMany(one.where, (AwsAccount("arn:aws:iam::1:role/ipsync"),)))
+    assert progress._many_places(config(listed))
+    assert not progress._many_places(config(one))
 
 
 def test_a_c_library_without_arenas_is_no_trouble(monkeypatch):

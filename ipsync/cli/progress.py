@@ -1,4 +1,4 @@
-"""How far a long pass is: a bar on a terminal, gone when the pass is done; and with -v a log line a stage.
+"""How far a long pass is: a bar on a terminal, gone when the pass is done; elsewhere, and with -v, a log line a stage.
 
 It listens to signals, so the engine knows no terminal. rich costs a tenth of a second, so it is imported only when
 somebody looks and the work has lasted for a while.
@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 1.0
 """Seconds without a bar: most passes are over by then."""
+LONG = 10.0
+"""Seconds from which a stage is told of where there is no terminal; shorter ones only with -v."""
 
 
 @contextmanager
@@ -60,9 +62,11 @@ def _many_places(config: Config) -> bool:
 
 def observers(config: Config, targets: Iterable[str]) -> Sequence[Subscriber]:
     """Return what shows how far a pass is, where somebody wants to know."""
-    found: list[Subscriber] = [Stages()] if log.isEnabledFor(logging.DEBUG) else []
+    chosen = frozenset(targets)
     watched = streams.terminal(sys.stderr) and os.environ.get("TERM") != "dumb" and not streams.logs_as_json()
-    return [*found, Bar(config, frozenset(targets))] if watched else found
+    if not watched:
+        return [Stages(config, chosen)]
+    return [*([Stages(config, chosen)] if log.isEnabledFor(logging.DEBUG) else []), Bar(config, chosen)]
 
 
 @dataclass(slots=True)
@@ -90,9 +94,10 @@ class Counts:
 
 
 class Stages:
-    """Logs each stage when it is over: of which run, how long it took, what it did."""
+    """Logs each stage when it is over: of which run, for how many targets, how long it took, what it did."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config, targets: frozenset[str], *, long: float = LONG) -> None:
+        self._targets, self._long = len(targets or {t.name for t in config.targets}), long
         self._stage: StageBegan | None = None
         self._began, self._counts = 0.0, Counts()
 
@@ -107,12 +112,14 @@ class Stages:
     def _log(self) -> None:
         if self._stage is None:
             return
-        fields: dict[str, Any] = {"run": self._stage.run, "stage": self._stage.stage}
-        fields["seconds"] = round(time.monotonic() - self._began, 3)
+        seconds = time.monotonic() - self._began
+        fields: dict[str, Any] = {"run": self._stage.run, "stage": self._stage.stage, "targets": self._targets}
+        fields["seconds"] = round(seconds, 3)
         done = ("feeds", "scopes", "failed", "writes")
         fields |= {name: count for name in done if (count := getattr(self._counts, name))}
         text = " ".join(f"{name}={value}" for name, value in fields.items())
-        log.debug("stage over: %s", text, extra={streams.FIELDS: fields})
+        level = logging.INFO if seconds >= self._long else logging.DEBUG
+        log.log(level, "stage over: %s", text, extra={streams.FIELDS: fields})
 
 
 # ── a bar on a terminal ──────────────────────────────────────────────────────

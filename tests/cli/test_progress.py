@@ -99,14 +99,16 @@ def test_a_real_pass_moves_the_bar():
     bar(PassEnded("sync", 0.1), None)
 
 
-@pytest.mark.parametrize(("environ", "number"), [({}, 1), ({"TERM": "dumb"}, 0)], ids=["a terminal", "one that can't"])
-def test_only_where_somebody_looks(monkeypatch, environ, number):
+@pytest.mark.parametrize(
+    ("environ", "shown"), [({}, "Bar"), ({"TERM": "dumb"}, "Stages")], ids=["a terminal", "one that can't"]
+)
+def test_a_bar_only_where_somebody_looks_and_elsewhere_lines(monkeypatch, environ, shown):
     terminal_for(monkeypatch)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    assert len(progress.observers(CONFIG, ())) == number
+    assert [type(o).__name__ for o in progress.observers(CONFIG, ())] == [shown]
     monkeypatch.setattr(sys, "stderr", io.StringIO())
-    assert progress.observers(CONFIG, ()) == []
+    assert [type(o) for o in progress.observers(CONFIG, ())] == [progress.Stages]
 
 
 def test_logs_of_json_lines_have_no_bar(monkeypatch):
@@ -114,14 +116,14 @@ def test_logs_of_json_lines_have_no_bar(monkeypatch):
     before = logging.getLogger().handlers[:], logging.getLogger("ipsync").level
     try:
         streams.start_logging("json", 0)
-        assert progress.observers(CONFIG, ()) == []
+        assert [type(o) for o in progress.observers(CONFIG, ())] == [progress.Stages]
     finally:
         logging.getLogger().handlers[:] = before[0]
         logging.getLogger("ipsync").setLevel(before[1])
 
 
 def test_each_stage_is_a_line_with_its_run(caplog):
-    stages = progress.Stages()
+    stages = progress.Stages(CONFIG, frozenset())
     with caplog.at_level(logging.DEBUG, "ipsync"):
         stage = Stage(CONFIG, lists={"qatech": ["8.8.8.8"]})
         engine.sync(replace(stage.run(), subscribers=[stages]))
@@ -134,7 +136,17 @@ def test_each_stage_is_a_line_with_its_run(caplog):
     assert records[2].fields["writes"] == 2
     line = json.loads(streams.JsonLines().format(records[0]))
     assert (line["stage"], line["run"], line["scopes"]) == ("read", "r1", 2)
-    assert line["message"].startswith("stage over: run=r1 stage=read seconds=")
+    assert line["message"].startswith("stage over: run=r1 stage=read targets=2 seconds=")
+
+
+def test_only_a_long_stage_is_told_of_without_v(caplog):
+    for long, told in ((0.0, 1), (60.0, 0)):
+        stages = progress.Stages(CONFIG, frozenset({"web"}), long=long)
+        caplog.clear()
+        with caplog.at_level(logging.INFO, "ipsync"):
+            stages(StageBegan("read", "r1"), None)
+            stages(PassEnded("sync", 1.0), None)
+        assert [r.fields["targets"] for r in caplog.records] == [1] * told
 
 
 def test_rich_is_loaded_only_for_a_bar():

@@ -22,7 +22,8 @@ PLACES = 40
 NAMES = 20
 APPROVALS = AT_ONCE = 40
 """So much is shown; what is more is counted, and `ipsync plan -v` lists it."""
-WORST = ("failed", "half done", "unknown", "blocked", "held", "waiting", "pending", "in sync", "not read yet")
+UNREAD, ELSEWHERE = "not read yet", "in another shard"
+WORST = ("failed", "half done", "unknown", "blocked", "held", "waiting", "pending", "in sync", UNREAD, ELSEWHERE)
 WORDS = {
     Status.IN_SYNC: "in sync",
     Status.APPLIED: "in sync",
@@ -121,7 +122,7 @@ class Standing:
             target.name,
             target.kind,
             (*target.feeds, *(("static",) if target.static else ())),
-            min((p.status for p in places), key=WORST.index, default="not read yet"),
+            min((p.status for p in places), key=WORST.index, default=ELSEWHERE if self.config.shard else UNREAD),
             resources=len(held),
             allowed=sum(len(h.allowed) for h in held.values()),
             leaving=sum(a.leaving for h in held.values() for a in h.allowed),

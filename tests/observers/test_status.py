@@ -13,13 +13,14 @@ from html.parser import HTMLParser
 import pytest
 import time_machine
 import waves
-from factory import NOW, aws_target, config, hosts, snapshot
+from factory import NOW, Stage, aws_target, config, hosts, snapshot
 from scene import EVIL, FOUGHT, Scene
 
 from ipsync.core.errors import AuditLogError
 from ipsync.core.events import Copied, FeedRead, RunStarted
 from ipsync.core.model import Status as Outcome
 from ipsync.core.plan import FeedResult
+from ipsync.core.sharding import Shard
 from ipsync.core.signals import ConfigRead, FeedFetched, PassEnded, StageBegan
 from ipsync.observers import standing
 from ipsync.observers.keeper import Keeper
@@ -177,7 +178,15 @@ def test_without_waves_the_page_has_none(html):
 def test_the_page_has_a_word_a_place_and_a_colour_for_each_status_that_a_target_can_have():
     assert set(standing.WORDS) == set(Outcome)
     assert set(standing.WORDS.values()) <= set(standing.WORST)
-    assert set(standing.WORST) - {"not read yet"} <= set(TONES)
+    assert set(standing.WORST) - {standing.UNREAD, standing.ELSEWHERE} <= set(TONES)
+
+
+@pytest.mark.parametrize(("shard", "word"), [(None, "not read yet"), (Shard(0, 2), "in another shard")])
+def test_a_target_of_which_a_shard_has_no_place_is_in_another(shard, word):
+    report = Stage(config(aws_target("web")), lists={"qatech": ["8.8.8.8"]}).sync()
+    both = replace(config(aws_target("web"), aws_target("far")), shard=shard)
+    found = standing.Standing(both, report, {}, {}, "ipsync sync").targets()
+    assert [t.status for t in found] == ["in sync", word]
 
 
 def test_what_can_not_be_read_shows_what_was_read_last(status):

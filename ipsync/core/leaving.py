@@ -49,7 +49,8 @@ def fate(item: Marked, state: State, policy: Policy) -> Fate:
     if named and _taken_out(item, state, named, policy.feeds):
         return Fate("taken-out", item)
     if state.traits.whole_lists:
-        item = replace(item, mark=list_words(item.mark, "", policy))
+        # Nobody knows who took out the static address of another name. Beside the new name, STATIC would say: this target.
+        item = replace(item, mark=list_words(replace(item.mark, origin=""), "", policy))
     return _graced(item, policy)
 
 

@@ -837,6 +837,21 @@ def test_a_full_resource_of_which_all_is_replaced_is_never_empty_in_between(make
 # ── renames ──────────────────────────────────────────────────────────────────
 
 
+def test_a_static_address_that_goes_with_a_renamed_target_keeps_the_grace_that_was_told():
+    fixed = gcp_target("edge", static=networks(E), limits=())
+    stage = Stage(config(fixed), lists={"qatech": [A, B, C, D]})
+    stage.sync()
+    stage.config = config(gcp_target("side", limits=()))
+    stage.sync()
+    assert stage.ranges() == sorted([A, B, C, D, E])
+    writes = stage.cloud.writes
+    stage.sync()
+    assert (stage.ranges(), stage.cloud.writes) == (sorted([A, B, C, D, E]), writes)
+    stage.now += GRACE
+    stage.sync()
+    assert stage.ranges() == sorted([A, B, C, D])
+
+
 @pytest.mark.parametrize("make", [aws_target, gcp_target])
 def test_a_renamed_feed_keeps_the_grace_of_what_it_drops(make):
     stage = Stage(config(make()), lists={"qatech": [A, B, C, D]})

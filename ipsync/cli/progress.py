@@ -64,9 +64,8 @@ def observers(config: Config, targets: Iterable[str]) -> Sequence[Subscriber]:
     """Return what shows how far a pass is, where somebody wants to know."""
     chosen = frozenset(targets)
     watched = streams.terminal(sys.stderr) and os.environ.get("TERM") != "dumb" and not streams.logs_as_json()
-    if not watched:
-        return [Stages(config, chosen)]
-    return [*([Stages(config, chosen)] if log.isEnabledFor(logging.DEBUG) else []), Bar(config, chosen)]
+    lines = not watched or log.isEnabledFor(logging.DEBUG)
+    return [*([Stages(config, chosen)] if lines else []), *([Bar(config, chosen)] if watched else [])]
 
 
 @dataclass(slots=True)

@@ -51,16 +51,19 @@ def judge(
     sure = change.without(frozenset(e for _, held in additions for e in held.entries))
     removals = _Judged(state, sure, targets, impact(sure, now=now, grace=grace)).removals()
     found = [*removals, *additions, *([] if capacity else _crowded_out(state, sure, [h for _, h in removals if h]))]
-    marks_go = any(t.remove_first for t in targets)
-    if capacity and marks_go and grace is not None and change.leaving:
+    violations, held = [v for v, _ in found], [h for _, h in found if h]
+    if not capacity or not any(t.remove_first for t in targets):
+        return Judgement((*capacity, *violations), _each(held), stops=bool(capacity))
+    if grace is not None and change.leaving:
         capacity = [replace(v, detail=f"{v.detail}; or wait: what is leaving makes room") for v in capacity]
-    held = [h for _, h in found if h] + (_crowd(state, change) if capacity and marks_go else [])
-    violations = (*capacity, *(v for v, _ in found))
-    each = tuple({(h.id, h.action): h for h in held}.values())
-    return Judgement(violations, each, stops=bool(capacity) and not marks_go)
+    return Judgement((*capacity, *violations), _each([*held, *_all_but_marks(state, change)]))
 
 
-def _crowd(state: State, change: Diff) -> list[Held]:
+def _each(held: Iterable[Held]) -> tuple[Held, ...]:
+    return tuple({(h.id, h.action): h for h in held}.values())
+
+
+def _all_but_marks(state: State, change: Diff) -> list[Held]:
     """Return what a full resource refuses where removing may come first: all that comes and goes, and no mark.
 
     What is marked as leaving is what makes room once its grace is over; else there would never be any.

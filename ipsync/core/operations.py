@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from types import MappingProxyType
 
 from ipsync.core.addresses import canonical, entry_key, sort_key
 from ipsync.core.contents import Contents, OwnedEntry
@@ -29,16 +28,17 @@ def operations(
     change: Diff,
     *,
     owner: str,
-    removals_first: Mapping[int, int] = MappingProxyType({}),
+    removals_first: Mapping[int, int] | None = None,
     keep_settings: bool = False,
 ) -> tuple[Operation, ...]:
     """Return the writes for one resource; none when it is as wished.
 
-    `removals_first` says how many of each family must go before all that is added fits. `keep_settings` leaves the settings of lists that are there as they are: somebody shares them who can't be asked.
+    `removals_first` says how many of each family must go before all that is added fits. `keep_settings` leaves the
+    settings of lists that are there as they are: somebody shares them who can't be asked.
     """
     if state.traits.whole_lists:
         return tuple(_list_operations(state, change, owner=owner, keep_settings=keep_settings))
-    return tuple(_entry_operations(state, change, owner=owner, removals_first=removals_first))
+    return tuple(_entry_operations(state, change, owner=owner, removals_first=removals_first or {}))
 
 
 def owned_texts(state: State, *, owner: str) -> tuple[str, ...]:

@@ -81,10 +81,15 @@ def approving(report: Report) -> tuple[str, ...]:
         return ()
     if not written(report):
         return (report.plan.id,)
+    return waiting(report)
+
+
+def waiting(report: Report) -> tuple[str, ...]:
+    """Return the ids of the waves and changes that wait for an approval."""
     target_changes = report.plan.target_changes
     large = [v.change for e in target_changes for v in e.violations if v.guard == GUARD]
-    waiting = [h.id for e in target_changes for h in e.waiting if h.verdict is Verdict.NEEDS_APPROVAL]
-    return tuple(dict.fromkeys([*large, *waiting]))
+    changes = [h.id for e in target_changes for h in e.waiting if h.verdict is Verdict.NEEDS_APPROVAL]
+    return tuple(dict.fromkeys([*large, *changes]))
 
 
 @dataclass(frozen=True, slots=True)

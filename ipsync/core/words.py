@@ -1,8 +1,15 @@
-"""Lists as sentences hold them. Pure."""
+"""Lists and numbers as sentences hold them. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+_PLURALS = {"address": "addresses", "entry": "entries"}
+
+
+def count(number: int, noun: str) -> str:
+    """Write a number with its noun: `1 entry`, `2 entries`."""
+    return f"{number} {noun if number == 1 else _PLURALS.get(noun, f'{noun}s')}"
 
 
 def few(texts: Sequence[str], number: int) -> str:

@@ -13,6 +13,7 @@ from ipsync.core.configured import Feed, Limits, Target
 from ipsync.core.errors import IpsyncError
 from ipsync.core.events import RunEnded, RunStarted
 from ipsync.core.rollout import Check
+from ipsync.core.words import count
 from ipsync.engine.expand import expand, opened
 from ipsync.engine.run import Run, pool, scopes
 from ipsync.targets.base import Finding
@@ -36,7 +37,7 @@ def check(run: Run) -> list[Finding]:
 
 
 def _findings(run: Run) -> list[Finding]:
-    count = f"{_count(len(run.config.targets), 'target')}, {_count(len(run.config.feeds), 'feed')}"
+    sizes = f"{count(len(run.config.targets), 'target')}, {count(len(run.config.feeds), 'feed')}"
     run, told = expand(run)
     listed = [Finding("places", ok=True, detail=text) for text in told]
     listed += [Finding("shard", ok=True, detail=str(run.share))] if run.share else []
@@ -49,7 +50,7 @@ def _findings(run: Run) -> list[Finding]:
         clouds = [threads.submit(_check_scope, run, of_scope) for of_scope in shared]
         proofs = [threads.submit(_check_proof, run, check) for check in run.config.checks]
         found = [finding for job in (*feeds, *clouds, *proofs) for finding in job.result()]
-    return [Finding("config", ok=True, detail=count), *listed, *found]
+    return [Finding("config", ok=True, detail=sizes), *listed, *found]
 
 
 def _check_feed(run: Run, feed: Feed, targets: Sequence[Target]) -> list[Finding]:
@@ -64,7 +65,7 @@ def _check_feed(run: Run, feed: Feed, targets: Sequence[Target]) -> list[Finding
     violations = {v for limit in limits for v in guards.check_snapshot(snapshot, limit)}
     if violations:
         return [Finding(subject, ok=False, detail=v.detail, remedy=f"guard {v.guard} refuses it") for v in violations]
-    return [Finding(subject, ok=True, detail=f"{_count(len(snapshot.networks), 'address')} from {feed.url}")]
+    return [Finding(subject, ok=True, detail=f"{count(len(snapshot.networks), 'address')} from {feed.url}")]
 
 
 def _check_scope(run: Run, targets: Sequence[Target]) -> list[Finding]:
@@ -91,11 +92,6 @@ def _check_proof(run: Run, check: Check) -> list[Finding]:
         return [Finding(subject, ok=False, detail=str(error))]
     except Exception as error:  # noqa: BLE001 - as above
         return [_fault(subject, error)]
-
-
-def _count(number: int, noun: str) -> str:
-    plural = {"address": "addresses"}.get(noun, f"{noun}s")
-    return f"{number} {noun if number == 1 else plural}"
 
 
 def _fault(subject: str, error: Exception) -> Finding:

@@ -9,18 +9,19 @@ from ipsync.core.addresses import canonical
 from ipsync.core.configured import Config, Target
 from ipsync.core.model import Entry, Held, Status, Verdict, Violation
 from ipsync.core.plan import TargetChange
-from ipsync.core.report import Report, approvable
+from ipsync.core.report import Report, approvable, waiting
 from ipsync.core.rollout import named
 from ipsync.core.waves import GUARD as MAX_CHANGED_TARGETS
 from ipsync.core.words import few
 from ipsync.observers.ledger import Allowed, Holding
 from ipsync.observers.status import Approval, CheckStatus, Place, Row, Said, TargetStatus, WaveStatus
 from ipsync.render.groups import NAMED, counted, grouped
+from ipsync.render.rules import AT_ONCE, approve
 
 ROWS, ROWS_OF_A_PLACE = 1500, 200
 PLACES = 40
 NAMES = 20
-APPROVALS = AT_ONCE = 40
+APPROVALS = 40
 """So much is shown; what is more is counted, and `ipsync plan -v` lists it."""
 UNREAD, ELSEWHERE = "not read yet", "in another shard"
 WORST = ("failed", "half done", "unknown", "blocked", "held", "waiting", "pending", "in sync", UNREAD, ELSEWHERE)
@@ -97,8 +98,7 @@ class Standing:
         """
         if not approvable(self.report):
             return ""
-        waiting = [h for c in self.report.plan.target_changes for h in c.waiting]
-        ids = [*self._too_large(), *dict.fromkeys(h.id for h in waiting if h.verdict is Verdict.NEEDS_APPROVAL)]
+        ids = waiting(self.report)
         return self._approving(*(ids if 0 < len(ids) <= AT_ONCE else [self.report.plan.id]))
 
     def _approval(self, target: str, held: Held, places: Sequence[tuple[TargetChange, str]]) -> Approval:
@@ -113,7 +113,7 @@ class Standing:
         )
 
     def _approving(self, *ids: str) -> str:
-        return " ".join((self.again, *(f"--approve {id_}" for id_ in ids)))
+        return approve(self.again, *ids)
 
     def _target(self, target: Target, changes: Sequence[TargetChange]) -> TargetStatus:
         held = self.holdings.get(target.name, {})

@@ -48,6 +48,11 @@ def waits(held: Held) -> str:
     return f"{action} {entries} {word}"
 
 
+def approve(again: str, *ids: str) -> str:
+    """Return the command `again` with these approvals."""
+    return " ".join((again, *(f"--approve {id_}" for id_ in ids)))
+
+
 def later(report: Report) -> str:
     """Return when an approval of what waits can be given, where not at once: what an apply has begun can't be applied again."""
     return AGAIN if report.mode == "apply" and written(report) else ""
@@ -61,7 +66,7 @@ def approval(report: Report, again: str) -> tuple[str, str]:
     if later(report) or len(ids) > AT_ONCE:
         how = "`ipsync plan --out FILE`" if report.mode == "apply" else "`ipsync plan`"
         return f"To approve all that waits, plan again with {how}, and approve that plan after looking at it", ""
-    command = " ".join((again, *(f"--approve {id_}" for id_ in ids)))
+    command = approve(again, *ids)
     if ids == (report.plan.id,):
         return "After looking at it, approve this plan, and only this one", command
     return "After looking at it, approve all that waits", command

@@ -11,6 +11,7 @@ from ipsync.core.model import Entry, Leaving, Status, Verdict, Violation
 from ipsync.core.plan import FeedResult, Orphan, TargetChange
 from ipsync.core.report import Report, summarize, unproven
 from ipsync.core.waves import GUARD
+from ipsync.core.words import count
 from ipsync.render import waves
 from ipsync.render.groups import Group, grouped, in_sync, told_and_calm
 from ipsync.render.rules import approval, later, reasons, told, waits
@@ -80,14 +81,14 @@ def _feed(feed: FeedResult, ink: _Ink) -> str:
     insecure = "  (insecure: plain http)" if feed.insecure else ""
     if feed.snapshot is None:
         return f"{ink('-', 'feed ' + feed.name)}  unusable: {feed.error}{insecure}"
-    return f"feed {feed.name}  {_count(len(feed.snapshot.networks), 'address')}  {feed.url}{insecure}"
+    return f"feed {feed.name}  {count(len(feed.snapshot.networks), 'address')}  {feed.url}{insecure}"
 
 
 def _group(group: Group, ink: _Ink, by: str) -> Iterator[str]:
     """Yield what is the same on some resources; `by` is how an approval is given: when, if not at once, and the command."""
     target_change, several = group.change, len(group.resources) > 1
     status = ink(target_change.status, target_change.status.value)
-    held = f"  ({_count(target_change.held, 'entry')} kept)" if target_change.held and not several else ""
+    held = f"  ({count(target_change.held, 'entry')} kept)" if target_change.held and not several else ""
     yield f"{ink.strong(target_change.target)}  {group.where}  {status}{held}"
     if several:
         yield f"    {group.named}"
@@ -162,7 +163,7 @@ def headline(report: Report) -> str:
     changes = _done(report.plan.target_changes) if done else f"Plan: {total.add} to add, {total.remove} to remove"
     return (
         f"{changes}, {total.leaving} leaving; "
-        f"{_count(total.in_sync, 'target')} in sync, {total.blocked} blocked, {total.failed} failed{f', {total.held} held' if total.held else ''}."
+        f"{count(total.in_sync, 'target')} in sync, {total.blocked} blocked, {total.failed} failed{f', {total.held} held' if total.held else ''}."
     )
 
 
@@ -185,8 +186,3 @@ def _done(target_changes: Sequence[TargetChange]) -> str:
     rest = summarize(tuple(e for e in target_changes if e.status is not Status.APPLIED))
     unsure = f", {rest.add + rest.remove} not done or not sure" if rest.add + rest.remove else ""
     return f"Sync: {sure.add} added, {sure.remove} removed{unsure}"
-
-
-def _count(number: int, noun: str) -> str:
-    plural = {"address": "addresses", "entry": "entries", "target": "targets"}
-    return f"{number} {noun if number == 1 else plural[noun]}"

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 600.0
 """Seconds without one call that passed, after which a throttled call is given up."""
+SILENT_TRIES = 2
+"""How often a request is made where nothing is said for as long as one may take: more would only be waited for."""
 KEPT = 1024
 """Pacers that are kept whatever they remember; of more, the full ones are forgotten, which says the same."""
 now: Callable[[], float] = time.monotonic

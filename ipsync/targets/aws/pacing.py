@@ -29,8 +29,6 @@ EC2 = {
 SERVICES = {"sts": Limit(600, 600), "organizations": Limit(10, 8)}
 """Those with a limit of their own; the others' are told nowhere, and are found out by being throttled."""
 READS = ("Describe", "Get", "List")
-SILENT_TRIES = 2
-"""How often a request is made where nothing is said for as long as one may take: more would only be waited for."""
 
 
 def limit(service: str, action: str) -> Limit:
@@ -88,7 +86,7 @@ def _judge(
         quota.passed()
     if isinstance(more.get("caught_exception"), ReadTimeoutError):
         context["ipsync.silent"] = context.get("ipsync.silent", 0) + 1
-        if context["ipsync.silent"] == SILENT_TRIES:
+        if context["ipsync.silent"] == pace.SILENT_TRIES:
             return None
     counted = attempts - context.get("ipsync.throttled", 0)
     return otherwise(response=response, operation=operation, attempts=counted, request_dict=request_dict, **more)

@@ -23,8 +23,6 @@ DEADLINE = 60.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 BRIEF_TRIES = 4
 """How often a call is tried where more of the same would not help: nobody answers, or somebody in Google's place."""
-SILENT_TRIES = 2
-"""How often a request is made where nothing is said for as long as one may take: more would only be waited for."""
 BRIEF = 6.0
 """Seconds after which such a call isn't tried again."""
 LONGEST_WAIT = 30.0
@@ -95,7 +93,7 @@ class _Tries:
         self._silent += meaning.silent
         wait = next(self._pauses)
         long = meaning.brief and pace.now() - self._began > BRIEF
-        enough = self._brief == BRIEF_TRIES or self._silent == SILENT_TRIES
+        enough = self._brief == BRIEF_TRIES or self._silent == pace.SILENT_TRIES
         if not meaning.again or long or enough or pace.now() + wait >= self._until:
             return False
         pace.sleep(wait)

@@ -5,20 +5,16 @@ A project may hold hundreds of rules, and a config name hundreds: each name is l
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 
-_NUMBER = re.compile(r"-[0-9]+\Z")
+from ipsync.core.placement import family_name, overflow_of
 
 
-def numbered(name: str) -> Iterator[str]:
-    """Yield the names that a name is a numbered one of: `a-v6-2` is one of `a-v6`, and of `a`."""
-    if match := _NUMBER.search(name):
-        stem = name[: match.start()]
-        yield stem
-        if stem.endswith("-v6"):
-            yield stem.removesuffix("-v6")
+def numbered(name: str) -> set[str]:
+    """Return the names that a name is a numbered one of: `a-v6-2` is one of `a-v6`, and of `a`."""
+    base = overflow_of(name)
+    return set() if base is None else {name.rpartition("-")[0], base}
 
 
 def base_of(name: str, named: frozenset[str], *, own: bool) -> str | None:
@@ -40,7 +36,7 @@ class Names:
     def __init__(self, rules: Mapping[str, bool], named: Iterable[str]) -> None:
         """`rules`: whether some ipsync made each; `named`: the names that the config has in this project."""
         bases = frozenset(named)
-        self._fixed = bases | {f"{base}-v6" for base in bases}
+        self._fixed = bases | {family_name(base, 6) for base in bases}
         self._under: defaultdict[str | None, list[str]] = defaultdict(list)
         self._numbered: defaultdict[str, set[str]] = defaultdict(set)
         for name, own in rules.items():

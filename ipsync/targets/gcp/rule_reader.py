@@ -25,10 +25,9 @@ from ipsync.targets.gcp.rules import (
     TRAITS,
     Rule,
     blocker,
-    entries_of,
-    list_of,
     names_conflict,
     ours,
+    read,
     settings_conflict,
     wanted_settings,
     where_of,
@@ -151,14 +150,13 @@ class Reader:
         if not state.targets:
             return self._stray(rules[name]) if name in rules else replace(state, managed_lists=(), entries=())
         try:
-            found = [replace(list_of(rules[n]), blocker=self._blocker(rules[n], state)) for n in names.under(name)]
+            found = [read(rules[n]) for n in names.under(name)]
         except Rejected as error:
             return ReadFailure(state.targets, state.resource, f"{state.resource}: {error}")
-        entries = tuple(entry for n in names.under(name) for entry in entries_of(rules[n]))
         return replace(
             state,
-            managed_lists=tuple(found),
-            entries=entries,
+            managed_lists=tuple(replace(p, blocker=self._blocker(rules[p.name], state)) for p, _ in found),
+            entries=tuple(entry for _, entries in found for entry in entries),
             conflict=self._crowded.get(name),
             taken=names.taken(name),
         )
@@ -171,10 +169,10 @@ class Reader:
     def _stray(self, rule: Rule) -> State | ReadFailure:
         resource = f"gcp/{self._where.project}/{rule.name}"
         try:
-            found = list_of(rule)
+            found, entries = read(rule)
         except Rejected as error:
             return ReadFailure((), resource, f"{resource}: {error}")
-        return State(NAME, resource, (), entries_of(rule), traits=TRAITS, managed_lists=(found,))
+        return State(NAME, resource, (), entries, traits=TRAITS, managed_lists=(found,))
 
     # ── check ────────────────────────────────────────────────────────────
 

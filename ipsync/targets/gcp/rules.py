@@ -66,15 +66,17 @@ def list_of(rule: Rule) -> ManagedList:
 
     Raises Rejected for a source that is no network.
     """
+    return read(rule)[0]
+
+
+def read(rule: Rule) -> tuple[ManagedList, tuple[Entry, ...]]:
+    """Return `list_of`, and what it lets in as entries, in order: the same objects for rules that say the same."""
+    entries = _entries_of(rule)
     note = (("description", str(rule.description)),)
-    return ManagedList(rule.name, tuple(e.network for e in entries_of(rule)), note, _settings(rule))
+    return ManagedList(rule.name, tuple(e.network for e in entries), note, _settings(rule)), entries
 
 
-def entries_of(rule: Rule) -> tuple[Entry, ...]:
-    """Return what a rule that was read lets in, in order; the same objects for rules that say the same.
-
-    Raises Rejected for a source that is no network.
-    """
+def _entries_of(rule: Rule) -> tuple[Entry, ...]:
     try:
         return _entries(rule.name, rule.description, tuple(rule.source_ranges))
     except ValueError as error:

@@ -1,5 +1,6 @@
 """Run every proof and print one table; exit 1 if a promise was broken.
 
+Each part's rows go to stderr as soon as it ends, so that a run of hours that is cut off leaves what it found.
 `--quick` does little of each: minutes become seconds, and what is reached says so. A part can be named.
 """
 
@@ -62,8 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows: list[Row] = []
     for name in asked.parts or PARTS:
         started = time.monotonic()
-        rows += PARTS[name](asked)
-        print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr)
+        found = PARTS[name](asked)
+        rows += found
+        print(f"{name}: {time.monotonic() - started:.0f} s\n{text(found)}", file=sys.stderr, flush=True)
     print(text(rows))
     return 1 if broken(rows) else 0
 

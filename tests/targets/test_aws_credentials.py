@@ -209,6 +209,7 @@ def test_mfa_without_a_terminal(aws, bare, monkeypatch):
         ("[profile x]\nsso_session = gone\nsso_account_id = 1\nsso_role_name = r\n", "gone"),
         ("this is no INI file\n", "Unable to parse config file"),
         ("[profile x]\nweb_identity_token_file = /no/token\n", "role_arn"),
+        ("[profile x]\nlogin_session = arn:aws:iam::111122223333:user/me\n", "pip install 'botocore[crt]'"),
     ],
 )
 def test_a_config_file_that_does_not_hold_together(aws, bare, text, words):

@@ -1,22 +1,17 @@
-"""Who denies, and what helps; and what stands between us and AWS, by the name of its variable."""
+"""Who denies, and what helps."""
 
 from __future__ import annotations
-
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from factory import HTTPS, NOW, Log, aws_target, config, hosts, snapshot
 
 from ipsync import engine
-from ipsync.core.errors import Denied, Unreachable
+from ipsync.core.errors import Denied
 from ipsync.core.model import Entry, Operation
 from ipsync.targets import registry
-from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import policy as aws_policy
 from ipsync.targets.aws.group_reader import Reader
 from ipsync.targets.aws.group_writer import Writer
-from ipsync.targets.aws.where import AwsAccount
 
 REFUSED = (
     "You are not authorized to perform this operation. User: arn:aws:sts::123456789012:assumed-role/ci/session is not "
@@ -87,80 +82,3 @@ def test_an_arn_is_of_its_region_s_partition(aws, region, partition):
     error = written(aws, "sg-0123456789abcdef0", region)
     assert f'"arn:{partition}:ec2:*:*:security-group/*"' in error
     assert "arn:aws:" not in error
-
-
-# ── proxies ──────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture
-def unproxied(aws, monkeypatch):
-    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(aws_client, "_SESSIONS", {})
-    return monkeypatch
-
-
-@pytest.fixture
-def gatekeeper():
-    """A proxy that wants a password of everybody."""
-
-    class Gatekeeper(BaseHTTPRequestHandler):
-        def refuse(self):
-            body = b"<html><title>Authentication required</title></html>"
-            self.send_response(407)
-            self.send_header("Proxy-Authenticate", "Basic")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_POST = do_GET = do_CONNECT = refuse  # noqa: N815 - names that http.server calls
-
-        def log_message(self, *_):
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Gatekeeper) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.parametrize(
-    ("variable", "value", "words"),
-    [
-        ("HTTP_PROXY", "http://127.0.0.1:1", ("HTTP_PROXY (http://127.0.0.1:1)", "can't be reached")),
-        ("http_proxy", "127.0.0.1:1", ("http_proxy (127.0.0.1:1)", "no scheme, so http:// was taken")),
-        ("HTTP_PROXY", "socks5://127.0.0.1:1", ("HTTP_PROXY (socks5://127.0.0.1:1)", "no http or https one")),
-        ("HTTP_PROXY", "http://me:secret@127.0.0.1:1", ("HTTP_PROXY (http://***@127.0.0.1:1)", "can't be reached")),
-    ],
-)
-def test_a_proxy_that_can_not_be_used_is_named_by_its_variable(aws, unproxied, variable, value, words):
-    unproxied.setenv(variable, value)
-    error = planned(target(aws, "sg-00000000000000000")).error
-    for word in (*words, "NO_PROXY"):
-        assert word in error
-    assert "secret" not in error
-
-
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_wants_a_password_is_named(aws, unproxied, gatekeeper, scheme):
-    variable = f"{scheme.upper()}_PROXY"
-    unproxied.setenv(variable, f"http://{gatekeeper}")
-    error = planned(target(aws, "sg-00000000000000000", endpoint_url=f"{scheme}://127.0.0.1:9")).error
-    assert f"the proxy in {variable} (http://{gatekeeper}) wants a name and a password (407)" in error
-
-
-def test_a_dead_proxy_on_the_way_to_the_role_is_named(aws, unproxied):
-    unproxied.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    account = AwsAccount(role_arn="arn:aws:iam::222222222222:role/behind-a-proxy")
-    error = planned(target(aws, "sg-00000000000000000", account=account)).error
-    assert "the proxy in HTTP_PROXY (http://127.0.0.1:1) can't be reached" in error
-
-
-def test_nothing_was_written_where_the_proxy_is_dead(aws, unproxied):
-    unproxied.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    entry = Entry(hosts(1)[0], HTTPS, (("description", "d"),))
-    operation = Operation("add", "aws/123456789012/eu-north-1/sg-00000000000000000", (), (), entries=(entry,))
-    with pytest.raises(Unreachable):
-        Writer(target(aws, "sg-00000000000000000")).execute(operation)

@@ -17,6 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NoConnection
 
 from ipsync.targets import pace
+from ipsync.targets.aws import network as aws_network
 from ipsync.targets.aws import proxy as aws_proxy
 from ipsync.targets.aws.codes import SPENT, THROTTLES
 from ipsync.targets.aws.where import AwsAccount
@@ -51,6 +52,11 @@ SAID: tuple[tuple[set[str], str, str], ...] = (
         {"PartialCredentialsError", "InvalidConfigError", "UnknownCredentialError"},
         "{error}",
         f"mend it (the environment, {CONFIG_FILE} or {KEYS_FILE})",
+    ),
+    (
+        {"MissingDependencyException"},
+        "AWS's library can't use this kind of credentials without an addition",
+        "install it beside ipsync (pip install 'botocore[crt]'), or take others: a profile of SSO, a role",
     ),
     ({"ConfigParseError"}, "{error}", "mend that file: it is no INI file that AWS's tools can read"),
     (
@@ -153,11 +159,11 @@ def _why(error: Exception, source: Source) -> tuple[str, str]:
     """Return why there are none, and what to do."""
     profile, kinds = source.profile or "NAME", {base.__name__ for base in type(error).__mro__}
     found = [(why, advice) for names, why, advice in SAID if kinds & names]
-    if through := aws_proxy.said(error):
-        return "what gives them can't be reached", through
+    if cause := aws_proxy.said(error) or aws_network.unreached(error):
+        return "what gives them can't be reached", cause
     if found:
         why, advice = found[0]
-        return why.replace("{error}", _clean(error)), advice.replace("{profile}", profile)
+        return why.replace("{error}", _clean(error).rstrip(" .:;")), advice.replace("{profile}", profile)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename} can't be read ({error.strerror or type(error).__name__})", (
             "check the path, the mount and who may read it (in a pod: fsGroup, and the service account's annotation "

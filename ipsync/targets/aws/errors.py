@@ -9,22 +9,18 @@ from typing import Any
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
-    ConnectTimeoutError,
-    EndpointConnectionError,
     ParamValidationError,
-    ProxyConnectionError,
     ReadTimeoutError,
 )
 
 from ipsync.core.errors import CloudError, Denied, Missing, Rejected, Stale, Uncertain, Unreachable
 from ipsync.targets import pace
+from ipsync.targets.aws import network as aws_network
 from ipsync.targets.aws import proxy as aws_proxy
 from ipsync.targets.aws.answers import OtherShape
 from ipsync.targets.aws.codes import ADVICE, BUSY, DENIALS, STALES, THROTTLES
 from ipsync.targets.aws.credentials import Unusable
 
-NEVER_LEFT = (ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError)
-"""There was no connection to send the request over."""
 _TRIES = threading.local()
 
 
@@ -53,7 +49,7 @@ def note_try(
 ) -> None:
     """Remember that a try may have been carried out, before botocore decides whether to try again."""
     if response is None:
-        _TRIES.lost = _TRIES.lost or not isinstance(caught_exception, NEVER_LEFT)
+        _TRIES.lost = _TRIES.lost or not aws_network.never_left(caught_exception)
     elif response[0].status_code >= 500:  # noqa: PLR2004 - HTTP's server errors
         _TRIES.lost = _TRIES.lost or response[1].get("Error", {}).get("Code") not in THROTTLES
 
@@ -65,10 +61,10 @@ def _meaning(error: Exception, subject: str, *, writes: bool) -> CloudError:
         lacking = Unreachable if error.passing else Denied
         return lacking(f"{subject}: {error}", code=error.code, request_id=error.request_id)
     if through := aws_proxy.said(error):
-        kind = Uncertain if writes and not isinstance(error, NEVER_LEFT) else Unreachable
+        kind = Uncertain if writes and not aws_network.never_left(error) else Unreachable
         return kind(f"{subject}: {through}", code=type(error).__name__)
-    if isinstance(error, NEVER_LEFT):
-        return Unreachable(f"{subject}: AWS can't be reached ({error})")
+    if why := aws_network.unreached(error):
+        return Unreachable(f"{subject}: {why}", code=type(error).__name__)
     if isinstance(error, ParamValidationError):
         return Rejected(f"{subject}: a fault in ipsync, nothing was sent: {error}", code=type(error).__name__)
     return _silence(error, subject, writes=writes)

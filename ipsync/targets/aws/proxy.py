@@ -48,7 +48,8 @@ def _variable(error: Exception) -> str:
 
 def _words(error: Exception) -> str:
     cause = getattr(error, "kwargs", {}).get("error", error)
-    text = re.sub(r"<[^>]*>", "", str(cause))
+    cause = getattr(cause, "original_error", None) or cause  # urllib3 wraps what went wrong
+    text = re.sub(r"<[^>]*>|^\w+\([^)]*\): ", "", str(cause))  # without the connection that urllib3 begins with
     return _masked(" ".join(re.sub(r"[^\x20-\x7e]", " ", text).split())[:200])
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import time
 
 import pytest
 import requests
+import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from factory import Log, config, gcp_target, hosts, snapshot
@@ -16,6 +18,7 @@ from google.auth.exceptions import DefaultCredentialsError, OAuthError, ReauthFa
 from ipsync import app, engine
 from ipsync.cli.check import render
 from ipsync.core.errors import Denied, Unreachable
+from ipsync.sandbox.feed import FeedServer
 from ipsync.targets import registry
 from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import credentials as gcp_credentials
@@ -92,6 +95,24 @@ def test_a_proxy_that_cant_be_used_is_a_sentence(monkeypatch, tmp_path, key, pro
     assert "the proxy of https_proxy" in error
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+@pytest.mark.parametrize("text", [None, "no PEM"])
+def test_a_bundle_that_cant_be_used_is_named_by_its_variable(monkeypatch, tmp_path, key, variable, text):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    (tmp_path / "key.json").write_text(key)
+    if text:
+        (tmp_path / "ca.pem").write_text(text)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "key.json"))
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, str(tmp_path / "ca.pem"))
+    with FeedServer([], tls=context) as server:
+        endpoint = server.url.removesuffix("/v1/outbound-ips")
+        (error,) = planned(gcp_target(where={"endpoint": endpoint}))
+    assert f"{variable} names {tmp_path / 'ca.pem'}, which can't be used as a CA bundle (PEM)" in error
+
+
 def test_a_name_that_cant_be_resolved(monkeypatch):
     def unknown(*_):
         raise socket.gaierror(-2, "Name or service not known")
@@ -159,7 +180,7 @@ def test_a_connection_has_a_shorter_limit_than_an_answer(gcp):
         ('{"type": "authorized_user"}', ("no credentials file", "authorized_user")),
         ('{"type": "external_account"}', ("no credentials file", "external_account")),
         ("\udcff".encode("utf-8", "surrogateescape"), ("no credentials file",)),
-        ("folder", ("",)),
+        ("folder", ("mount the file",)),
     ],
 )
 def test_a_file_that_holds_no_credentials_is_named_with_what_helps(monkeypatch, tmp_path, content, words):

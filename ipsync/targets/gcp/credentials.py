@@ -46,7 +46,7 @@ _RULES = (
     (("impersonat", "getaccesstoken"), _IMPERSONATION),
     (("short-lived token", "reasonable timeframe"), _CLOCK),
     (("jwt signature", "account not found", "key not found", "invalid_client"), _KEY),
-    (("was not found", "no such file"), _NO_FILE),
+    (("was not found", "no such file", "is a directory"), _NO_FILE),
     (("permission denied", "errno 13"), _UNREADABLE),
     (("invalid_target", "oautherror", "subject token", "subject_token", "sts.googleapis", "audience"), _FEDERATION),
     (

@@ -14,6 +14,10 @@ from urllib.parse import urlsplit
 _CONNECTION = re.compile(r"^(?:<[^>]*>|\w+\([^)]*\)): ")
 CONNECT = 4.0
 """Seconds for one connection."""
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""What names the certificates that requests trusts; the first that is set counts."""
+_NO_BUNDLE = ("CA certificate bundle", "NO_CERTIFICATE_OR_CRL_FOUND")
+"""What requests says of a file that isn't there, and OpenSSL of one that holds something else."""
 READ = 30.0
 """Seconds for an answer, at most: also for one that Google holds back until an operation has ended."""
 
@@ -53,6 +57,8 @@ def unreached(error: BaseException) -> str | None:
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", None)
     text = str(error)
+    if any(words in text for words in _NO_BUNDLE) and (named := next(filter(os.environ.get, BUNDLES), None)):
+        return f"{named} names {os.environ[named]}, which can't be used as a CA bundle (PEM): mend it, or unset {named}"
     if isinstance(error, exceptions.ProxyError | exceptions.InvalidURL | exceptions.InvalidSchema):
         return _said(error, f"the proxy doesn't let it through ({_short(reason or cause)})")
     if isinstance(error, exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text:

@@ -15,7 +15,7 @@ from ipsync.core.blockers import blockers, unfit
 from ipsync.core.configured import Config, Target
 from ipsync.core.desired import Desired, desired
 from ipsync.core.in_sync import InSync
-from ipsync.core.model import Entry, Network, State
+from ipsync.core.model import Network, State
 from ipsync.core.plan import FeedResult
 from ipsync.core.traits import Traits
 
@@ -34,7 +34,7 @@ class AtRest:
         self.frozen = frozenset(n for n in self.targets if n not in self.chosen or self.blockers[n])
         self._owner, self._oldest, self._feeds = config.owner, now - (config.grace or timedelta(0)), feeds
         self._known: dict[tuple[tuple[str, ...], Traits, frozenset[int]], InSync | None] = {}
-        self._shared: dict[Hashable, tuple[Entry, ...]] = {}
+        self._shared: dict[Hashable, State] = {}
 
     def seen(self, state: State) -> tuple[Counter[str], str] | None:
         """Return how many entries each target holds, and a digest of what is wanted; None where that isn't sure."""
@@ -43,7 +43,7 @@ class AtRest:
         return (held, wanted.digest) if wanted and held is not None else None
 
     def lightened(self, state: State) -> State | None:
-        """Return a resource at rest with entries that others share; None for one that isn't."""
+        """Return a resource at rest, with what it has in common with others shared; None for one that isn't."""
         if self._in_sync(state) is None:
             return None
         alike = (
@@ -53,12 +53,13 @@ class AtRest:
             state.conflict,
             frozenset((e, e.note) for e in state.entries),
         )
-        bare = self._shared.get(alike)
-        if bare is None:
+        like = self._shared.get(alike)
+        if like is None:
             if self.seen(state) is None:
                 return None
-            bare = self._shared.setdefault(alike, tuple(replace(e, provider_id="") for e in state.entries))
-        return replace(state, entries=bare)
+            bare = tuple(replace(e, provider_id="") for e in state.entries)
+            like = self._shared.setdefault(alike, replace(state, entries=bare))
+        return replace(state, entries=like.entries, targets=like.targets)
 
     def in_order(self, names: Iterable[str]) -> list[str]:
         """Return those of the names that the config has, in its order."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ipsync.core.canonical import digest
+from ipsync.core.canonical import digest_of
 from ipsync.core.diff import Diff
 from ipsync.core.marking import Marked
 from ipsync.core.model import Operation, State, Violation
@@ -17,9 +17,9 @@ from ipsync.core.plan import FeedResult
 
 
 def plan_id(owner: str, feeds: Iterable[FeedResult], resources: Iterable[object]) -> str:
-    """Return a plan's id: a digest of its feeds' lists and of each resource's part."""
+    """Return a plan's id: a digest of its feeds' lists and of each resource's part, taken one after the other."""
     lists = [[f.name, f.url, f.snapshot.digest if f.snapshot else ""] for f in feeds]
-    return digest([owner, lists, list(resources)])
+    return digest_of([owner, lists], resources)
 
 
 def resource_identity(

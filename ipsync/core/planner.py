@@ -6,7 +6,7 @@ see, of a target that is selected and whose feeds can be believed; `accounted` h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from ipsync.core import guards
@@ -32,19 +32,32 @@ def make_plan(config: Config, observed: Observed, *, selected: Iterable[str] | N
     """Compare what is wanted with what was read, let the guards judge it, and return the plan."""
     rest = AtRest(config, observed.feeds, observed.now, selected)
     targets, order, chosen = rest.targets, rest.order, rest.chosen
-    planner = _Planner(config, observed, rest, Unknown(config, observed))
-    resources = [planner.planned(s) for s in sorted(observed.states, key=lambda s: s.resource)]
-    failed = [_failed(f, targets[name]) for f in observed.failures for name in f.targets if name in chosen]
-    target_changes = [*failed, *(e for r in resources for e in r.target_changes)]
+    feeds = tuple(observed.feeds[f.name] for f in config.feeds if f.name in _feeds(config, selected))
+    target_changes = [_failed(f, targets[name]) for f in observed.failures for name in f.targets if name in chosen]
+    orphans: list[Orphan] = []
+    changes: list[ResourceChange] = []
+    parts = _planned(_Planner(config, observed, rest, Unknown(config, observed)), target_changes, orphans, changes)
+    identity = plan_id(config.owner, feeds, parts)
     told = {e.target for e in target_changes}
     told |= {t.name for t in config.elsewhere}  # what it names there, another shard knows
     target_changes += [_nowhere(t) for name, t in targets.items() if name in chosen - told]
     target_changes.sort(key=lambda e: (order[e.target], e.resource))
-    orphans = tuple(o for r in resources for o in r.orphans)
-    changes = tuple(r.resource_change for r in resources if r.resource_change)
-    feeds = tuple(observed.feeds[f.name] for f in config.feeds if f.name in _feeds(config, selected))
-    identity = plan_id(config.owner, feeds, (r.identity for r in resources))
-    return Plan(config.owner, feeds, tuple(target_changes), orphans, changes, identity)
+    return Plan(config.owner, feeds, tuple(target_changes), tuple(orphans), tuple(changes), identity)
+
+
+def _planned(
+    planner: _Planner, target_changes: list[TargetChange], orphans: list[Orphan], changes: list[ResourceChange]
+) -> Iterator[Sequence[object]]:
+    """Plan one resource after the other, add what is told of it, and yield its part of the plan's id.
+
+    Of thousands at rest nothing else is kept.
+    """
+    for state in sorted(planner.observed.states, key=lambda s: s.resource):
+        made = planner.planned(state)
+        target_changes += made.target_changes
+        orphans += made.orphans
+        changes += [made.resource_change] if made.resource_change else []
+        yield made.identity
 
 
 def _feeds(config: Config, selected: Iterable[str] | None) -> frozenset[str]:

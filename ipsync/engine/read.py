@@ -110,10 +110,13 @@ def list_all(run: Run, rest: Callable[[], AtRest]) -> list[State | ReadFailure]:
     with pool() as threads:
         read = scopes(run.config.targets, chosen).values()
         jobs = [(targets, threads.submit(_surveyed, run, targets, rest)) for targets in read]
-        found = [(targets, kept) for targets, job in jobs for item in job.result() if (kept := divide.ours(run, item))]
-    for targets, item in found:
-        _note_reached(run, targets, item)
-    return _whole_where_shared(run, [item for _, item in found])
+        found: list[State | ReadFailure] = []
+        for targets, job in jobs:
+            kept = [kept for item in job.result() if (kept := divide.ours(run, item))]
+            for item in kept:
+                _note_reached(run, targets, item)
+            found += kept
+    return _whole_where_shared(run, found)
 
 
 def _surveyed(run: Run, targets: Sequence[Target], rest: Callable[[], AtRest]) -> Sequence[State | ReadFailure]:
@@ -169,7 +172,8 @@ def merged(states: Iterable[State], order: Mapping[str, int]) -> list[State]:
         known = found.get(state.resource)
         names = {*state.targets, *(known.targets if known else ())}
         first = known if known and (known.complete or not state.complete) else state
-        found[state.resource] = replace(first, targets=tuple(sorted(names, key=order.__getitem__)))
+        named = tuple(sorted(names, key=order.__getitem__))
+        found[state.resource] = first if first.targets == named else replace(first, targets=named)
     return list(found.values())
 
 

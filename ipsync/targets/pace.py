@@ -22,8 +22,8 @@ PATIENCE = 600.0
 """Seconds without one call that passed, after which a throttled call is given up."""
 SILENT_TRIES = 2
 """How often a request is made where nothing is said for as long as one may take: more would only be waited for."""
-KEPT = 1024
-"""Pacers that are kept whatever they remember; of more, the full ones are forgotten, which says the same."""
+KEPT = 128
+"""After how many more pacers the full ones are forgotten, which says the same."""
 now: Callable[[], float] = time.monotonic
 pause: Callable[[threading.Event, float], bool] = threading.Event.wait
 """Waits, and returns early, with true, when the run is to end."""
@@ -69,7 +69,7 @@ def pacer(key: tuple[object, ...], limit: Limit, what: str) -> Pacer:
     """Return the one pacer of a quota; `what` names it for people."""
     with _LOCK:
         if key not in _PACERS:
-            if len(_PACERS) >= KEPT:
+            if _PACERS and len(_PACERS) % KEPT == 0:
                 _forget_full()
             _PACERS[key] = Pacer(limit, what)
         return _PACERS[key]

@@ -25,7 +25,7 @@ from factory import (
     snapshot,
 )
 
-from ipsync.core.canonical import digest
+from ipsync.core.canonical import digest, digest_of
 from ipsync.core.configured import Limits, Threshold
 from ipsync.core.model import (
     Capacity,
@@ -516,3 +516,11 @@ def test_what_nobody_of_this_config_has_is_no_measure_whoever_is_selected(select
     plan = planned(made, held, qatech=[A, wide[1], wide[2]], cdn=[A], selected=selected)
     web = next(t for t in plan.target_changes if t.target == "web")
     assert web.violations[0].detail.startswith("adds 2 addresses to 1, more than 1: 8.8.9.1/32, 8.8.9.2/32")
+
+
+@pytest.mark.parametrize("items", [[], [1], [["aws/1/r/sg", [True, "é"]], {"b": 1, "a": None}, "x"]])
+def test_a_digest_of_many_values_is_that_of_their_list(items):
+    """An approval that was given before must name the same plan."""
+    assert digest_of(["acme", [["qatech", "https://x", ""]]], iter(items)) == digest(
+        ["acme", [["qatech", "https://x", ""]], items]
+    )

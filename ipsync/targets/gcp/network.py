@@ -51,14 +51,23 @@ def mount(session: Any) -> None:
 
 def unreached(error: BaseException) -> str | None:
     """Return why no request ever left, as a sentence; None where one may have."""
+    return _bundle_trouble(str(error)) or _nobody(error)
+
+
+def _bundle_trouble(text: str) -> str | None:
+    named = next(filter(os.environ.get, BUNDLES), None)
+    if named is None or not any(words in text for words in _NO_BUNDLE):
+        return None
+    return f"{named} names {os.environ[named]}, which can't be used as a CA bundle (PEM): mend it, or unset {named}"
+
+
+def _nobody(error: BaseException) -> str | None:
     from requests import ConnectTimeout, exceptions
     from urllib3.exceptions import NameResolutionError, NewConnectionError
 
     cause = error.args[0] if error.args else None
     reason = getattr(cause, "reason", None)
     text = str(error)
-    if any(words in text for words in _NO_BUNDLE) and (named := next(filter(os.environ.get, BUNDLES), None)):
-        return f"{named} names {os.environ[named]}, which can't be used as a CA bundle (PEM): mend it, or unset {named}"
     if isinstance(error, exceptions.ProxyError | exceptions.InvalidURL | exceptions.InvalidSchema):
         return _said(error, f"the proxy doesn't let it through ({_short(reason or cause)})")
     if isinstance(error, exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in text:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ipsync.core.model import Held, Status, Violation
 from ipsync.core.plan import TargetChange
 from ipsync.core.waves import GUARD
-from ipsync.core.words import few
+from ipsync.core.words import count, few
 
 NAMED = 3
 """So many resources of a group are named; `-v` lists each by itself."""
@@ -112,16 +112,11 @@ def counted(kinds: Iterable[tuple[TargetChange, Sequence[str]]]) -> str:
 
 
 def _counted(change: TargetChange, resources: Sequence[str]) -> str:
-    number = many(len(resources), change.noun)
+    number = count(len(resources), change.noun)
     if not change.holder:
         return number
     holders = Counter(resource.split("/")[1] for resource in resources if "/" in resource)
-    return f"{number} of {many(len(holders), change.holder)}"
-
-
-def many(number: int, noun: str) -> str:
-    """Return `1 group`, `1,284 groups`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return f"{number} of {count(len(holders), change.holder)}"
 
 
 def _is_calm(change: TargetChange) -> bool:

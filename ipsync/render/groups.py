@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ipsync.core.model import Held, Status, Violation
-from ipsync.core.plan import TargetChange
+from ipsync.core.plan import Orphan, TargetChange
 from ipsync.core.waves import GUARD
 from ipsync.core.words import count, few
 
@@ -87,6 +87,19 @@ def _without_names(text: str, resource: str) -> str:
 def _words(change: TargetChange) -> tuple[str | None, ...]:
     """Return what may name a resource in what is read of it."""
     return (change.error, *(v.detail for v in change.violations))
+
+
+def lost(orphans: Iterable[Orphan], *, verbose: bool) -> list[tuple[Orphan, str]]:
+    """Put together orphans that are the same but for the resource, each with where it is; `verbose` keeps them apart."""
+    found: dict[Orphan, list[str]] = {}
+    for orphan in orphans:
+        found.setdefault(orphan if verbose else replace(orphan, resource=""), []).append(orphan.resource)
+    return [(orphan, _at(resources)) for orphan, resources in found.items()]
+
+
+def _at(resources: Sequence[str]) -> str:
+    several = f"{count(len(resources), 'resource')}: " if len(resources) > 1 else ""
+    return several + few(resources, NAMED)
 
 
 def told_and_calm(changes: Iterable[TargetChange]) -> tuple[list[TargetChange], list[TargetChange]]:

@@ -8,7 +8,7 @@ an entity is gone before they look for an @mention. The texts that come here hol
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ipsync.core.addresses import canonical
@@ -17,7 +17,7 @@ from ipsync.core.plan import FeedResult, Orphan, TargetChange
 from ipsync.core.report import Report, summarize
 from ipsync.core.waves import GUARD
 from ipsync.render import waves
-from ipsync.render.groups import Group, grouped, in_sync, told_and_calm
+from ipsync.render.groups import Group, grouped, in_sync, lost, told_and_calm
 from ipsync.render.rules import approval, approve, later, letting_go, reasons, told, waits
 
 LONGEST = 65_000
@@ -65,7 +65,7 @@ def _sections(report: Report, again: str, verbose: bool) -> Iterator[tuple[Itera
     if calm:
         yield iter(("", f"{in_sync(calm)} in sync")), False
     if report.plan.orphaned:
-        yield _orphans(report.plan.orphaned), False
+        yield _orphans(lost(report.plan.orphaned, verbose=verbose)), False
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -145,12 +145,12 @@ def _changes(target_change: TargetChange) -> Iterator[str]:
     yield from (f"! {name}: only its marks change, nothing that is let in" for name in target_change.marks)
 
 
-def _orphans(orphans: tuple[Orphan, ...]) -> Iterator[str]:
+def _orphans(orphans: Iterable[tuple[Orphan, str]]) -> Iterator[str]:
     yield ""
     yield "Orphaned (left alone):"
     yield ""
-    for orphan in orphans:
-        yield f"- {_code(orphan.resource)} {_code(_entry(orphan.entry))} (target {_code(orphan.target)})"
+    for orphan, where in orphans:
+        yield f"- {_code(where)} {_code(_entry(orphan.entry))} (target {_code(orphan.target)})"
 
 
 def _entry(entry: Entry) -> str:

@@ -13,7 +13,7 @@ from ipsync.core.report import Report, summarize, unproven
 from ipsync.core.waves import GUARD
 from ipsync.core.words import count
 from ipsync.render import waves
-from ipsync.render.groups import Group, grouped, in_sync, told_and_calm
+from ipsync.render.groups import Group, grouped, in_sync, lost, told_and_calm
 from ipsync.render.rules import approval, approve, later, letting_go, reasons, told, waits
 
 COLOURS = {
@@ -69,7 +69,7 @@ def _lines(report: Report, ink: _Ink, again: str, *, verbose: bool) -> Iterator[
         yield f"{ink(Status.IN_SYNC, 'in sync')}  {in_sync(calm)} (-v lists them)"
     if plan.orphaned:
         yield ""
-        yield from _orphans(plan.orphaned)
+        yield from _orphans(lost(plan.orphaned, verbose=verbose))
     yield ""
     if report.waves:
         yield from (ink(sign, line) if sign else line for sign, line in waves.lines(report, again))
@@ -155,10 +155,10 @@ def _violation(violation: Violation, ink: _Ink) -> str:
     return ink("!", f"    ! guard {violation.guard} {words[violation.verdict]}: {violation.detail}")
 
 
-def _orphans(orphans: Iterable[Orphan]) -> Iterator[str]:
+def _orphans(orphans: Iterable[tuple[Orphan, str]]) -> Iterator[str]:
     yield "Orphaned (made by this owner, wanted by no target of this config; left alone):"
-    for orphan in orphans:
-        yield f"    ? {_padded(orphan.entry)}{orphan.resource}  made for target {orphan.target or '(none)'}"
+    for orphan, where in orphans:
+        yield f"    ? {_padded(orphan.entry)}{where}  made for target {orphan.target or '(none)'}"
     yield "    If a target was renamed or moved, docs/moving.md says how to take these over or close them."
 
 

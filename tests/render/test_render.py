@@ -13,6 +13,7 @@ from factory import GROUP, Stage, aws_target, config, gcp_target, networks
 from ipsync.core.configured import Limits
 from ipsync.core.errors import Denied
 from ipsync.core.model import Entry, Held, Service, Status, Verdict, Violation
+from ipsync.core.plan import Orphan
 from ipsync.core.report import exit_code
 from ipsync.core.waves import Proof, WaveReport, WaveState
 from ipsync.render import pieces, render
@@ -316,6 +317,22 @@ def test_a_change_that_waits_on_more_than_a_command_can_hold_says_where_its_ids_
     assert "ipsync sync --approve change:1299" in render(
         report, output="text", colour=False, again="ipsync sync", verbose=True
     )
+
+
+@pytest.mark.parametrize("output", ["text", "markdown"])
+def test_the_same_orphan_in_many_groups_is_shown_once(output):
+    report = many()
+    entry, other = Entry(networks(B)[0], Service("tcp", 443, 443)), Entry(networks(C)[0], Service("tcp", 443, 443))
+    lost = (*(Orphan(c.resource, entry, "old") for c in report.plan.target_changes), Orphan("aws/1/x/sg-9", other, ""))
+    report = replace(report, plan=replace(report.plan, orphaned=lost))
+    shown, whole = (render(report, output=output, colour=False, verbose=v) for v in (False, True))
+    (line,) = [line for line in shown.splitlines() if B in line]
+    assert "1,300 resources: aws/100/eu-north-1/sg-0000, " in line
+    assert "and 1,297 more" in line
+    assert "old" in line
+    assert [line for line in shown.splitlines() if C in line and "aws/1/x/sg-9" in line]
+    if output == "text":
+        assert whole.count(B) == 1_300
 
 
 def test_what_differs_by_group_is_never_put_together():

@@ -18,6 +18,11 @@ def tally(texts: Iterable[str]) -> list[str]:
     return [text if n == 1 else f"{text} on {count(n, 'resource')}" for text, n in Counter(texts).items()]
 
 
+def then(said: object, ours: str) -> str:
+    """Add a sentence of ours to what somebody said, who may have ended it with a full stop."""
+    return f"{str(said).rstrip('.')}. {ours}"
+
+
 def few(texts: Sequence[str], number: int) -> str:
     """Name the first few, and count the rest: `a, b and 1,297 more`."""
     rest = len(texts) - number

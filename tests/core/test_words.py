@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ipsync.core.words import count, tally
+from ipsync.core.words import count, tally, then
 
 
 @pytest.mark.parametrize(
@@ -17,3 +17,8 @@ def test_a_number_with_its_noun(number, noun, said):
 
 def test_what_comes_again_and_again_is_named_once():
     assert tally(["web held", "edge held", *["web held"] * 1_283]) == ["web held on 1,284 resources", "edge held"]
+
+
+@pytest.mark.parametrize("said", ["Project 12 has been deleted.", "Project 12 has been deleted"])
+def test_what_a_cloud_says_ends_with_one_full_stop(said):
+    assert then(said, "Check `project`.") == "Project 12 has been deleted. Check `project`."

@@ -15,7 +15,7 @@ from typing import Any
 
 from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Denied, Unreachable
-from ipsync.core.words import count, few
+from ipsync.core.words import count, few, then
 from ipsync.targets import pace
 from ipsync.targets.base import Places, Unlisted
 from ipsync.targets.gcp import calls as gcp_calls
@@ -87,7 +87,7 @@ def _advised(error: CloudError, where: GcpMany) -> CloudError:
             f"Grant what lists a folder and all beneath it: gcloud resource-manager folders add-iam-policy-binding "
             f"{where.folder or 'FOLDER'} --member=serviceAccount:ACCOUNT --role=roles/resourcemanager.folderViewer"
         )
-    return Denied(f"{error}. {help_}", code=error.code, request_id=error.request_id)
+    return Denied(then(error, help_), code=error.code, request_id=error.request_id)
 
 
 class _Asked:

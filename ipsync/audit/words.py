@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from ipsync.core.events import (
 )
 from ipsync.core.printable import printable
 from ipsync.core.rollout import named
+from ipsync.core.words import tally
 
 
 def describe(record: Mapping[str, Any]) -> str:
@@ -98,7 +100,8 @@ def _feed(record: Mapping[str, Any]) -> str:
 
 def _plan(record: Mapping[str, Any]) -> str:
     summary = record.get("summary", {})
-    verdicts = "".join(f"; {v['guard']}: {v['verdict']}" for v in record.get("verdicts", ()))
+    said = Counter(f"{v['guard']}: {v['verdict']}" for v in record.get("verdicts", ()))
+    verdicts = "".join(f"; {text}" + (f", {n:,} times" if n > 1 else "") for text, n in said.items())
     return f"plan {record.get('id')}: {summary.get('add')} to add, {summary.get('remove')} to remove{verdicts}"
 
 
@@ -109,7 +112,7 @@ def _started(record: Mapping[str, Any]) -> str:
 
 
 def _ended(record: Mapping[str, Any]) -> str:
-    states = ", ".join(f"{t['target']} {t['status']}" for t in record.get("targets", ()))
+    states = ", ".join(tally(f"{t['target']} {t['status']}" for t in record.get("targets", ())))
     early = " early, asked to" if record.get("interrupted") else ""
     how = _without_targets(record) or states
     return f"{record.get('mode')} ended{early}{': ' if how else ''}{how}"

@@ -209,9 +209,14 @@ def _known_keys(value: Any, path: Path) -> list[str]:
     defs = node["$defs"]
     for step in path:
         node = _resolved(node, defs, value)
-        inner = node.get("items") if isinstance(step, int) else node.get("properties", {}).get(step)
+        inner = _items(node) if isinstance(step, int) else node.get("properties", {}).get(step)
         node, value = inner or node["additionalProperties"], value[step]
     return list(_resolved(node, defs, value)["properties"])
+
+
+def _items(node: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a list holds, be it one of several forms of a value."""
+    return next((form["items"] for form in (node, *node.get("anyOf", ())) if "items" in form), None)
 
 
 def _resolved(node: dict[str, Any], defs: Mapping[str, Any], value: Any) -> dict[str, Any]:

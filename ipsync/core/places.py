@@ -17,7 +17,7 @@ from ipsync.core.configured import Config
 from ipsync.core.marks import mark_of
 from ipsync.core.model import State, Status
 from ipsync.core.plan import Observed, Plan
-from ipsync.core.words import few
+from ipsync.core.words import count, few
 
 TOLD = timedelta(days=30)
 """So long after the last run that saw it a place is told: nobody can tell the log that a human has cleaned up."""
@@ -146,7 +146,8 @@ def _new(known: Mapping[str, Sequence[Place]], config: Config, read_at: Mapping[
     mine = {scope for scope, found in known.items() if any(p.config == config.source for p in found)}
     for name, scopes in read_at.items():
         if number[name] > 1 and (fresh := sorted(scopes - mine)) and scopes & mine:
-            yield f"target {name} is in {len(fresh)} places where no earlier run let anything in: {few(fresh, SHOWN)}"
+            where = count(len(fresh), "place")
+            yield f"target {name} is in {where} where no earlier run let anything in: {few(fresh, SHOWN)}"
 
 
 # ── words ────────────────────────────────────────────────────────────────────
@@ -161,7 +162,7 @@ def _renamed(owner: str, found: Sequence[Place], now: str) -> str:
 
 def _gone(why: str, found: Sequence[Place]) -> str:
     return (
-        f"{why} is in the config no more, but earlier runs let addresses in at {_listed(found)}. Those doors stay open, "
+        f"{why} is in the config no more, nor in what it lists, but earlier runs let addresses in at {_listed(found)}. Those doors stay open, "
         f"and no run looks at them. {_advice(found)}"
     )
 
@@ -169,7 +170,8 @@ def _gone(why: str, found: Sequence[Place]) -> str:
 def _many_gone(gone: Mapping[str, Sequence[Place]]) -> str:
     found = [place for places in gone.values() for place in places]
     return (
-        f"{len(gone)} places are in the config no more ({few(list(gone), SHOWN)}), but earlier runs let addresses in at "
+        f"{len(gone):,} places are in the config no more, nor in what it lists ({few(list(gone), SHOWN)}), but earlier "
+        f"runs let addresses in at "
         f"{_listed(found)}. Those doors stay open, and no run looks at them. {_advice(found)}"
     )
 

@@ -117,7 +117,9 @@ def moved(saved: SavedPlan, now: Plan) -> str:
     current = _observed(now)
     changed = sorted(r for r in {*saved.observed, *current} if saved.observed.get(r) != current.get(r))
     where = few(changed, SHOWN) or "what others hold there, a guard's verdict, or a resource that could not be read"
-    return f"{UNTOUCHED} changed since the plan was made: {where}. {AGAIN}"
+    unread = [f"{c.resource}: {c.error}" for c in now.target_changes if c.error and not c.violations]
+    also = f", or can't be read now ({few(unread, 1)})" if unread else ""
+    return f"{UNTOUCHED} changed since the plan was made{also}: {where}. {AGAIN}"
 
 
 def _observed(plan: Plan) -> dict[str, str]:

@@ -17,7 +17,7 @@ from ipsync.core.model import Status, Verdict, Violation
 from ipsync.core.operations import entry_text
 from ipsync.core.plan import Plan, TargetChange
 from ipsync.core.rollout import REST, Wave, named
-from ipsync.core.words import few
+from ipsync.core.words import few, tally
 
 GUARD = "max-changed-targets"
 PREFIX = "wave:"
@@ -228,7 +228,7 @@ def lacking(
     if absent:
         return f"{few(absent, SHOWN)} of it isn't selected, so nobody knows whether it is as wished"
     bad = unsettled(plan, wave, fine=fine)
-    told = few([f"{c.target} ({c.status.value})" for c in bad], SHOWN)
+    told = few(tally(f"{c.target} ({c.status.value})" for c in bad), SHOWN)
     return f"not every target of it is as wished: {told}" if bad else ""
 
 

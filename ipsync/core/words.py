@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 _PLURALS = {"address": "addresses", "entry": "entries"}
 
 
 def count(number: int, noun: str) -> str:
-    """Write a number with its noun: `1 entry`, `2 entries`."""
-    return f"{number} {noun if number == 1 else _PLURALS.get(noun, f'{noun}s')}"
+    """Write a number with its noun: `1 entry`, `2 entries`, `1,300 entries`."""
+    return f"{number:,} {noun if number == 1 else _PLURALS.get(noun, f'{noun}s')}"
+
+
+def tally(texts: Iterable[str]) -> list[str]:
+    """Name each once, in the order of the first: `web applied on 1,284 resources`, `edge applied`."""
+    return [text if n == 1 else f"{text} on {count(n, 'resource')}" for text, n in Counter(texts).items()]
+
+
+def then(said: object, ours: str) -> str:
+    """Add a sentence of ours to what somebody said, who may have ended it with a full stop."""
+    return f"{str(said).rstrip('.')}. {ours}"
 
 
 def few(texts: Sequence[str], number: int) -> str:

@@ -17,6 +17,10 @@ from ipsync.engine.run import Run
 from ipsync.targets.base import Places, Reader, Unlisted
 
 log = logging.getLogger(__name__)
+NOWHERE = (
+    "what the config lists for this target is nowhere now, and nothing was touched: check what it chooses by; a target "
+    "that is to be nowhere is taken out of the config"
+)
 
 
 def expand(run: Run) -> tuple[Run, list[str]]:
@@ -52,7 +56,7 @@ def _listed(run: Run, targets: Sequence[Target]) -> Iterator[tuple[Target, Place
 
 def _at(target: Target, places: Places) -> Iterator[Target]:
     """Yield the target at each place; one that is nowhere at all is a mistake to look at, not a target less."""
-    found = places.found or _unlisted(target, "what the config lists for this target is nowhere now").found
+    found = places.found or _unlisted(target, NOWHERE).found
     yield from (replace(target, where=where) for where in dict.fromkeys(found))
 
 

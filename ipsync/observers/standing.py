@@ -139,7 +139,7 @@ class Standing:
         for change in changes:
             holding = held.get(change.resource)
             content = (holding.allowed, holding.sure) if holding else None
-            by_content.setdefault((content, self.contested.get(change.resource)), []).append(_anonymous(change))
+            by_content.setdefault((content, self.contested.get(change.resource)), []).append(change)
         for same in by_content.values():
             for group in grouped(same):
                 yield self._place(group.change, group.resources)
@@ -190,12 +190,6 @@ def _row(allowed: Allowed, ports: str) -> Row:
         allowed.leaving,
         allowed.until,
     )
-
-
-def _anonymous(change: TargetChange) -> TargetChange:
-    """Return the change without the ids of what waits: they differ from resource to resource, and nothing else may."""
-    waiting = tuple(replace(h, id="") for h in change.waiting)
-    return replace(change, waiting=waiting, violations=tuple(replace(v, change="") for v in change.violations))
 
 
 def says(held: Held) -> str:

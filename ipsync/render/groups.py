@@ -1,14 +1,19 @@
-"""What people read of many resources: the same change once, with where it is made; what is in sync, counted."""
+"""What people read of many resources: the same change once, with where it is made; what is in sync, counted.
+
+What is the same may still name each resource: in the ids of what waits there, and in what a cloud says of it.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ipsync.core.model import Status
-from ipsync.core.plan import TargetChange
-from ipsync.core.words import few
+from ipsync.core.model import Held, Status, Violation
+from ipsync.core.plan import Orphan, TargetChange
+from ipsync.core.waves import GUARD
+from ipsync.core.words import count, few
 
 NAMED = 3
 """So many resources of a group are named; `-v` lists each by itself."""
@@ -16,28 +21,85 @@ NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A change of one target that is the same on several resources: the first of them, and the names of all."""
+    """A change of one target that is the same on several resources."""
 
-    change: TargetChange
-    resources: tuple[str, ...]
+    changes: tuple[TargetChange, ...]
+
+    @property
+    def change(self) -> TargetChange:
+        """Return the first of them, which stands for all."""
+        return self.changes[0]
+
+    @property
+    def resources(self) -> tuple[str, ...]:
+        """Return where they are made."""
+        return tuple(change.resource for change in self.changes)
 
     @property
     def where(self) -> str:
         """Return where the change is made: `1,284 groups of 212 accounts`; the resource itself where it is one."""
-        return self.resources[0] if len(self.resources) == 1 else counted([(self.change, self.resources)])
+        return self.resources[0] if len(self.changes) == 1 else counted([(self.change, self.resources)])
 
     @property
     def named(self) -> str:
         """Return the names of the first few, and how many more there are."""
-        return few(self.resources, NAMED)
+        alike = len({_words(change) for change in self.changes}) == 1
+        return few(self.resources, NAMED) + ("" if alike else "; what follows names the first of them")
+
+    def ids(self, held: Held) -> tuple[str, ...]:
+        """Return the ids of a change that waits: one for each resource."""
+        number = self.change.waiting.index(held)
+        return tuple(change.waiting[number].id for change in self.changes)
 
 
 def grouped(changes: Iterable[TargetChange]) -> list[Group]:
-    """Put together what is the same but for the resource, in the order of the first of each."""
+    """Put together what is the same but for the resource and its names, in the order of the first of each."""
     found: dict[TargetChange, list[TargetChange]] = {}
     for change in changes:
-        found.setdefault(replace(change, resource="", held=0), []).append(change)
-    return [Group(same[0], tuple(c.resource for c in same)) for same in found.values()]
+        found.setdefault(_nameless(change), []).append(change)
+    return [Group(tuple(same)) for same in found.values()]
+
+
+def _nameless(change: TargetChange) -> TargetChange:
+    """Return the change as it would be read of any resource: without its names, and the ids that are made of them."""
+    return replace(
+        change,
+        resource="",
+        held=0,
+        waiting=tuple(replace(h, id="") for h in change.waiting),
+        violations=tuple(_nameless_word(v, change.resource) for v in change.violations),
+        error=change.error and _without_names(change.error, change.resource),
+    )
+
+
+def _nameless_word(violation: Violation, resource: str) -> Violation:
+    """Return a guard's word without names; the id of a wave is made of no resource."""
+    id_ = violation.change if violation.guard == GUARD else ""
+    return replace(violation, detail=_without_names(violation.detail, resource), change=id_)
+
+
+def _without_names(text: str, resource: str) -> str:
+    """Return a text with blanks where it names the resource, its account or project, or its region."""
+    names = {re.escape(word) for word in resource.split("/")[1:] if word}
+    return re.sub(rf"(?<![\w-])(?:{'|'.join(sorted(names))})(?![\w-])", "\0", text) if names else text
+
+
+def _words(change: TargetChange) -> tuple[str | None, ...]:
+    """Return what may name a resource in what is read of it."""
+    return (change.error, *(v.detail for v in change.violations))
+
+
+def lost(orphans: Iterable[Orphan], *, verbose: bool) -> list[tuple[Orphan, str]]:
+    """Put together orphans that are the same but for the resource, each with where it is; `verbose` keeps them apart."""
+    found: dict[Orphan, list[str]] = {}
+    for orphan in orphans:
+        found.setdefault(orphan if verbose else replace(orphan, resource=""), []).append(orphan.resource)
+    return [(orphan, _at(resources)) for orphan, resources in found.items()]
+
+
+def _at(resources: Sequence[str]) -> str:
+    several = f"{count(len(resources), 'resource')}: " if len(resources) > 1 else ""
+    return several + few(resources, NAMED)
 
 
 def told_and_calm(changes: Iterable[TargetChange]) -> tuple[list[TargetChange], list[TargetChange]]:
@@ -63,16 +125,11 @@ def counted(kinds: Iterable[tuple[TargetChange, Sequence[str]]]) -> str:
 
 
 def _counted(change: TargetChange, resources: Sequence[str]) -> str:
-    number = many(len(resources), change.noun)
+    number = count(len(resources), change.noun)
     if not change.holder:
         return number
     holders = Counter(resource.split("/")[1] for resource in resources if "/" in resource)
-    return f"{number} of {many(len(holders), change.holder)}"
-
-
-def many(number: int, noun: str) -> str:
-    """Return `1 group`, `1,284 groups`."""
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+    return f"{number} of {count(len(holders), change.holder)}"
 
 
 def _is_calm(change: TargetChange) -> bool:

@@ -8,7 +8,7 @@ an entity is gone before they look for an @mention. The texts that come here hol
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ipsync.core.addresses import canonical
@@ -17,8 +17,8 @@ from ipsync.core.plan import FeedResult, Orphan, TargetChange
 from ipsync.core.report import Report, summarize
 from ipsync.core.waves import GUARD
 from ipsync.render import waves
-from ipsync.render.groups import Group, grouped, in_sync, told_and_calm
-from ipsync.render.rules import approval, later, reasons, told, waits
+from ipsync.render.groups import Group, grouped, in_sync, lost, told_and_calm
+from ipsync.render.rules import approval, approve, later, letting_go, reasons, told, waits
 
 LONGEST = 65_000
 """Characters: GitHub takes no comment over 65,536."""
@@ -60,12 +60,12 @@ def _left_out(number: int) -> str:
 def _sections(report: Report, again: str, verbose: bool) -> Iterator[tuple[Iterator[str], bool]]:  # noqa: FBT001 - passed on
     changes = report.plan.target_changes
     shown, calm = (changes, ()) if verbose else told_and_calm(changes)
-    for group in (Group(c, (c.resource,)) for c in shown) if verbose else grouped(shown):
+    for group in (Group((c,)) for c in shown) if verbose else grouped(shown):
         yield _element(group, again, later(report)), group.change.status is not Status.IN_SYNC
     if calm:
         yield iter(("", f"{in_sync(calm)} in sync")), False
     if report.plan.orphaned:
-        yield _orphans(report.plan.orphaned), False
+        yield _orphans(lost(report.plan.orphaned, verbose=verbose)), False
 
 
 def _head(report: Report) -> Iterator[str]:
@@ -109,7 +109,7 @@ def _element(group: Group, again: str, when: str) -> Iterator[str]:
     yield ""
     yield f"#### {_code(target_change.target)} · {_code(group.where)} · {target_change.status.value}"
     yield ""
-    if len(group.resources) > 1:
+    if len(group.changes) > 1:
         yield from (_code(group.named), "")
     changes = list(_changes(target_change))
     if changes:
@@ -119,11 +119,12 @@ def _element(group: Group, again: str, when: str) -> Iterator[str]:
     for held in target_change.waiting:
         yield f"- {_code(waits(held))}"
         if held.verdict is Verdict.NEEDS_APPROVAL:
-            yield f"  - approve this change, and only this one{when}: {_code(f'{again} --approve {held.id}')}"
+            said, command = letting_go(group.ids(held), again)
+            yield f"  - {said}{f'{when}: {_code(command)}' if command else ''}"
     for violation in target_change.violations:
         yield f"- **{_code(violation.guard)}** ({violation.verdict.value}): {_code(violation.detail)}"
         if violation.guard == GUARD:
-            yield f"  - approve this wave, and only this one{when}: {_code(f'{again} --approve {violation.change}')}"
+            yield f"  - approve this wave, and only this one{when}: {_code(approve(again, violation.change))}"
 
 
 def _changes(target_change: TargetChange) -> Iterator[str]:
@@ -144,12 +145,12 @@ def _changes(target_change: TargetChange) -> Iterator[str]:
     yield from (f"! {name}: only its marks change, nothing that is let in" for name in target_change.marks)
 
 
-def _orphans(orphans: tuple[Orphan, ...]) -> Iterator[str]:
+def _orphans(orphans: Iterable[tuple[Orphan, str]]) -> Iterator[str]:
     yield ""
     yield "Orphaned (left alone):"
     yield ""
-    for orphan in orphans:
-        yield f"- {_code(orphan.resource)} {_code(_entry(orphan.entry))} (target {_code(orphan.target)})"
+    for orphan, where in orphans:
+        yield f"- {_code(where)} {_code(_entry(orphan.entry))} (target {_code(orphan.target)})"
 
 
 def _entry(entry: Entry) -> str:

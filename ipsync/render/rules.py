@@ -53,6 +53,17 @@ def approve(again: str, *ids: str) -> str:
     return " ".join((again, *(f"--approve {id_}" for id_ in ids)))
 
 
+def letting_go(ids: Sequence[str], again: str) -> tuple[str, str]:
+    """Return what to say of approving a change that waits on so many resources, and the command: one id for each.
+
+    The command is blank where it would hold too many of them.
+    """
+    if len(ids) > AT_ONCE:
+        return f"each of these {len(ids):,} changes has an id of its own: -v shows it", ""
+    these = "this change, and only this one" if len(ids) == 1 else f"these {len(ids)} changes, and only these"
+    return f"approve {these}", approve(again, *ids)
+
+
 def later(report: Report) -> str:
     """Return when an approval of what waits can be given, where not at once: what an apply has begun can't be applied again."""
     return AGAIN if report.mode == "apply" and written(report) else ""

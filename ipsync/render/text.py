@@ -13,8 +13,8 @@ from ipsync.core.report import Report, summarize, unproven
 from ipsync.core.waves import GUARD
 from ipsync.core.words import count
 from ipsync.render import waves
-from ipsync.render.groups import Group, grouped, in_sync, told_and_calm
-from ipsync.render.rules import approval, later, reasons, told, waits
+from ipsync.render.groups import Group, grouped, in_sync, lost, told_and_calm
+from ipsync.render.rules import approval, approve, later, letting_go, reasons, told, waits
 
 COLOURS = {
     "+": "green",
@@ -60,16 +60,16 @@ def _lines(report: Report, ink: _Ink, again: str, *, verbose: bool) -> Iterator[
         yield _feed(feed, ink)
     changes = plan.target_changes
     shown, calm = (changes, ()) if verbose else told_and_calm(changes)
-    groups = (Group(c, (c.resource,)) for c in shown) if verbose else grouped(shown)
+    groups = (Group((c,)) for c in shown) if verbose else grouped(shown)
     for group in groups:
         yield ""
-        yield from _group(group, ink, f"{later(report)}: {again}")
+        yield from _group(group, ink, later(report), again)
     if calm:
         yield ""
         yield f"{ink(Status.IN_SYNC, 'in sync')}  {in_sync(calm)} (-v lists them)"
     if plan.orphaned:
         yield ""
-        yield from _orphans(plan.orphaned)
+        yield from _orphans(lost(plan.orphaned, verbose=verbose))
     yield ""
     if report.waves:
         yield from (ink(sign, line) if sign else line for sign, line in waves.lines(report, again))
@@ -84,18 +84,19 @@ def _feed(feed: FeedResult, ink: _Ink) -> str:
     return f"feed {feed.name}  {count(len(feed.snapshot.networks), 'address')}  {feed.url}{insecure}"
 
 
-def _group(group: Group, ink: _Ink, by: str) -> Iterator[str]:
-    """Yield what is the same on some resources; `by` is how an approval is given: when, if not at once, and the command."""
-    target_change, several = group.change, len(group.resources) > 1
+def _group(group: Group, ink: _Ink, when: str, again: str) -> Iterator[str]:
+    """Yield what is the same on some resources; `when` an approval is given, if not at once, and the command for it."""
+    target_change, several = group.change, len(group.changes) > 1
     status = ink(target_change.status, target_change.status.value)
     held = f"  ({count(target_change.held, 'entry')} kept)" if target_change.held and not several else ""
     yield f"{ink.strong(target_change.target)}  {group.where}  {status}{held}"
     if several:
         yield f"    {group.named}"
-    yield from _element(target_change, ink, by, where=f"in {group.where}" if several else "")
+    yield from _moves(target_change, ink, where=f"in {group.where}" if several else "")
+    yield from _objections(group, ink, when, again)
 
 
-def _element(target_change: TargetChange, ink: _Ink, by: str, *, where: str) -> Iterator[str]:
+def _moves(target_change: TargetChange, ink: _Ink, *, where: str) -> Iterator[str]:
     why = reasons(target_change)
     moving = (*target_change.add, *target_change.remove)
     why = {e: " ".join(filter(None, (why.get(e), where))) for e in moving} if where else why
@@ -110,16 +111,21 @@ def _element(target_change: TargetChange, ink: _Ink, by: str, *, where: str) -> 
     yield from (
         ink("~", f"    ~ {name}: only its marks change, nothing that is let in") for name in target_change.marks
     )
+
+
+def _objections(group: Group, ink: _Ink, when: str, again: str) -> Iterator[str]:
+    target_change = group.change
     for change in target_change.waiting:
         yield ink("!", f"    ! {waits(change)}")
         if change.verdict is Verdict.NEEDS_APPROVAL:
-            yield f"      approve this change, and only this one{by} --approve {change.id}"
+            said, command = letting_go(group.ids(change), again)
+            yield f"      {said}{f'{when}: {command}' if command else ''}"
     if target_change.error:
         yield ink("-", f"    error: {target_change.error}")
     for violation in (v for v in target_change.violations if v.guard != "feed"):
         yield _violation(violation, ink)
         if violation.guard == GUARD:
-            yield f"      approve this wave, and only this one{by} --approve {violation.change}"
+            yield f"      approve this wave, and only this one{when}: {approve(again, violation.change)}"
 
 
 def _entries(
@@ -149,10 +155,10 @@ def _violation(violation: Violation, ink: _Ink) -> str:
     return ink("!", f"    ! guard {violation.guard} {words[violation.verdict]}: {violation.detail}")
 
 
-def _orphans(orphans: Iterable[Orphan]) -> Iterator[str]:
+def _orphans(orphans: Iterable[tuple[Orphan, str]]) -> Iterator[str]:
     yield "Orphaned (made by this owner, wanted by no target of this config; left alone):"
-    for orphan in orphans:
-        yield f"    ? {_padded(orphan.entry)}{orphan.resource}  made for target {orphan.target or '(none)'}"
+    for orphan, where in orphans:
+        yield f"    ? {_padded(orphan.entry)}{where}  made for target {orphan.target or '(none)'}"
     yield "    If a target was renamed or moved, docs/moving.md says how to take these over or close them."
 
 

@@ -1299,6 +1299,11 @@ def test_records_read_well(path):
             {"mode": "sync", "targets": [{"target": "a", "status": "applied"}, {"target": "b", "status": "error"}]},
             "sync ended: a applied, b error",
         ),
+        (
+            "run-ended",
+            {"mode": "sync", "targets": [{"target": "a", "status": "applied"}] * 1_300},
+            "sync ended: a applied on 1,300 resources",
+        ),
         ("feed", {"feed": "qatech", "count": 2, "digest": "sha256:1"}, "feed qatech: 2 addresses, sha256:1"),
         ("feed", {"feed": "qatech", "rejected": "down"}, "feed qatech rejected: down"),
         ("plan", {"id": "i", "summary": {"add": 1, "remove": 2}}, "plan i: 1 to add, 2 to remove"),

@@ -38,9 +38,9 @@ def test_the_option_wins_then_the_job_s_environment_and_else_it_is_all():
         ("4/4", {}, "--shard 4/4: there is no shard 4 of 4; they are 0 to 3; write I/N, a shard's number"),
         ("a/b", {}, "--shard a/b: write I/N, a shard's number and how many there are: 0/4, 1/4, 2/4 and 3/4"),
         ("0/0", {}, "--shard 0/0: 0 is no number of shards; there are 1 to 1000"),
-        (None, job(8, 8), "JOB_COMPLETION_INDEX '8' of IPSYNC_SHARDS '8': there is no shard 8 of 8; they are 0 to 7"),
-        (None, job(0, "eight"), "JOB_COMPLETION_INDEX '0' of IPSYNC_SHARDS 'eight': write I/N"),
-        (None, job(0, ""), "JOB_COMPLETION_INDEX '0' of IPSYNC_SHARDS '': write I/N"),
+        (None, job(8, 8), "JOB_COMPLETION_INDEX '8' of IPSYNC_SHARDS '8': there is no shard 8 of 8; they are 0 to 7; let IPSYNC_SHARDS be"),
+        (None, job(0, "eight"), "JOB_COMPLETION_INDEX '0' of IPSYNC_SHARDS 'eight': let IPSYNC_SHARDS be the number of the Job's pods"),
+        (None, job(0, ""), "JOB_COMPLETION_INDEX '0' of IPSYNC_SHARDS '': let IPSYNC_SHARDS be the number of the Job's pods"),
         (None, {"IPSYNC_SHARDS": "8"}, "IPSYNC_SHARDS is '8', and JOB_COMPLETION_INDEX isn't set, so nobody knows which"),
     ],
 )  # fmt: skip

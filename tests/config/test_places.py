@@ -117,6 +117,7 @@ def test_projects(tmp_path, projects, expected):
             [MATCH, "regions: enabled", "accounts: [{organization: {role: i, ou: x}}]"],
             r"accounts\[0\].organization.ou: 'x' is not an org",
         ),
+        ([MATCH, "regions: enabled", "accounts: []"], "accounts: must not be empty; name at least one"),
         ([MATCH, "regions: enabled", "accounts: enabled"], r"accounts: must be a list; write it like \[\{role_arn"),
     ],
 )

@@ -75,7 +75,7 @@ def test_a_region_or_project_that_left_the_config_is_told_in_each_run(mode, befo
     for _ in range(3):
         (said,) = then(stage, config(*now), mode=mode)
         assert said.startswith(
-            f"{why} is in the config no more, but earlier runs let addresses in at {resource}. Those"
+            f"{why} is in the config no more, nor in what it lists, but earlier runs let addresses in at {resource}. Those"
         )
     assert stage.log.events("run-ended")[-1]["notices"] == [said]
 
@@ -165,7 +165,7 @@ READ = State("aws-security-group", GROUP, ("web",), traits=ENTRIES)
 def test_another_account_is_told_only_where_the_whole_region_was_read():
     (said,) = told([READ])
     assert said.startswith(
-        "aws/9/eu-north-1 is in the config no more, but earlier runs let addresses in at aws/9/eu-north-1/sg-9."
+        "aws/9/eu-north-1 is in the config no more, nor in what it lists, but earlier runs let addresses in at aws/9/eu-north-1/sg-9."
     )
     assert told([]) == ()
     assert told([READ], selected=()) == ()

@@ -74,6 +74,16 @@ def test_the_refusal_names_what_has_moved(gone):
     assert f"changed since the plan was made: {', '.join(gone)}. Make a new plan" in str(caught.value)
 
 
+def test_the_refusal_says_what_cannot_be_read():
+    stage = staged()
+    data = saved(stage)
+    stage.cloud.unreadable = {t.scope for t in stage.config.targets if t.name == "web"}
+    with pytest.raises(
+        PlanFileError, match=r"made, or can't be read now \(aws/-/eu-north-1: .*\): aws/1/eu-north-1/sg-1\."
+    ):
+        applied(stage, data)
+
+
 def test_of_many_resources_that_have_moved_some_are_named():
     saved_plan, now = saw(12)
     text = planfile.moved(saved_plan, now)

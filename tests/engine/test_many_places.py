@@ -16,6 +16,7 @@ from ipsync.core.errors import Denied
 from ipsync.core.plan import Observed
 from ipsync.core.planner import make_plan
 from ipsync.core.report import exit_code
+from ipsync.core.rollout import Wave
 from ipsync.core.signals import PlanMade
 from ipsync.engine import preflight
 from ipsync.engine.expand import expand
@@ -177,7 +178,7 @@ def test_an_account_that_leaves_is_told_and_its_doors_stay():
     report = stage.sync()
     assert statuses(report) == {group("1"): "applied", group("2"): "applied"}
     assert len(stage.held(group("3"))) == 3
-    told = f"aws/3/{EU} is in the config no more, but earlier runs let addresses in at {group('3')}. Those doors stay"
+    told = f"aws/3/{EU} is in the config no more, nor in what it lists, but earlier runs let addresses in at {group('3')}. Those doors stay"
     assert any(n.startswith(told) for n in report.notices)
 
 
@@ -187,7 +188,7 @@ def test_many_that_leave_are_told_in_one_line():
     stage.accounts = ["1"]
     (said,) = [n for n in stage.sync().notices if "no more" in n]
     assert said.startswith(
-        "4 places are in the config no more (aws/2/eu-north-1, aws/3/eu-north-1, aws/4/eu-north-1 and 1 more)"
+        "4 places are in the config no more, nor in what it lists (aws/2/eu-north-1, aws/3/eu-north-1, aws/4/eu-north-1 and 1 more)"
     )
 
 
@@ -195,7 +196,7 @@ def test_an_account_that_comes_is_told_until_something_is_let_in_there():
     stage = world(accounts=["1", "2"])
     assert not [n for n in stage.sync().notices if "no earlier run" in n]
     stage.accounts.append("3")
-    new = f"target web is in 1 places where no earlier run let anything in: aws/3/{EU}"
+    new = f"target web is in 1 place where no earlier run let anything in: aws/3/{EU}"
     assert new in stage.plan().notices
     assert new in stage.sync().notices
     assert new not in stage.sync().notices
@@ -230,7 +231,18 @@ def test_a_target_that_names_nothing_anywhere_or_is_nowhere_is_an_error():
     assert (nothing.resource, "none of its places has anything" in nothing.error) == (f"aws/1/{EU}", True)
     stage.accounts = []
     (nowhere,) = stage.sync().plan.target_changes
-    assert (nowhere.resource, "is nowhere now" in nowhere.error) == (f"aws/-/{EU}", True)
+    assert nowhere.resource == f"aws/-/{EU}"
+    assert "is nowhere now, and nothing was touched: check what it chooses by" in nowhere.error
+
+
+def test_what_a_wave_lacks_in_many_places_is_said_once():
+    stage = world(aws_target("last", where={"groups": ("sg-9",), "account": role("5")}))
+    stage.cloud.groups[f"aws/5/{EU}/sg-9"] = {}
+    targets = (replace(stage.config.targets[0], wave="canary"), *stage.config.targets[1:])
+    stage.config = replace(stage.config, targets=targets, waves=(Wave("canary"),))
+    stage.cloud.unreadable = {t.scope for t in expanded(stage) if t.name == "web"}
+    (canary, _) = stage.sync().waves
+    assert canary.detail == "not every target of it is as wished: web (error) on 3 resources"
 
 
 def test_each_place_is_written_with_its_own_credentials():

@@ -12,7 +12,8 @@ from factory import GROUP, Stage, aws_target, config, gcp_target, networks
 
 from ipsync.core.configured import Limits
 from ipsync.core.errors import Denied
-from ipsync.core.model import Entry, Service, Status, Verdict, Violation
+from ipsync.core.model import Entry, Held, Service, Status, Verdict, Violation
+from ipsync.core.plan import Orphan
 from ipsync.core.report import exit_code
 from ipsync.core.waves import Proof, WaveReport, WaveState
 from ipsync.render import pieces, render
@@ -256,6 +257,82 @@ def test_what_is_in_sync_is_counted_and_listed_when_asked():
     assert "sg-0000" in short
     assert "aws/107/eu-north-1/sg-0007  in-sync" in whole
     assert "1,299 groups of 13 accounts in sync" in render(report, output="markdown", colour=False)
+
+
+def changed(report, how):
+    """Return the report with each of its changes as `how` makes it."""
+    return replace(report, plan=replace(report.plan, target_changes=tuple(map(how, report.plan.target_changes))))
+
+
+def denied(change):
+    """Return what a cloud says of an account whose role can't be assumed: the role's name is in it."""
+    account = change.resource.split("/")[1]
+    why = f"not authorized to perform sts:AssumeRole on arn:aws:iam::{account}:role/ipsync"
+    return replace(change, resource=f"aws/{account}/eu-north-1", status=Status.ERROR, add=(), sources=(), error=why)
+
+
+@pytest.mark.parametrize("output", ["text", "markdown"])
+def test_an_error_that_names_each_account_is_shown_once(output):
+    shown = render(changed(many(), denied), output=output, colour=False)
+    assert shown.count("not authorized") == 1
+    assert "iam::100:role" in shown
+    assert "and 1,297 more; what follows names the first of them" in shown
+    whole = render(changed(many(), denied), output="text", colour=False, verbose=True)
+    assert "iam::112:role" in whole
+
+
+def test_errors_that_say_something_else_of_each_are_never_put_together():
+    report = changed(many(), lambda c: replace(c, error=f"{c.resource[-4:]} seconds"))
+    assert render(report, output="text", colour=False).count("seconds") == 1_300
+
+
+def waiting(report, number):
+    """Return the report with a removal that waits on each of so many groups."""
+    entry = Entry(networks(B)[0], Service("tcp", 443, 443))
+
+    def held(change):
+        made = Held(f"change:{change.resource[-4:]}", "remove", (entry,), Verdict.NEEDS_APPROVAL)
+        word = Violation("max-removals", Verdict.NEEDS_APPROVAL, "removes 1 of 1", made.id)
+        return replace(change, status=Status.BLOCKED, add=(), sources=(), waiting=(made,), violations=(word,))
+
+    made = changed(report, held)
+    return replace(made, plan=replace(made.plan, target_changes=made.plan.target_changes[:number]))
+
+
+@pytest.mark.parametrize("output", ["text", "markdown"])
+def test_the_same_change_that_waits_on_many_is_shown_once_with_one_command(output):
+    shown = render(waiting(many(), 3), output=output, colour=False, again="ipsync sync")
+    assert shown.count(f"removing {B} 443/tcp needs approval") == 1
+    ids = "--approve change:0000 --approve change:0001 --approve change:0002"
+    assert f"approve these 3 changes, and only these: {'`' * (output == 'markdown')}ipsync sync {ids}" in shown
+
+
+@pytest.mark.parametrize("output", ["text", "markdown"])
+def test_a_change_that_waits_on_more_than_a_command_can_hold_says_where_its_ids_are(output):
+    report = waiting(many(), 1_300)
+    shown = render(report, output=output, colour=False, again="ipsync sync")
+    assert "each of these 1,300 changes has an id of its own: -v shows it" in shown
+    assert "--approve change:" not in shown
+    assert f"ipsync sync --approve {report.plan.id}" in shown
+    assert "ipsync sync --approve change:1299" in render(
+        report, output="text", colour=False, again="ipsync sync", verbose=True
+    )
+
+
+@pytest.mark.parametrize("output", ["text", "markdown"])
+def test_the_same_orphan_in_many_groups_is_shown_once(output):
+    report = many()
+    entry, other = Entry(networks(B)[0], Service("tcp", 443, 443)), Entry(networks(C)[0], Service("tcp", 443, 443))
+    lost = (*(Orphan(c.resource, entry, "old") for c in report.plan.target_changes), Orphan("aws/1/x/sg-9", other, ""))
+    report = replace(report, plan=replace(report.plan, orphaned=lost))
+    shown, whole = (render(report, output=output, colour=False, verbose=v) for v in (False, True))
+    (line,) = [line for line in shown.splitlines() if B in line]
+    assert "1,300 resources: aws/100/eu-north-1/sg-0000, " in line
+    assert "and 1,297 more" in line
+    assert "old" in line
+    assert [line for line in shown.splitlines() if C in line and "aws/1/x/sg-9" in line]
+    if output == "text":
+        assert whole.count(B) == 1_300
 
 
 def test_what_differs_by_group_is_never_put_together():

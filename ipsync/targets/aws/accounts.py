@@ -90,7 +90,7 @@ SCHEMA_RULES: Mapping[str, list[Node]] = {
 }
 TARGET_RULES: list[Node] = [
     when("regions", _ANY, {"properties": {"region": {"type": "null"}}}, otherwise=must("region", "string")),
-    when("accounts", some(), {"properties": {"account": {"not": {}}}}),
-    when("groups", some(), {"properties": {"regions": {"not": {}}, "accounts": {"maxItems": 0}}}),
+    when("accounts", _ANY, {"properties": {"account": {"not": {}}}}),
+    when("groups", some(), {"properties": {"regions": {"type": "null"}, "accounts": {"type": "null"}}}),
 ]
 """The same for the JSON Schema."""

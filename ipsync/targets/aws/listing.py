@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError
 
 from ipsync.core.configured import Target, Where
 from ipsync.core.errors import CloudError, Denied
-from ipsync.core.words import few
+from ipsync.core.words import count, few
 from ipsync.targets import pace
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws import errors as aws_errors
@@ -164,4 +164,4 @@ def _said(organization: AwsOrganization, found: Members) -> str:
         f"{n} {state} left out ({few([i for s, i in found.left_out if s == state], SHOWN)})"
         for state, n in states.items()
     ]
-    return ", ".join([f"{len(found.accounts)} accounts {organization}", *left])
+    return ", ".join([f"{count(len(found.accounts), 'account')} {organization}", *left])

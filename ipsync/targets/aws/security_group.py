@@ -54,8 +54,8 @@ class AwsSecurityGroup(models.Target):
         None, description="Several regions, or `enabled`: all that each account has enabled. With match."
     )
     account: Account = section("How to reach the account. Default: the ambient credentials.")
-    accounts: list[Accounts] = Field(
-        [], description="Several accounts, each as under account, or an organization's. With match."
+    accounts: Annotated[list[Accounts], Field(min_length=1)] | None = Field(
+        None, description="Several accounts, each as under account, or an organization's. With match."
     )
     groups: Annotated[list[f.Group], f.Unique] = Field([], description="Security groups by id; or match.")
     match: Match | None = Field(None, description="Security groups by tags and VPC; or groups.")
@@ -76,10 +76,10 @@ def where(target: AwsSecurityGroup, endpoints: Endpoints) -> AwsGroups | AwsMany
         account=account,
         endpoint_url=endpoints["aws"],
     )
-    if target.regions is None and not target.accounts:
+    if target.regions is None and target.accounts is None:
         return each
     regions = () if target.regions == "enabled" else tuple(target.regions or (region,))
-    several = tuple(dict.fromkeys(map(accounts.one_of, target.accounts))) or (account,)
+    several = tuple(dict.fromkeys(map(accounts.one_of, target.accounts or ()))) or (account,)
     return AwsMany(replace(each, region="", account=AwsAccount()), several, regions)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ipsync.core.errors import Denied, Missing, Uncertain
+from ipsync.core.words import then
 from ipsync.targets.gcp.credentials import NoCredentials
 from ipsync.targets.gcp.errors import GONE, SWITCHED_OFF
 
@@ -20,16 +21,16 @@ def advice(project: str) -> Iterator[None]:
     except Denied as error:
         off = error.code in SWITCHED_OFF
         help_ = f"Enable it: {enable('compute', project)}" if off else remedy(project)
-        raise Denied(f"{error}. {help_}", code=error.code, request_id=error.request_id) from None
+        raise Denied(then(error, help_), code=error.code, request_id=error.request_id) from None
     except Missing as error:
         if error.code != GONE:
             raise
         help_ = f"Check `project`. One deleted less than 30 days ago comes back: gcloud projects undelete {project}"
-        raise Missing(f"{error}. {help_}", code=error.code, request_id=error.request_id) from None
+        raise Missing(then(error, help_), code=error.code, request_id=error.request_id) from None
     except Uncertain as error:
         if "Required '" not in str(error):
             raise
-        raise Uncertain(f"{error}. {remedy(project)}", code=error.code, request_id=error.request_id) from None
+        raise Uncertain(then(error, remedy(project)), code=error.code, request_id=error.request_id) from None
 
 
 def remedy(project: str) -> str:

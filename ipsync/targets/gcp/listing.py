@@ -15,7 +15,7 @@ from typing import Any
 
 from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Denied, Unreachable
-from ipsync.core.words import few
+from ipsync.core.words import count, few, then
 from ipsync.targets import pace
 from ipsync.targets.base import Places, Unlisted
 from ipsync.targets.gcp import calls as gcp_calls
@@ -59,7 +59,7 @@ def _places(name: str, where: GcpMany, listed: Mapping[tuple[object, ...], Proje
         return Places((Unlisted(where, str(found)),))
     some = few(found.deleted, SHOWN)
     left = f", {len(found.deleted)} being deleted left out ({some})" if found.deleted else ""
-    told = f"target {name}: {len(found.active)} projects {where}{left}"
+    told = f"target {name}: {count(len(found.active), 'project')} {where}{left}"
     return Places(tuple(where.at(p) for p in found.active), (told,))
 
 
@@ -87,7 +87,7 @@ def _advised(error: CloudError, where: GcpMany) -> CloudError:
             f"Grant what lists a folder and all beneath it: gcloud resource-manager folders add-iam-policy-binding "
             f"{where.folder or 'FOLDER'} --member=serviceAccount:ACCOUNT --role=roles/resourcemanager.folderViewer"
         )
-    return Denied(f"{error}. {help_}", code=error.code, request_id=error.request_id)
+    return Denied(then(error, help_), code=error.code, request_id=error.request_id)
 
 
 class _Asked:

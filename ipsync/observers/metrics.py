@@ -5,11 +5,13 @@ Other observers may add theirs to `Metrics.registry`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.samples import Sample
 
 from ipsync import __version__
 from ipsync.core.configured import Config
@@ -206,7 +208,9 @@ class Metrics:
             "ipsync_verification": self._verifications,
         }
         gauges = {m.name: (g, names) for g, names in self._known() for m in g.collect()}
-        for family in list(text_string_to_metric_families(text)):
+        families = list(text_string_to_metric_families(text))
+        _demand_numbers(sample for family in families if family.name in counters for sample in family.samples)
+        for family in families:
             for sample in family.samples:
                 if counter := counters.get(family.name):
                     counter.labels(**sample.labels).inc(sample.value)
@@ -215,6 +219,13 @@ class Metrics:
 
     def _known(self) -> Sequence[tuple[Gauge, set[str]]]:
         return self._by_name({t.name for t in self._config.targets}, {f.name for f in self._config.feeds})
+
+
+def _demand_numbers(samples: Iterable[Sample]) -> None:
+    """Raise ValueError where a counter can't go on from one of these: what isn't a number would stay so for ever."""
+    for sample in samples:
+        if not (math.isfinite(sample.value) and sample.value >= 0):
+            raise ValueError(f"{sample.name} is {sample.value}")
 
 
 def _subject(labels: Mapping[str, str]) -> str:

@@ -230,11 +230,20 @@ def test_what_the_config_no_longer_names_is_not_carried_on():
 
 
 @pytest.mark.parametrize(
-    "text", ["not a metric", "ipsync_sync_total{", '# TYPE ipsync_sync_total counter\nipsync_sync_total{a="b"} 1\n']
+    "text",
+    [
+        "not a metric",
+        "ipsync_sync_total{",
+        '# TYPE ipsync_sync_total counter\nipsync_sync_total{a="b"} 1\n',
+        '# TYPE ipsync_sync_total counter\nipsync_sync_total{result="done"} NaN\n',
+        '# TYPE ipsync_sync_total counter\nipsync_sync_total{result="done"} 7\nipsync_sync_total{result="failed"} -1\n',
+    ],
 )
 def test_what_is_not_ours_is_refused(text):
+    watched = Watched()
     with pytest.raises(ValueError):
-        Watched().metrics.carry_on(text)
+        watched.metrics.carry_on(text)
+    assert watched.value("sync_total", result="done") == 0, "nothing of it is taken"
 
 
 def test_a_check_counts_once_it_has_ended():

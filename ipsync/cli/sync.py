@@ -88,7 +88,7 @@ def sync(config_path: Path, targets: tuple[str, ...], shard: Shard | None, outpu
     aside = options.reports_aside(config, output)
 
     stop, wrote = Event(), Event()
-    left, filed = daemon.stop_on_signals(stop, wrote=wrote), watch.filed(config, metrics_file)
+    left, filed = daemon.stop_on_signals(stop, wrote=wrote), watch.filed(config, metrics_file, only=targets)
     with (
         progress.watching(config, targets) as watched,
         telling(config, left, targets=targets, observers=(*filed, *watched)) as hearing,
@@ -167,7 +167,7 @@ def run(config_path: Path, targets: tuple[str, ...], shard: Shard | None, metric
     elector = worker.elector(config, lease, stop) if leader_elect else None
     with (
         progress.watching(config, targets) as watching,
-        watch.worker(config, again=approve, metrics_file=metrics_file) as watched,
+        watch.worker(config, again=approve, only=targets, metrics_file=metrics_file) as watched,
     ):
         shown = (*watched.observers, *watching)
         seen = replace(watched, observers=shown)

@@ -34,12 +34,16 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What one target has on one resource; `sure` tells that the last writes' outcome is known."""
+    """What one target has on one resource; `sure` tells that the last writes' outcome is known.
+
+    `by_others` is what it wants and others' entries let in.
+    """
 
     allowed: tuple[Allowed, ...]
     ports: str
     read_at: datetime
     sure: bool = True
+    by_others: tuple[Entry, ...] = ()
 
 
 @dataclass(slots=True)
@@ -83,7 +87,14 @@ class Ledger:
                 if change.status is Status.IN_SYNC:
                     calm[key] = found
                 ports = dict(state.wanted_settings).get("ports", "")
-                yield change.target, change.resource, Holding(found, ports, self.clock(), change.status not in UNSURE)
+                sure, by_others = change.status not in UNSURE, self._by_others(change)
+                yield change.target, change.resource, Holding(found, ports, self.clock(), sure, by_others)
+
+    def _by_others(self, change: TargetChange) -> tuple[Entry, ...]:
+        """Return what others let in; of a frozen target, for which nothing was compared, what was known before."""
+        compared = change.status is not Status.ERROR or change.add or change.remove or change.leaving
+        before = self.holdings.get(change.target, {}).get(change.resource)
+        return change.satisfied if compared or change.satisfied or before is None else before.by_others
 
 
 def _allowed(change: TargetChange, state: State, config: Config) -> tuple[Allowed, ...]:

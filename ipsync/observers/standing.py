@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ipsync.core.addresses import canonical
@@ -23,8 +23,20 @@ PLACES = 40
 NAMES = 20
 APPROVALS = 40
 """So much is shown; what is more is counted, and `ipsync plan -v` lists it."""
-UNREAD, ELSEWHERE = "not read yet", "in another shard"
-WORST = ("failed", "half done", "unknown", "blocked", "held", "waiting", "pending", "in sync", UNREAD, ELSEWHERE)
+UNREAD, ELSEWHERE, UNSELECTED = "not read yet", "in another shard", "not selected"
+WORST = (
+    "failed",
+    "half done",
+    "unknown",
+    "blocked",
+    "held",
+    "waiting",
+    "pending",
+    "in sync",
+    UNREAD,
+    ELSEWHERE,
+    UNSELECTED,
+)
 WORDS = {
     Status.IN_SYNC: "in sync",
     Status.APPLIED: "in sync",
@@ -39,13 +51,17 @@ WORDS = {
 
 @dataclass(slots=True)
 class Standing:
-    """Makes the page's view of one report. `again` is the command that an approval is added to."""
+    """Makes the page's view of one report. `again` is the command that an approval is added to.
+
+    `only` names the targets that the worker acts for; none: all.
+    """
 
     config: Config
     report: Report
     holdings: Mapping[str, Mapping[str, Holding]]
     contested: Mapping[str, str]
     again: str
+    only: Sequence[str] = ()
     rows_left: int = field(default=ROWS)
 
     def targets(self) -> tuple[TargetStatus, ...]:
@@ -122,11 +138,11 @@ class Standing:
             target.name,
             target.kind,
             (*target.feeds, *(("static",) if target.static else ())),
-            min((p.status for p in places), key=WORST.index, default=ELSEWHERE if self.config.shard else UNREAD),
+            min((p.status for p in places), key=WORST.index, default=unread(self.config, target.name, self.only)),
             resources=len(held),
             allowed=sum(len(h.allowed) for h in held.values()),
             leaving=sum(a.leaving for h in held.values() for a in h.allowed),
-            by_others=sum(len(c.satisfied) for c in changes),
+            by_others=sum(len(h.by_others) for h in held.values()),
             waiting=sum(len(h.entries) for c in changes for h in c.waiting),
             places=tuple(self._filled(place, held) for place in places[:PLACES]),
             not_shown=sum(p.number for p in places[PLACES:]),
@@ -138,7 +154,7 @@ class Standing:
         by_content: dict[object, list[TargetChange]] = {}
         for change in changes:
             holding = held.get(change.resource)
-            content = (holding.allowed, holding.sure) if holding else None
+            content = (holding.allowed, holding.sure, holding.by_others) if holding else None
             by_content.setdefault((content, self.contested.get(change.resource)), []).append(_anonymous(change))
         for same in by_content.values():
             for group in grouped(same):
@@ -155,7 +171,6 @@ class Standing:
             resources[:NAMES],
             len(resources),
             "waiting" if change.waiting and status == "in sync" else status,
-            by_others=tuple(map(_text, change.satisfied)),
             undone=tuple(_undone(change)),
             held_back=tuple(map(says, change.waiting)),
             guards=tuple(Said(v.guard, v.verdict.value, v.detail) for v in change.violations),
@@ -176,9 +191,17 @@ class Standing:
             allowed=len(holding.allowed),
             rows=tuple(shown),
             leaving=tuple(row for row in shown if row.leaving),
+            by_others=tuple(map(_text, holding.by_others)),
             read_at=holding.read_at,
             sure=holding.sure,
         )
+
+
+def unread(config: Config, name: str, only: Collection[str]) -> str:
+    """Say why nothing is known of a target."""
+    if name not in config.selected(only):
+        return UNSELECTED
+    return ELSEWHERE if config.shard else UNREAD
 
 
 def _row(allowed: Allowed, ports: str) -> Row:

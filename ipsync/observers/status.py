@@ -73,7 +73,7 @@ class TargetStatus:
 class FeedStatus:
     """One feed. `since` is when its list was first seen as it is; `at_least`: it may be older than the log.
 
-    `failing_since` is when it could first not be used.
+    `failing_since` is when it could first not be used; `used` tells that it is fetched for a target.
     """
 
     name: str
@@ -87,6 +87,7 @@ class FeedStatus:
     digest: str = ""
     number: int | None = None
     addresses: tuple[str, ...] = ()
+    used: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,10 @@ from html.parser import HTMLParser
 import pytest
 import time_machine
 import waves
-from factory import NOW, Stage, aws_target, config, hosts, snapshot
+from factory import NOW, Stage, aws_target, config, gcp_target, hosts, snapshot
 from scene import EVIL, FOUGHT, Scene
 
+from ipsync.core.configured import Limits
 from ipsync.core.errors import AuditLogError
 from ipsync.core.events import Copied, FeedRead, RunStarted
 from ipsync.core.model import Status as Outcome
@@ -178,7 +179,7 @@ def test_without_waves_the_page_has_none(html):
 def test_the_page_has_a_word_a_place_and_a_colour_for_each_status_that_a_target_can_have():
     assert set(standing.WORDS) == set(Outcome)
     assert set(standing.WORDS.values()) <= set(standing.WORST)
-    assert set(standing.WORST) - {standing.UNREAD, standing.ELSEWHERE} <= set(TONES)
+    assert set(standing.WORST) - {standing.UNREAD, standing.ELSEWHERE, standing.UNSELECTED} <= set(TONES)
 
 
 @pytest.mark.parametrize(("shard", "word"), [(None, "not read yet"), (Shard(0, 2), "in another shard")])
@@ -279,6 +280,27 @@ def test_a_config_that_is_read_again_holds_and_one_that_is_refused_is_told(keepe
     keeper(ConfigRead(fresh), None)
     assert [t.name for t in keeper.status.targets] == ["web", "new"]
     assert keeper.status.refused == ()
+
+
+def test_a_config_that_is_read_again_shows_its_own_owner_and_addresses(keeper):
+    keeper(ConfigRead(replace(keeper._config, owner="other"), ()), None)
+    assert keeper.status.owner == "other"
+    moved = [replace(f, url="http://new.example/ips", insecure=True) for f in keeper._config.feeds]
+    keeper(ConfigRead(replace(keeper._config, feeds=tuple(moved))), None)
+    assert [(f.url, f.insecure) for f in keeper.status.feeds] == [("http://new.example/ips", True)]
+
+
+def test_what_the_worker_does_not_act_for_is_said_so():
+    both = config(aws_target(), gcp_target(feeds=("cdn",), limits=(("cdn", Limits()),)))
+    here = Stage(both, lists={"qatech": hosts(2)})
+    ledger = Ledger(both)
+    keeper = Keeper(both, ledger, again="ipsync sync", only=["web"], clock=lambda: NOW)
+    for _ in range(2):
+        assert target(keeper.status, "edge").status == "not selected"
+        assert (feed(keeper.status, "qatech").used, feed(keeper.status, "cdn").used) == (True, False)
+        assert "so it isn't read" in page_of(keeper)
+        here.watched(ledger, keeper, only=["web"])
+    assert target(keeper.status, "web").status == "in sync"
 
 
 def test_how_far_the_log_is_copied(keeper):

@@ -155,11 +155,13 @@ class Keeper:
     def _reported(self, report: Report) -> None:
         standing = Standing(self._config, report, self._ledger.holdings, self._contested, self._again, self._only)
         approvals, contested = standing.approvals(), tuple(self._contested.values())
+        command, how = standing.approve_all()
         self._swap(
             targets=standing.targets(),
             approvals=tuple(approvals[:APPROVALS]),
             approvals_not_shown=max(0, len(approvals) - APPROVALS),
-            approve_all=standing.approve_all(),
+            approve_all=command,
+            approve_how=how,
             waves=standing.waves(),
             contested=contested,
             orphaned=tuple(map(_orphan, report.plan.orphaned[:ORPHANS])),

@@ -16,7 +16,7 @@ from ipsync.core.words import few
 from ipsync.observers.ledger import Allowed, Holding
 from ipsync.observers.status import Approval, CheckStatus, Place, Row, Said, TargetStatus, WaveStatus
 from ipsync.render.groups import NAMED, counted, grouped
-from ipsync.render.rules import AT_ONCE, approve
+from ipsync.render.rules import AT_ONCE, approval, approve
 
 ROWS, ROWS_OF_A_PLACE = 1500, 200
 PLACES = 40
@@ -106,23 +106,25 @@ class Standing:
             if wave.name or not all(t.wave for t in self.config.targets)
         )
 
-    def approve_all(self) -> str:
-        """Return the command that approves all of it; empty where there is nothing to approve.
+    def approve_all(self) -> tuple[str, str]:
+        """Return the command that approves all of it, or how that is done where no command can; blanks where nothing waits.
 
-        Changes by their ids, as far as a command can name them: they stay when the pass has written something else,
-        while the plan's id is another at once.
+        Changes by their ids, as far as a command can name them: they stay when something else is written, while the
+        plan's id is another at once.
         """
-        if not approvable(self.report):
-            return ""
         ids = waiting(self.report)
-        return self._approving(*(ids if 0 < len(ids) <= AT_ONCE else [self.report.plan.id]))
+        if approvable(self.report) and 0 < len(ids) <= AT_ONCE:
+            return self._approving(*ids), ""
+        told, command = approval(self.report, self.again)
+        return (command, "") if command else ("", told)
 
     def _approval(self, target: str, held: Held, places: Sequence[tuple[TargetChange, str]]) -> Approval:
         first, several = places[0][0], len(places) > 1
         resources = [change.resource for change, _ in places]
+        named = f"; the command names the first {AT_ONCE} of {len(places)} resources" if len(places) > AT_ONCE else ""
         return Approval(
             f"{target} · {counted([(first, resources)]) if several else first.resource}",
-            says(held),
+            f"{says(held)}{named}",
             tuple(map(_text, held.entries)),
             self._approving(*(id_ for _, id_ in places[:AT_ONCE])),
             tuple((change.resource, self._approving(id_)) for change, id_ in places[:AT_ONCE]) if several else (),

@@ -163,7 +163,8 @@ class Election:
 class Status:
     """Everything. `stage` is what a running pass does, empty between passes.
 
-    `refused` is what is wrong with the config in the file, where the one of before goes on.
+    `refused` is what is wrong with the config in the file, where the one of before goes on. `approve_how` says what
+    to do where more waits than a command can name.
     """
 
     owner: str
@@ -180,6 +181,7 @@ class Status:
     approvals: tuple[Approval, ...] = ()
     approvals_not_shown: int = 0
     approve_all: str = ""
+    approve_how: str = ""
     waves: tuple[WaveStatus, ...] = ()
     contested: tuple[str, ...] = ()
     orphaned: tuple[str, ...] = ()

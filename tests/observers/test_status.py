@@ -21,12 +21,14 @@ from ipsync.core.errors import AuditLogError
 from ipsync.core.events import Copied, FeedRead, RunStarted
 from ipsync.core.model import Status as Outcome
 from ipsync.core.plan import FeedResult
+from ipsync.core.report import written
 from ipsync.core.sharding import Shard
 from ipsync.core.signals import ConfigRead, FeedFetched, PassEnded, StageBegan
 from ipsync.observers import standing
 from ipsync.observers.keeper import Keeper
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.page import TONES, StatusPage, ago, duration, verdict
+from ipsync.render import rules
 from ipsync.verification.base import Result
 
 
@@ -216,10 +218,35 @@ def test_what_waits_comes_with_the_command_that_lets_it_go(scene, status):
 
 
 def test_more_than_a_command_can_name_is_approved_by_the_plan(monkeypatch):
-    monkeypatch.setattr(standing, "AT_ONCE", 4)
-    scene = Scene()
-    report = scene.play().sync()
-    assert scene.keeper.status.approve_all.endswith(f"--approve {report.plan.id}")
+    for module in (standing, rules):
+        monkeypatch.setattr(module, "AT_ONCE", 4)
+    scene = Scene().play()
+    scene.stage.cloud.before = lambda _operation: None
+    scene.sync()
+    report = scene.sync()
+    assert not written(report)
+    status = scene.keeper.status
+    assert status.approve_all.endswith(f"--approve {report.plan.id}")
+    (fleet,) = (each for each in status.approvals if each.one_by_one)
+    assert fleet.text.endswith("; the command names the first 4 of 5 resources")
+    assert status.approve_all in page_of(scene.keeper), "beside a command that names only some of it"
+
+
+def test_after_a_write_no_plan_is_approved_that_is_another_one_by_now(monkeypatch):
+    """The plan's id holds for the world before the write; a command with it was refused when it was copied."""
+    for module in (standing, rules):
+        monkeypatch.setattr(module, "AT_ONCE", 4)
+    scene = Scene().play()
+    scene.stage.cloud.before = lambda _operation: None
+    scene.stage.lists["qatech"] = [*scene.stage.lists["qatech"], "13.51.7.79"]
+    report = scene.sync()
+    assert written(report)
+    status = scene.keeper.status
+    assert status.approve_all == ""
+    assert status.approve_how.startswith("To approve all that waits, plan again")
+    assert status.approve_how in page_of(scene.keeper).replace("&#39;", "'")
+    assert report.plan.id not in page_of(scene.keeper)
+    assert verdict(status).title.endswith("wait for approval") or verdict(status).tone == "bad"
 
 
 def test_the_last_passes_and_the_head(scene, status):

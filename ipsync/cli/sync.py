@@ -163,7 +163,6 @@ def run(config_path: Path, targets: tuple[str, ...], shard: Shard | None, metric
     config, stop, wrote, again = worker.read(config_path, targets, shard), Event(), Event(), Event()
     left = daemon.stop_on_signals(stop, wrote=wrote, untouched=0, reload=again)
     approve = command("sync", targets=targets)
-    tell = reporting.teller(approve, aside=options.reports_aside(config, "text"))
     elector = worker.elector(config, lease, stop) if leader_elect else None
     with (
         progress.watching(config, targets) as watching,
@@ -172,6 +171,6 @@ def run(config_path: Path, targets: tuple[str, ...], shard: Shard | None, metric
         shown = (*watched.observers, *watching)
         seen = replace(watched, observers=shown)
         works = worker.Worker(config, config_path, targets, watched=seen, stop=stop, wrote=wrote, elector=elector)
-        works.serve(again, tell)
+        works.serve(again, reporting.teller(approve, aside=works.reports_aside))
         works.close(left)
     return 0

@@ -157,11 +157,13 @@ def run(config_path: Path, targets: tuple[str, ...], shard: Shard | None, metric
     from threading import Event
 
     from ipsync import daemon
+
+    stop, wrote, again = Event(), Event(), Event()
+    left = daemon.stop_on_signals(stop, wrote=wrote, untouched=0, reload=again)  # first: SIGHUP would end what begins
     from ipsync.cli import progress, reporting, worker
     from ipsync.observers import watch
 
-    config, stop, wrote, again = worker.read(config_path, targets, shard), Event(), Event(), Event()
-    left = daemon.stop_on_signals(stop, wrote=wrote, untouched=0, reload=again)
+    config = worker.read(config_path, targets, shard)
     approve = command("sync", targets=targets)
     elector = worker.elector(config, lease, stop) if leader_elect else None
     with (

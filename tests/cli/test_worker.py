@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import logging
 import signal
+import subprocess
+import sys
 import weakref
 from dataclasses import replace
 from threading import Event
@@ -118,3 +120,22 @@ def test_what_holds_until_the_next_start_is_told(monkeypatch, tmp_path, caplog):
             said.append((("Lease" in caplog.text), "where it listens" in caplog.text))
             caplog.clear()
     assert said == [(True, False), (False, True), (False, False), (False, False), (False, True), (False, False)]
+
+
+HANGS_UP_EARLY = """
+import os, signal
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+from ipsync.cli import main, worker
+from ipsync.core.errors import UsageError
+def read(*_given):
+    os.kill(os.getpid(), signal.SIGHUP)
+    raise UsageError("went on")
+worker.read = read
+main()
+"""
+
+
+def test_a_hangup_while_it_starts_ends_nothing(tmp_path):
+    """A config that is written and made known as the worker starts would end it: SIGHUP ends who doesn't expect it."""
+    done = subprocess.run([sys.executable, "-c", HANGS_UP_EARLY, "run"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "went on\n")

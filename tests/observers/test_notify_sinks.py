@@ -132,6 +132,12 @@ def test_a_peer_that_repeats_the_address_or_the_secret_is_not_quoted(somebody, w
     assert str(error) == ("it answered 404 Not Found: (its words repeat the address or the secret, and are left out)")
 
 
+def test_a_short_path_hides_no_answer(somebody):
+    somebody.answers = [says(200, b"ok")]
+    address = somebody.url.partition("/services")[0]
+    assert sent(Webhook(f"{address}/ok")) == "answered 200 OK"
+
+
 def test_when_to_come_again_is_heard(somebody):
     somebody.answers = [says(503, b"", ("Retry-After", "7"))]
     assert refused(Webhook(somebody.url)).after == 7

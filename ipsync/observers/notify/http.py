@@ -70,15 +70,11 @@ def _exchange(line: Line, *, hidden: Sequence[str]) -> Reply:
 
 
 def _pieces(url: str) -> Iterator[str]:
-    """Yield what a peer may repeat of an address: all behind the host, and each long piece of it."""
+    """Yield what a peer may repeat of an address: all behind the host, and each piece of it, where that is long."""
     parts = urlsplit(url)
     behind = url.partition("://")[2].partition("/")[2]
-    yield behind
-    yield from (
-        piece
-        for piece in re.split(r"[/?&=#@:]", f"{parts.username}:{parts.password}:{behind}")
-        if len(piece) >= TELLING
-    )
+    pieces = (behind, *re.split(r"[/?&=#@:]", f"{parts.username}:{parts.password}:{behind}"))
+    yield from (piece for piece in pieces if len(piece) >= TELLING)
 
 
 def _without(words: str, hidden: Sequence[str]) -> str:

@@ -225,6 +225,19 @@ def test_what_is_not_selected_has_no_success_that_could_grow_old():
     assert 'feed="cdn"' not in text
 
 
+def test_what_is_no_target_s_is_counted_once():
+    """Beside a target on the same resource, orphans counted as its own too."""
+    both = Watched(aws_target(), aws_target("old", feeds=("cdn",), limits=(("cdn", Limits()),)))
+    both.stage.lists["cdn"] = ["9.9.9.9"]
+    both.sync()
+    both.stage.config = config(aws_target())
+    both.start()
+    for _ in range(2):
+        both.sync()
+        assert both.value("entries", target="", state="orphaned") == 1
+        assert both.entries()["allowed"] == 4
+
+
 def test_orphans_are_counted_on_through_a_new_config_and_a_new_process():
     watched = Watched(aws_target("old"))
     watched.sync()

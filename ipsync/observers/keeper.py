@@ -125,9 +125,9 @@ class Keeper:
         if isinstance(event, FeedRead):
             self._feeds(event.feed, lambda known: _dated(known, event, self.status.started_at))
         if isinstance(event, Verification) and event.state == RUNNING:
-            self._swap(
-                stage=f"{STAGES['prove']}: check {event.check} of {named(event.wave)}, {event.url or event.run_id}"
-            )
+            where = event.url or event.run_id  # a command has neither
+            asked = f"check {event.check} of {named(event.wave)}{f', {where}' if where else ''}"
+            self._swap(stage=f"{STAGES['prove']}: {asked}")
         if isinstance(event, RunStarted):
             self._swap(stage="beginning", next_at=None)
 

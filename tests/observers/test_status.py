@@ -18,12 +18,13 @@ from scene import EVIL, FOUGHT, Scene
 
 from ipsync.core.configured import Limits
 from ipsync.core.errors import AuditLogError
-from ipsync.core.events import Copied, FeedRead, RunStarted
+from ipsync.core.events import Copied, FeedRead, RunStarted, Verification
 from ipsync.core.model import Status as Outcome
 from ipsync.core.plan import FeedResult
 from ipsync.core.report import written
 from ipsync.core.sharding import Shard
 from ipsync.core.signals import ConfigRead, FeedFetched, PassEnded, StageBegan
+from ipsync.core.standing import RUNNING
 from ipsync.observers import standing
 from ipsync.observers.keeper import Keeper
 from ipsync.observers.ledger import Ledger
@@ -151,6 +152,8 @@ def test_while_a_check_runs_its_run_is_named():
     assert stages == ["waiting for a wave's proof: check smoke of wave canary, https://qa/run1"]
     assert [w.state for w in keeper.status.waves] == ["verified", "applied"]
     assert verdict(keeper.status).title == "All as wished"
+    keeper(Verification(wave="canary", check="own", state=RUNNING), Place)
+    assert keeper.status.stage == "waiting for a wave's proof: check own of wave canary", "a command has no run to name"
 
 
 def test_a_wave_that_is_too_large_waits_with_a_command_of_its_own():

@@ -223,7 +223,7 @@ def selection(config: Config, only: Iterable[str]) -> frozenset[str]:
     known, chosen = {t.name for t in config.targets}, frozenset(only)
     if unknown := sorted(chosen - known):
         raise UsageError(f"--target {unknown[0]}: no such target in the config; it has: {', '.join(sorted(known))}")
-    return chosen or frozenset(known)
+    return config.selected(chosen)
 
 
 def _identity(config: Config, run: str) -> dict[str, Any]:
@@ -247,10 +247,9 @@ def _known(
     config: Config, names: frozenset[str], audit_log: AuditLog | OptionalAuditLog | NullAuditLog
 ) -> dict[str, Any]:
     """Return what the log says of the runs before."""
-    feeds = {feed for target in config.targets if target.name in names for feed in target.feeds}
     return {
         "earlier": audit_log.runs_before(RUNS_BEFORE, config=config.source),
-        "feeds_before": audit_log.feeds_before(feeds, config=config.source),
+        "feeds_before": audit_log.feeds_before(config.feeds_of(names), config=config.source),
     }
 
 

@@ -96,14 +96,16 @@ class Stages:
     """Logs each stage when it is over: of which run, for how many targets, how long it took, what it did."""
 
     def __init__(self, config: Config, targets: frozenset[str], *, long: float = LONG) -> None:
-        self._targets, self._long = len(targets or {t.name for t in config.targets}), long
+        self._chosen, self._targets, self._long = targets, len(config.selected(targets)), long
         self._stage: StageBegan | None = None
         self._began, self._counts = 0.0, Counts()
 
     def __call__(self, event: Event, _recorded: Recorded | None) -> None:
         """Follow the stages."""
         self._counts.take(event)
-        if isinstance(event, StageBegan | PassEnded):
+        if isinstance(event, ConfigRead):
+            self._targets = len(event.config.selected(self._chosen))
+        elif isinstance(event, StageBegan | PassEnded):
             self._log()
             self._stage = event if isinstance(event, StageBegan) else None
             self._began, self._counts = time.monotonic(), Counts()

@@ -29,8 +29,11 @@ def show(report: Report, output: str, again: str, *, detailed: bool, aside: bool
     return _printed(report, text, code, aside=aside)
 
 
-def teller(again: str, *, aside: bool) -> Tell:
-    """Return what prints each pass of the long-running worker, with its time and that of the next one."""
+def teller(again: str, *, aside: Callable[[], bool]) -> Tell:
+    """Return what prints each pass of the long-running worker, with its time and that of the next one.
+
+    `aside` tells whether stdout is the audit log's now: a config that is read again may say so.
+    """
 
     def tell(report: Report | None, next_at: datetime | None) -> None:
         after = f"Next pass: {next_at:%Y-%m-%d %H:%M:%S} UTC" if next_at else "No further pass: ending"
@@ -38,9 +41,9 @@ def teller(again: str, *, aside: bool) -> Tell:
             log.info("%s", after)
             return
         code = exit_code(report, detailed=False)
-        text = "".join(_pieces(report, "text", again, aside=aside))
+        text = "".join(_pieces(report, "text", again, aside=aside()))
         whole = f"── {report.created_at:%Y-%m-%d %H:%M:%S} UTC\n{text}{after}\n"
-        _printed(report, [_line(report, again, code, next_at) if _wants_lines() else whole], code, aside=aside)
+        _printed(report, [_line(report, again, code, next_at) if _wants_lines() else whole], code, aside=aside())
 
     return tell
 

@@ -88,7 +88,7 @@ def sync(config_path: Path, targets: tuple[str, ...], shard: Shard | None, outpu
     aside = options.reports_aside(config, output)
 
     stop, wrote = Event(), Event()
-    left, filed = daemon.stop_on_signals(stop, wrote=wrote), watch.filed(config, metrics_file)
+    left, filed = daemon.stop_on_signals(stop, wrote=wrote), watch.filed(config, metrics_file, only=targets)
     with (
         progress.watching(config, targets) as watched,
         telling(config, left, targets=targets, observers=(*filed, *watched)) as hearing,
@@ -157,21 +157,22 @@ def run(config_path: Path, targets: tuple[str, ...], shard: Shard | None, metric
     from threading import Event
 
     from ipsync import daemon
+
+    stop, wrote, again = Event(), Event(), Event()
+    left = daemon.stop_on_signals(stop, wrote=wrote, untouched=0, reload=again)  # first: SIGHUP would end what begins
     from ipsync.cli import progress, reporting, worker
     from ipsync.observers import watch
 
-    config, stop, wrote, again = worker.read(config_path, targets, shard), Event(), Event(), Event()
-    left = daemon.stop_on_signals(stop, wrote=wrote, untouched=0, reload=again)
+    config = worker.read(config_path, targets, shard)
     approve = command("sync", targets=targets)
-    tell = reporting.teller(approve, aside=options.reports_aside(config, "text"))
     elector = worker.elector(config, lease, stop) if leader_elect else None
     with (
         progress.watching(config, targets) as watching,
-        watch.worker(config, again=approve, metrics_file=metrics_file) as watched,
+        watch.worker(config, again=approve, only=targets, metrics_file=metrics_file) as watched,
     ):
         shown = (*watched.observers, *watching)
         seen = replace(watched, observers=shown)
         works = worker.Worker(config, config_path, targets, watched=seen, stop=stop, wrote=wrote, elector=elector)
-        works.serve(again, tell)
+        works.serve(again, reporting.teller(approve, aside=works.reports_aside))
         works.close(left)
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import Event
@@ -55,7 +55,7 @@ class Worker:
         wrote: Event,
         elector: Elector | None = None,
     ) -> None:
-        self.config, self._listen = config, config.listen
+        self.config = self._first = config
         self._path, self._targets, self._stop, self._wrote = path, targets, stop, wrote
         self._elector = elector
         self._standing: Leadership | None = None
@@ -91,6 +91,10 @@ class Worker:
             )
         finally:
             gc.collect()  # a command never comes to it (cli/__init__.py), and here a hundred passes' waste would gather
+
+    def reports_aside(self) -> bool:
+        """Tell whether reports go to stderr, by the config that holds."""
+        return options.reports_aside(self.config, "text")
 
     def may_begin(self) -> bool:
         """Tell whether this worker makes the passes, and let the observers know when that changes."""
@@ -137,8 +141,14 @@ class Worker:
         text = f"{self._path} was read again"
         if fresh.digest == self.config.digest:
             return f"{text}; it says the same as before"
-        stays = "; where it listens takes effect at the next start" if fresh.listen != self._listen else ""
-        return f"{text}, and holds from now on{stays}"
+        return "; ".join((f"{text}, and holds from now on", *self._stays(fresh)))
+
+    def _stays(self, fresh: Config) -> Iterator[str]:
+        """Say what holds until the next start: others rely on it while this worker runs."""
+        if fresh.listen != self._first.listen:
+            yield "where it listens takes effect at the next start"
+        if self._elector and fresh.owner != self._first.owner:
+            yield f"it goes on by the Lease {self._elector.standing.lease}, though the owner is another one, until the next start"
 
     def _hearing(self) -> Sequence[Subscriber]:
         return [*self._observers, self._teller.hear] if self._teller else self._observers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal, Protocol
@@ -154,3 +155,11 @@ class Config:
     notices: tuple[str, ...] = ()  # what each report says of it
     shard: Shard | None = None
     elsewhere: tuple[Target, ...] = ()
+
+    def selected(self, only: Collection[str]) -> frozenset[str]:
+        """Return the names of the targets that a selection acts for; without one, of all."""
+        return frozenset(only) or frozenset(t.name for t in self.targets)
+
+    def feeds_of(self, names: Collection[str]) -> frozenset[str]:
+        """Return the feeds that targets of these names use; no other one is fetched."""
+        return frozenset(feed for t in (*self.targets, *self.elsewhere) if t.name in names for feed in t.feeds)

@@ -43,7 +43,7 @@ def _findings(run: Run) -> list[Finding]:
     listed += [Finding("shard", ok=True, detail=str(run.share))] if run.share else []
     targets = [t for t in run.config.targets if t.name in run.selected]
     asking = [*targets, *(t for t in run.config.elsewhere if t.name in run.selected)]
-    used = {f for t in asking for f in t.feeds}
+    used = run.config.feeds_of(run.selected)
     with pool() as threads:
         feeds = [threads.submit(_check_feed, run, f, asking) for f in run.config.feeds if f.name in used]
         shared = scopes(targets, {t.scope for t in targets}).values()

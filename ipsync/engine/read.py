@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 def observe(run: Run, now: datetime) -> tuple[Plan, Observed]:
     """Fetch and list what the selected targets need, recover what was left open, and plan."""
-    names = {f for t in (*run.config.targets, *run.config.elsewhere) if t.name in run.selected for f in t.feeds}
+    names = run.config.feeds_of(run.selected)
     run.signal(StageBegan("read", run.id))
     feeds = [f for f in run.config.feeds if f.name in names]
     with pool() as threads:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -28,7 +28,7 @@ from ipsync.core.signals import (
 from ipsync.core.standing import RUNNING
 from ipsync.observers.ended import RESULTS, ended_with
 from ipsync.observers.ledger import Ledger
-from ipsync.observers.standing import APPROVALS, Standing
+from ipsync.observers.standing import APPROVALS, ELSEWHERE, UNREAD, Standing, unread
 from ipsync.observers.status import Election, FeedStatus, Head, Pass, Status, TargetStatus
 from ipsync.render import headline
 
@@ -44,8 +44,16 @@ def _now() -> datetime:
 class Keeper:
     """Hears everything, after the ledger; `status` is what holds now. `again` is the command that approvals are added to."""
 
-    def __init__(self, config: Config, ledger: Ledger, *, again: str, clock: Callable[[], datetime] = _now) -> None:
-        self._config, self._ledger, self._again, self._clock = config, ledger, again, clock
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        *,
+        again: str,
+        only: Sequence[str] = (),
+        clock: Callable[[], datetime] = _now,
+    ) -> None:
+        self._config, self._ledger, self._again, self._only, self._clock = config, ledger, again, only, clock
         self._contested: Mapping[str, str] = {}
         began = clock()
         self.status = Status(config.owner, config.source, began, began)
@@ -55,11 +63,17 @@ class Keeper:
         """Go on with this config; what is known of its feeds and targets stays known."""
         self._config = config
         feeds, targets = {f.name: f for f in self.status.feeds}, {t.name: t for t in self.status.targets}
-        named = {t.name: TargetStatus(t.name, t.kind, t.feeds, "not read yet") for t in config.targets}
+        used = config.feeds_of(config.selected(self._only))
+        named = {t.name: TargetStatus(t.name, t.kind, t.feeds, self._unread(t.name)) for t in config.targets}
         self._swap(
-            feeds=tuple(feeds.get(f.name, _unread(f)) for f in config.feeds),
+            owner=config.owner,
+            feeds=tuple(_fed(feeds.get(f.name), f, used=f.name in used) for f in config.feeds),
             targets=tuple(targets.get(name, new) for name, new in named.items()),
         )
+
+    def _unread(self, name: str) -> str:
+        word = unread(self._config, name, self._only)
+        return UNREAD if word == ELSEWHERE else word  # which shard has it is known after a pass
 
     def waits(self, next_at: datetime | None) -> None:
         """Take note of when the next pass comes."""
@@ -111,9 +125,9 @@ class Keeper:
         if isinstance(event, FeedRead):
             self._feeds(event.feed, lambda known: _dated(known, event, self.status.started_at))
         if isinstance(event, Verification) and event.state == RUNNING:
-            self._swap(
-                stage=f"{STAGES['prove']}: check {event.check} of {named(event.wave)}, {event.url or event.run_id}"
-            )
+            where = event.url or event.run_id  # a command has neither
+            asked = f"check {event.check} of {named(event.wave)}{f', {where}' if where else ''}"
+            self._swap(stage=f"{STAGES['prove']}: {asked}")
         if isinstance(event, RunStarted):
             self._swap(stage="beginning", next_at=None)
 
@@ -139,13 +153,15 @@ class Keeper:
         self._swap(stage="", result=made.result, passes=(made, *self.status.passes)[:PASSES])
 
     def _reported(self, report: Report) -> None:
-        standing = Standing(self._config, report, self._ledger.holdings, self._contested, self._again)
+        standing = Standing(self._config, report, self._ledger.holdings, self._contested, self._again, self._only)
         approvals, contested = standing.approvals(), tuple(self._contested.values())
+        command, how = standing.approve_all()
         self._swap(
             targets=standing.targets(),
             approvals=tuple(approvals[:APPROVALS]),
             approvals_not_shown=max(0, len(approvals) - APPROVALS),
-            approve_all=standing.approve_all(),
+            approve_all=command,
+            approve_how=how,
             waves=standing.waves(),
             contested=contested,
             orphaned=tuple(map(_orphan, report.plan.orphaned[:ORPHANS])),
@@ -157,8 +173,10 @@ def _orphan(orphan: Orphan) -> str:
     return f"{canonical(orphan.entry.network)} {orphan.entry.service or ''} on {orphan.resource}"
 
 
-def _unread(feed: Feed) -> FeedStatus:
-    return plain(FeedStatus(feed.name, feed.url, insecure=feed.insecure))
+def _fed(known: FeedStatus | None, feed: Feed, *, used: bool) -> FeedStatus:
+    """Return a feed's state as the config has it now, with what is known of its list."""
+    known = known or FeedStatus(feed.name, feed.url)
+    return replace(known, url=feed.url, insecure=feed.insecure, used=used)
 
 
 def _after(known: FeedStatus, result: FeedResult) -> FeedStatus:

@@ -6,7 +6,7 @@ they were closed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -34,12 +34,16 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What one target has on one resource; `sure` tells that the last writes' outcome is known."""
+    """What one target has on one resource; `sure` tells that the last writes' outcome is known.
+
+    `by_others` is what it wants and others' entries let in.
+    """
 
     allowed: tuple[Allowed, ...]
     ports: str
     read_at: datetime
     sure: bool = True
+    by_others: tuple[Entry, ...] = ()
 
 
 @dataclass(slots=True)
@@ -68,27 +72,44 @@ class Ledger:
         lost = {c.target for c in changes if c.resource not in self._states}  # a scope of it, or a resource
         known = {t.name for t in self.config.targets} - ({c.target for c in changes} - lost)
         held = {name: dict(places) for name, places in self.holdings.items() if name in known}
-        for name, resource, holding in self._held(changes):
+        for name, resource, holding in self._held(changes, _orphans(report)):
             held.setdefault(name, {})[resource] = holding
         self.holdings = held
 
-    def _held(self, changes: tuple[TargetChange, ...]) -> Iterator[tuple[str, str, Holding]]:
+    def _held(
+        self, changes: tuple[TargetChange, ...], orphans: Mapping[str, set[Entry]]
+    ) -> Iterator[tuple[str, str, Holding]]:
         calm: dict[tuple[int, str, tuple[str, ...]], tuple[Allowed, ...]] = {}
         for change in changes:
             if state := self._states.get(change.resource):
                 key = (id(state.entries), change.target, state.targets)  # what is at rest shares its entries
                 found = calm.get(key) if change.status is Status.IN_SYNC else None
                 if found is None:
-                    found = _allowed(change, state, self.config)
+                    found = _allowed(change, state, self.config, orphans.get(change.resource, set()))
                 if change.status is Status.IN_SYNC:
                     calm[key] = found
                 ports = dict(state.wanted_settings).get("ports", "")
-                yield change.target, change.resource, Holding(found, ports, self.clock(), change.status not in UNSURE)
+                sure, by_others = change.status not in UNSURE, self._by_others(change)
+                yield change.target, change.resource, Holding(found, ports, self.clock(), sure, by_others)
+
+    def _by_others(self, change: TargetChange) -> tuple[Entry, ...]:
+        """Return what others let in; of a frozen target, for which nothing was compared, what was known before."""
+        compared = change.status is not Status.ERROR or change.add or change.remove or change.leaving
+        before = self.holdings.get(change.target, {}).get(change.resource)
+        return change.satisfied if compared or change.satisfied or before is None else before.by_others
 
 
-def _allowed(change: TargetChange, state: State, config: Config) -> tuple[Allowed, ...]:
+def _orphans(report: Report) -> dict[str, set[Entry]]:
+    """Return by resource what is no target's; it is told by itself."""
+    found: dict[str, set[Entry]] = {}
+    for orphan in report.plan.orphaned:
+        found.setdefault(orphan.resource, set()).add(orphan.entry)
+    return found
+
+
+def _allowed(change: TargetChange, state: State, config: Config, orphans: set[Entry]) -> tuple[Allowed, ...]:
     """Return what is let in after the writes, sorted; where their outcome isn't known, what may be let in."""
-    marks = owned_marks(state, owner=config.owner)
+    marks = {e: mark for e, mark in owned_marks(state, owner=config.owner).items() if e not in orphans}
     found = {e: _marked(e, mark, config.grace) for e, mark in marks.items() if change.target in _owners(mark, state)}
     why = dict(change.sources)
     if change.status in {Status.APPLIED, *UNSURE}:

@@ -5,11 +5,13 @@ Other observers may add theirs to `Metrics.registry`.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.samples import Sample
 
 from ipsync import __version__
 from ipsync.core.configured import Config
@@ -38,14 +40,23 @@ SECONDS = (0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600, 1800)
 """A pass takes one second with a few groups, and minutes over a thousand scopes."""
 
 NEVER = "0: never since this began to count"
+NOBODY = ""
+"""Whose an orphan is."""
 
 
 class Metrics:
     """Hears everything and holds the numbers. The ledger must hear the end of a pass before it."""
 
-    def __init__(self, config: Config, ledger: Ledger, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        config: Config,
+        ledger: Ledger,
+        *,
+        only: Sequence[str] = (),
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self.registry = CollectorRegistry()
-        self._config, self._ledger, self._clock = config, ledger, clock
+        self._config, self._ledger, self._only, self._clock = config, ledger, only, clock
         self._contested: Mapping[str, str] = {}
         self._copied_now = False
         self._copied: Gauge | None = None
@@ -78,32 +89,42 @@ class Metrics:
         return Gauge(f"ipsync_{name}", text, labels, registry=self.registry)
 
     def follow(self, config: Config) -> None:
-        """Go on with this config: series of what it no longer names are dropped, those of new names begin."""
-        targets = {t.name for t in config.targets if self._leads}
-        feeds = {f.name for f in config.feeds if self._leads}
-        for gauge, names in self._by_name(targets, feeds):
+        """Go on with this config: series of what it no longer names are dropped, those of new names begin.
+
+        Where only some targets are selected, the others and their feeds have none of zero: it would grow old.
+        """
+        self._config = config
+        for gauge, names in self._known():
             for labels in [s.labels for m in gauge.collect() for s in m.samples]:
                 if _subject(labels) not in names:
                     gauge.remove_by_labels(labels)
         for result in RESULTS.values():
             self._sync.labels(result)
+        targets = config.selected(self._only) if self._leads else frozenset()
         for name in targets:
             self._success.labels(name)
-        for name in feeds:
+        for name in config.feeds_of(targets):
             self._fetched.labels(name)
-        self._follow_copies(config)
-        self._config = config
+        self._follow_copies()
 
-    def _follow_copies(self, config: Config) -> None:
-        if self._copied is not None and not self._leads:
+    def _follow_copies(self) -> None:
+        wanted = self._leads and self._config.audit_objects
+        if self._copied is not None and not wanted:
             self.registry.unregister(self._copied)
             self._copied = None
-        elif self._copied is None and self._leads and config.audit_objects:
+        elif self._copied is None and wanted:
             self._copied = self._gauge("audit_copied", "Whether the last pass is in the bucket of audit.objects.")
 
-    def _by_name(self, targets: set[str], feeds: set[str]) -> Sequence[tuple[Gauge, set[str]]]:
-        of_targets = [(g, targets) for g in (self._success, self._entries, self._pending, self._undone)]
-        return [*of_targets, *((g, feeds) for g in (self._addresses, self._fetched))]
+    def _known(self) -> Sequence[tuple[Gauge, frozenset[str]]]:
+        """Return each gauge with the names that it may have; a feed that no target uses is never fetched."""
+        targets = self._config.selected(()) if self._leads else frozenset()
+        feeds, orphans = self._config.feeds_of(targets), {NOBODY} if self._leads else set()
+        of_targets = [(g, targets) for g in (self._success, self._pending, self._undone)]
+        return [
+            (self._entries, targets | orphans),
+            *of_targets,
+            *((g, feeds) for g in (self._addresses, self._fetched)),
+        ]
 
     # ── events ───────────────────────────────────────────────────────────────
 
@@ -162,15 +183,16 @@ class Metrics:
         if report.share:  # what is at other shards' places alone has no success here that could grow old
             for name in {t.name for t in self._config.targets} - by_target.keys():
                 self._success.remove_by_labels({"target": name})
-        self._entries.labels("", "orphaned").set(len(report.plan.orphaned))
+        self._entries.labels(NOBODY, "orphaned").set(len(report.plan.orphaned))
 
     def _target(self, name: str, changes: Sequence[TargetChange]) -> None:
         if all(c.status in AS_WISHED and not c.waiting for c in changes):
             self._success.labels(name).set(self._clock())
-        allowed = [a for held in self._ledger.holdings.get(name, {}).values() for a in held.allowed]
+        holdings = self._ledger.holdings.get(name, {}).values()
+        allowed = [a for held in holdings for a in held.allowed]
         held = Tally(h.verdict for c in changes for h in c.waiting for _ in h.entries)
         numbers = (
-            *(len(allowed), sum(a.leaving for a in allowed), sum(len(c.satisfied) for c in changes)),
+            *(len(allowed), sum(a.leaving for a in allowed), sum(len(h.by_others) for h in holdings)),
             *(held[Verdict.NEEDS_APPROVAL], held[Verdict.REFUSE]),
         )
         for state, number in zip(STATES, numbers, strict=True):
@@ -206,15 +228,21 @@ class Metrics:
             "ipsync_verification": self._verifications,
         }
         gauges = {m.name: (g, names) for g, names in self._known() for m in g.collect()}
-        for family in list(text_string_to_metric_families(text)):
+        families = list(text_string_to_metric_families(text))
+        _demand_numbers(sample for family in families if family.name in counters for sample in family.samples)
+        for family in families:
             for sample in family.samples:
                 if counter := counters.get(family.name):
                     counter.labels(**sample.labels).inc(sample.value)
                 elif (found := gauges.get(family.name)) and _subject(sample.labels) in found[1]:
                     found[0].labels(**sample.labels).set(sample.value)
 
-    def _known(self) -> Sequence[tuple[Gauge, set[str]]]:
-        return self._by_name({t.name for t in self._config.targets}, {f.name for f in self._config.feeds})
+
+def _demand_numbers(samples: Iterable[Sample]) -> None:
+    """Raise ValueError where a counter can't go on from one of these: what isn't a number would stay so for ever."""
+    for sample in samples:
+        if not (math.isfinite(sample.value) and sample.value >= 0):
+            raise ValueError(f"{sample.name} is {sample.value}")
 
 
 def _subject(labels: Mapping[str, str]) -> str:

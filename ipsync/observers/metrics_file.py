@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from ipsync.core.signals import Event, NotificationEnded, PassEnded, Recorded
@@ -13,6 +14,8 @@ log = logging.getLogger(__name__)
 
 LARGEST = 16 * 1024 * 1024
 """Bytes of an earlier file that are read: 20,000 targets write a third of it."""
+LONGEST = 200
+"""Characters that are told of what is wrong with it."""
 
 
 class MetricsFile:
@@ -33,6 +36,7 @@ class MetricsFile:
 
     def _write(self, data: bytes) -> None:
         """Write beside the file and rename. The collector reads what ends in .prom only."""
+        self._look()
         beside = self._path.with_name(f".{self._path.name}.{os.getpid()}.new")
         beside.unlink(missing_ok=True)
         try:
@@ -42,9 +46,20 @@ class MetricsFile:
         finally:
             beside.unlink(missing_ok=True)
 
+    def _look(self) -> None:
+        """Raise OSError where something else than a file is.
+
+        A rename would put a file into the place of /dev/null, and nobody may ever write into a pipe that we open.
+        """
+        with suppress(FileNotFoundError):
+            self._path.stat()
+            if not self._path.is_file():
+                raise OSError("it is no regular file; name one, which may be a new one")
+
     def _carry_on(self) -> None:
         """Take over what an earlier run counted: cron starts a process for each, and counters that fall tell nothing."""
         try:
+            self._look()
             with self._path.open("rb") as file:
                 text = file.read(LARGEST).decode()
         except FileNotFoundError:
@@ -55,7 +70,8 @@ class MetricsFile:
         try:
             self._metrics.carry_on(text)
         except Exception as error:  # noqa: BLE001 - somebody else's file: the parser raises what it likes
-            log.warning("--metrics-file %s isn't ours, so counting begins anew: %r", self._path, error)
+            why = repr(error)[:LONGEST]  # it may repeat all that stands there
+            log.warning("--metrics-file %s isn't ours, so counting begins anew: %s", self._path, why)
 
 
 def _why(error: Exception) -> str:

@@ -54,7 +54,7 @@ def verdict(status: Status) -> Verdict:
         return Verdict("The first pass isn't over", "idle")
     if status.result in {"failed", "partial"}:
         return Verdict("Something failed", "bad")
-    if status.approve_all:
+    if status.approve_all or status.approve_how:
         waiting = max(1, len(status.approvals) + status.approvals_not_shown)
         return Verdict(
             "1 change waits for approval" if waiting == 1 else f"{waiting} changes wait for approval", "wait"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ipsync.core.addresses import canonical
@@ -16,15 +16,27 @@ from ipsync.core.words import few
 from ipsync.observers.ledger import Allowed, Holding
 from ipsync.observers.status import Approval, CheckStatus, Place, Row, Said, TargetStatus, WaveStatus
 from ipsync.render.groups import NAMED, counted, grouped
-from ipsync.render.rules import AT_ONCE, approve
+from ipsync.render.rules import AT_ONCE, approval, approve
 
 ROWS, ROWS_OF_A_PLACE = 1500, 200
 PLACES = 40
 NAMES = 20
 APPROVALS = 40
 """So much is shown; what is more is counted, and `ipsync plan -v` lists it."""
-UNREAD, ELSEWHERE = "not read yet", "in another shard"
-WORST = ("failed", "half done", "unknown", "blocked", "held", "waiting", "pending", "in sync", UNREAD, ELSEWHERE)
+UNREAD, ELSEWHERE, UNSELECTED = "not read yet", "in another shard", "not selected"
+WORST = (
+    "failed",
+    "half done",
+    "unknown",
+    "blocked",
+    "held",
+    "waiting",
+    "pending",
+    "in sync",
+    UNREAD,
+    ELSEWHERE,
+    UNSELECTED,
+)
 WORDS = {
     Status.IN_SYNC: "in sync",
     Status.APPLIED: "in sync",
@@ -39,13 +51,17 @@ WORDS = {
 
 @dataclass(slots=True)
 class Standing:
-    """Makes the page's view of one report. `again` is the command that an approval is added to."""
+    """Makes the page's view of one report. `again` is the command that an approval is added to.
+
+    `only` names the targets that the worker acts for; none: all.
+    """
 
     config: Config
     report: Report
     holdings: Mapping[str, Mapping[str, Holding]]
     contested: Mapping[str, str]
     again: str
+    only: Sequence[str] = ()
     rows_left: int = field(default=ROWS)
 
     def targets(self) -> tuple[TargetStatus, ...]:
@@ -90,23 +106,25 @@ class Standing:
             if wave.name or not all(t.wave for t in self.config.targets)
         )
 
-    def approve_all(self) -> str:
-        """Return the command that approves all of it; empty where there is nothing to approve.
+    def approve_all(self) -> tuple[str, str]:
+        """Return the command that approves all of it, or how that is done where no command can; blanks where nothing waits.
 
-        Changes by their ids, as far as a command can name them: they stay when the pass has written something else,
-        while the plan's id is another at once.
+        Changes by their ids, as far as a command can name them: they stay when something else is written, while the
+        plan's id is another at once.
         """
-        if not approvable(self.report):
-            return ""
         ids = waiting(self.report)
-        return self._approving(*(ids if 0 < len(ids) <= AT_ONCE else [self.report.plan.id]))
+        if approvable(self.report) and 0 < len(ids) <= AT_ONCE:
+            return self._approving(*ids), ""
+        told, command = approval(self.report, self.again)
+        return (command, "") if command else ("", told)
 
     def _approval(self, target: str, held: Held, places: Sequence[tuple[TargetChange, str]]) -> Approval:
         first, several = places[0][0], len(places) > 1
         resources = [change.resource for change, _ in places]
+        named = f"; the command names the first {AT_ONCE} of {len(places)} resources" if len(places) > AT_ONCE else ""
         return Approval(
             f"{target} · {counted([(first, resources)]) if several else first.resource}",
-            says(held),
+            f"{says(held)}{named}",
             tuple(map(_text, held.entries)),
             self._approving(*(id_ for _, id_ in places[:AT_ONCE])),
             tuple((change.resource, self._approving(id_)) for change, id_ in places[:AT_ONCE]) if several else (),
@@ -122,11 +140,11 @@ class Standing:
             target.name,
             target.kind,
             (*target.feeds, *(("static",) if target.static else ())),
-            min((p.status for p in places), key=WORST.index, default=ELSEWHERE if self.config.shard else UNREAD),
+            min((p.status for p in places), key=WORST.index, default=unread(self.config, target.name, self.only)),
             resources=len(held),
             allowed=sum(len(h.allowed) for h in held.values()),
             leaving=sum(a.leaving for h in held.values() for a in h.allowed),
-            by_others=sum(len(c.satisfied) for c in changes),
+            by_others=sum(len(h.by_others) for h in held.values()),
             waiting=sum(len(h.entries) for c in changes for h in c.waiting),
             places=tuple(self._filled(place, held) for place in places[:PLACES]),
             not_shown=sum(p.number for p in places[PLACES:]),
@@ -138,7 +156,7 @@ class Standing:
         by_content: dict[object, list[TargetChange]] = {}
         for change in changes:
             holding = held.get(change.resource)
-            content = (holding.allowed, holding.sure) if holding else None
+            content = (holding.allowed, holding.sure, holding.by_others) if holding else None
             by_content.setdefault((content, self.contested.get(change.resource)), []).append(change)
         for same in by_content.values():
             for group in grouped(same):
@@ -155,7 +173,6 @@ class Standing:
             resources[:NAMES],
             len(resources),
             "waiting" if change.waiting and status == "in sync" else status,
-            by_others=tuple(map(_text, change.satisfied)),
             undone=tuple(_undone(change)),
             held_back=tuple(map(says, change.waiting)),
             guards=tuple(Said(v.guard, v.verdict.value, v.detail) for v in change.violations),
@@ -176,9 +193,17 @@ class Standing:
             allowed=len(holding.allowed),
             rows=tuple(shown),
             leaving=tuple(row for row in shown if row.leaving),
+            by_others=tuple(map(_text, holding.by_others)),
             read_at=holding.read_at,
             sure=holding.sure,
         )
+
+
+def unread(config: Config, name: str, only: Collection[str]) -> str:
+    """Say why nothing is known of a target."""
+    if name not in config.selected(only):
+        return UNSELECTED
+    return ELSEWHERE if config.shard else UNREAD
 
 
 def _row(allowed: Allowed, ports: str) -> Row:

@@ -73,7 +73,7 @@ class TargetStatus:
 class FeedStatus:
     """One feed. `since` is when its list was first seen as it is; `at_least`: it may be older than the log.
 
-    `failing_since` is when it could first not be used.
+    `failing_since` is when it could first not be used; `used` tells that it is fetched for a target.
     """
 
     name: str
@@ -87,6 +87,7 @@ class FeedStatus:
     digest: str = ""
     number: int | None = None
     addresses: tuple[str, ...] = ()
+    used: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,8 @@ class Election:
 class Status:
     """Everything. `stage` is what a running pass does, empty between passes.
 
-    `refused` is what is wrong with the config in the file, where the one of before goes on.
+    `refused` is what is wrong with the config in the file, where the one of before goes on. `approve_how` says what
+    to do where more waits than a command can name.
     """
 
     owner: str
@@ -179,6 +181,7 @@ class Status:
     approvals: tuple[Approval, ...] = ()
     approvals_not_shown: int = 0
     approve_all: str = ""
+    approve_how: str = ""
     waves: tuple[WaveStatus, ...] = ()
     contested: tuple[str, ...] = ()
     orphaned: tuple[str, ...] = ()

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-def filed(config: Config, path: Path | None) -> Sequence[Subscriber]:
+def filed(config: Config, path: Path | None, *, only: Sequence[str] = ()) -> Sequence[Subscriber]:
     """Return what writes a pass's metrics to a file; nothing where no file was asked for."""
     if path is None:
         return ()
     from ipsync.observers.metrics import Metrics  # noqa: PLC0415 - brings prometheus_client
 
     ledger = Ledger(config)
-    metrics = Metrics(config, ledger)
+    metrics = Metrics(config, ledger, only=only)
     return (ledger, metrics, *_file(path, metrics))
 
 
@@ -56,19 +56,21 @@ class Watched:
 
 
 @contextmanager
-def worker(config: Config, *, again: str, metrics_file: Path | None = None) -> Iterator[Watched]:
+def worker(
+    config: Config, *, again: str, only: Sequence[str] = (), metrics_file: Path | None = None
+) -> Iterator[Watched]:
     """Serve what the config's `listen` asks for, and write the file, until the end of the block.
 
-    `again` is the command that an approval is added to. Raises UsageError where nothing can be served there.
+    `again` is the command that an approval is added to, `only` names the targets that it acts for. Raises UsageError where nothing can be served there.
     """
     if config.listen is None:
-        yield Watched(filed(config, metrics_file))
+        yield Watched(filed(config, metrics_file, only=only))
         return
     from ipsync.observers.keeper import Keeper  # noqa: PLC0415 - what follows is for who serves
     from ipsync.observers.metrics import Metrics  # noqa: PLC0415 - brings prometheus_client
 
     ledger, health = Ledger(config), Health(config)
-    metrics, keeper = Metrics(config, ledger), Keeper(config, ledger, again=again)
+    metrics, keeper = Metrics(config, ledger, only=only), Keeper(config, ledger, again=again, only=only)
     observers: Sequence[Subscriber] = (ledger, metrics, *_file(metrics_file, metrics), keeper, health)
     with _served(config.listen, metrics, health, keeper) as url:
         yield Watched(observers, health, keeper, url)

@@ -190,6 +190,7 @@ _CIDR = f"{_V4}(?:/(?:3[0-2]|[12]?[0-9]))?|{_V6}(?:/(?:12[0-8]|1[01][0-9]|[1-9]?
 _HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^][/?#:@\s]+)"
 _PORT = r"(?::(?:0*(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?)?"
 _PORT_OR_0 = r"0*(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_USER = r"(?:[^][/?#\s]+@)?"
 _HTTP, _HTTPS = "[hH][tT][tT][pP]://", "[hH][tT][tT][pP][sS]://"
 _LISTEN = rf"(localhost|{_V4}|\[({_V6})\]):([0-9]{{1,5}})"
 _LISTEN_SCHEMA = rf"(?:localhost|{_V4}|\[{_V6}\]):{_PORT_OR_0}"
@@ -216,7 +217,7 @@ Endpoint = _described(endpoint, f"(?:{_HTTPS}{_HOST}|{_HTTP}{_HERE}){_PORT}{_RES
 Listen = Annotated[
     tuple[str, int], BeforeValidator(listen), text_schema(_LISTEN_SCHEMA, "127.0.0.1:9464", "0.0.0.0:9464")
 ]
-Hook = _described(hook, f"(?:{_HTTPS}(?:[^][/?#@\\s]+@)?{_HOST}|{_HTTP}{_HERE}){_PORT}{_REST}")
+Hook = _described(hook, f"(?:{_HTTPS}{_USER}{_HOST}|{_HTTP}{_USER}{_HERE}){_PORT}{_REST}")
 SlackHook = _described(slack_hook, f"{_SLACK}|{_HTTP}{_HERE}{_PORT}{_REST}")
 FilePath = _described(file_path, "[^~].*")
 CaFile = _described(ca_file, "[^~].*")

@@ -149,6 +149,15 @@ def test_only_a_long_stage_is_told_of_without_v(caplog):
         assert [r.fields["targets"] for r in caplog.records] == [1] * told
 
 
+def test_a_config_that_is_read_again_is_counted_by(caplog):
+    stages = progress.Stages(CONFIG, frozenset(), long=0)
+    stages(ConfigRead(config(aws_target(), aws_target("a"), aws_target("b"))), None)
+    with caplog.at_level(logging.INFO, "ipsync"):
+        stages(StageBegan("read", "r1"), None)
+        stages(PassEnded("sync", 1.0), None)
+    assert [r.fields["targets"] for r in caplog.records] == [3]
+
+
 def test_rich_is_loaded_only_for_a_bar():
     code = "import sys\nfrom ipsync.cli import progress\nprint('rich' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -270,6 +270,7 @@ def test_an_old_name_beside_the_new_one_is_refused_there_too(tmp_path):
 
 
 TAKEN = [
+    ("notify", "[{webhook: 'http://user:pw@127.0.0.1/x'}, {webhook: 'https://user:p@w@a.example/x'}]"),
     ("owner", "acme"),
     ("removal/grace", "72h"),
     ("removal/grace", "0"),

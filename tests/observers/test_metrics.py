@@ -11,6 +11,7 @@ from ipsync import __version__
 from ipsync.core.configured import Limits
 from ipsync.core.errors import AuditLogError, Denied
 from ipsync.core.events import Copied, Verification
+from ipsync.core.model import Entry
 from ipsync.core.sharding import Shard, holder
 from ipsync.core.signals import CloudCalled, Contested, PassEnded
 from ipsync.observers.ledger import Ledger
@@ -121,6 +122,20 @@ def test_a_target_that_can_not_be_read_keeps_its_numbers():
     assert watched.value("sync_total", result="failed") == 1
 
 
+def test_what_others_let_in_is_kept_too_while_nothing_can_be_read_or_compared():
+    watched = Watched()
+    watched.stage.cloud.put(GROUP, Entry(hosts(1)[0], aws_target().services[0]))
+    watched.sync()
+    before = watched.entries()
+    assert (before["allowed"], before["satisfied_by_others"]) == (3, 1)
+    watched.stage.lists["qatech"] = "feed qatech: answered 500"
+    watched.sync()
+    assert watched.entries() == before
+    watched.stage.cloud.unreadable = {watched.stage.config.targets[0].scope}
+    watched.sync()
+    assert watched.entries() == before
+
+
 def test_what_could_not_be_written_is_pending():
     watched = Watched()
 
@@ -183,6 +198,64 @@ def test_whether_the_log_was_copied_is_told_where_it_should_be():
     assert watched.value("audit_copied") == 0
 
 
+def test_without_a_bucket_nothing_is_said_of_copies_any_more():
+    watched = Watched(objects="s3://bucket/log")
+    watched.sync()
+    watched.metrics.follow(replace(watched.stage.config, audit_objects=None))
+    watched.sync()
+    assert watched.value("audit_copied") is None, "a 0 would be an alert"
+
+
+def test_a_feed_that_no_target_uses_has_no_success_that_could_grow_old():
+    both = Watched(aws_target(), gcp_target(feeds=("cdn",), limits=(("cdn", Limits()),)))
+    both.sync()
+    alone = replace(both.stage.config, targets=both.stage.config.targets[:1])
+    both.metrics.follow(alone)
+    assert 'feed="cdn"' not in both.metrics.text().decode()
+    assert 'feed="cdn"' not in Metrics(alone, Ledger(alone)).text().decode()
+
+
+def test_what_is_not_selected_has_no_success_that_could_grow_old():
+    watched = Watched(aws_target(), gcp_target(feeds=("cdn",), limits=(("cdn", Limits()),)))
+    watched.metrics = Metrics(watched.stage.config, watched.ledger, only=["web"])
+    watched.sync(only=["web"])
+    text = watched.metrics.text().decode()
+    assert 'target="web"' in text
+    assert 'target="edge"' not in text
+    assert 'feed="cdn"' not in text
+
+
+def test_what_is_no_target_s_is_counted_once():
+    """Beside a target on the same resource, orphans counted as its own too."""
+    both = Watched(aws_target(), aws_target("old", feeds=("cdn",), limits=(("cdn", Limits()),)))
+    both.stage.lists["cdn"] = ["9.9.9.9"]
+    both.sync()
+    both.stage.config = config(aws_target())
+    both.start()
+    for _ in range(2):
+        both.sync()
+        assert both.value("entries", target="", state="orphaned") == 1
+        assert both.entries()["allowed"] == 4
+
+
+def test_orphans_are_counted_on_through_a_new_config_and_a_new_process():
+    watched = Watched(aws_target("old"))
+    watched.sync()
+    watched.stage.config = config(aws_target("new"))
+    watched.stage.lists["qatech"] = ["9.9.9.9"]
+    watched.start()
+    watched.sync()
+    number = watched.value("entries", target="", state="orphaned")
+    assert number
+    watched.metrics.follow(watched.stage.config)
+    assert watched.value("entries", target="", state="orphaned") == number
+    before = watched.metrics.text().decode()
+    watched.start()
+    watched.metrics.carry_on(before)
+    watched.metrics(PassEnded("sync", 1, error=RuntimeError()), None)
+    assert watched.value("entries", target="", state="orphaned") == number
+
+
 def test_a_new_config_drops_what_it_no_longer_names():
     watched = Watched(aws_target(), gcp_target(feeds=("cdn",), limits=(("cdn", Limits()),)))
     watched.sync()
@@ -230,11 +303,20 @@ def test_what_the_config_no_longer_names_is_not_carried_on():
 
 
 @pytest.mark.parametrize(
-    "text", ["not a metric", "ipsync_sync_total{", '# TYPE ipsync_sync_total counter\nipsync_sync_total{a="b"} 1\n']
+    "text",
+    [
+        "not a metric",
+        "ipsync_sync_total{",
+        '# TYPE ipsync_sync_total counter\nipsync_sync_total{a="b"} 1\n',
+        '# TYPE ipsync_sync_total counter\nipsync_sync_total{result="done"} NaN\n',
+        '# TYPE ipsync_sync_total counter\nipsync_sync_total{result="done"} 7\nipsync_sync_total{result="failed"} -1\n',
+    ],
 )
 def test_what_is_not_ours_is_refused(text):
+    watched = Watched()
     with pytest.raises(ValueError):
-        Watched().metrics.carry_on(text)
+        watched.metrics.carry_on(text)
+    assert watched.value("sync_total", result="done") == 0, "nothing of it is taken"
 
 
 def test_a_check_counts_once_it_has_ended():

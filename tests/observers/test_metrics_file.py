@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from factory import aws_target, config
 
 from ipsync.core.signals import PassEnded, StageBegan
@@ -62,3 +63,28 @@ def test_what_somebody_else_wrote_there_is_told_and_replaced(tmp_path, caplog):
         assert 'ipsync_sync_total{result="failed"} 1.0' in path.read_text()
         assert "so counting begins anew" in caplog.text
         caplog.clear()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device"])
+def test_what_is_no_file_is_left_alone(kind, tmp_path, caplog):
+    """As root a rename puts a file into the place of /dev/null, and every program of the machine writes into it."""
+    path = tmp_path / "ipsync.prom"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        path.symlink_to("/dev/null")
+    before = path.lstat()
+    ended(path)
+    assert path.lstat().st_ino == before.st_ino
+    assert list(tmp_path.iterdir()) == [path]
+    assert "can't be written: it is no regular file" in caplog.text
+
+
+def test_what_is_told_of_an_odd_file_is_short(tmp_path, caplog):
+    path = tmp_path / "ipsync.prom"
+    path.write_bytes(b"\0" * 100_000)
+    ended(path)
+    assert "isn't ours" in caplog.text
+    assert len(caplog.text) < 1000

@@ -93,6 +93,9 @@ def test_a_feed_that_changes(somebody):
     world.stage.lists["qatech"] = [A, B, C, D, "9.9.9.9"]
     assert sorted(world.sync()) == [("applied", "happened", "web"), ("feed-changed", "happened", "feed qatech")]
     assert world.sync() == []
+    world.stage.lists["qatech"] = [A]
+    world.sync()
+    assert "another list than before: 1 address now" in somebody.came[-1][2].decode()
 
 
 def test_what_waits_is_told_with_the_command_that_approves_it(somebody):
@@ -166,6 +169,25 @@ def test_contested_held_and_interrupted(somebody):
     assert len(world.told()) == 1, "a run of a saved plan compares with no run before"
     hear(Contested({}))
     assert world.told()[1:] == [("contested", "ended", "web")]
+
+
+def test_what_waits_is_not_over_because_its_target_can_not_be_compared(somebody):
+    """A feed that was down for one pass told "no longer blocked", and the same command anew when it was back."""
+    world = World(somebody, on=("blocked", "failed"))
+    world.sync()
+    world.stage.lists["qatech"] = [A]
+    assert [word[:2] for word in world.sync()] == [("blocked", "began")]
+    for outage in ("feed", "cloud"):
+        if outage == "feed":
+            world.stage.lists["qatech"] = "feed qatech: no answer"
+        else:
+            world.stage.cloud.unreadable = {world.stage.config.targets[0].scope}
+        assert {word[:2] for word in world.sync()} == {("failed", "began")}
+        world.stage.lists["qatech"] = [A]
+        world.stage.cloud.unreadable = set()
+        assert {word[:2] for word in world.sync()} == {("failed", "ended")}
+    world.stage.lists["qatech"] = [A, B, C, D]
+    assert [word[:2] for word in world.sync()] == [("blocked", "ended")]
 
 
 def test_a_pass_that_fails_whole_and_heals(somebody):

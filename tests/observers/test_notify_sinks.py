@@ -115,6 +115,29 @@ def test_what_a_webhook_answers_is_told_in_a_sentence(somebody, answer, again, s
     assert len(somebody.came) == 1, "nothing is followed"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        b'{"status":404,"error":"Not Found","path":"/services/T0/B0/secretsecret"}',
+        b"Cannot POST \\/services\\/T0\\/B0\\/SecretSecret",
+        b"no route for %2Fservices%2FT0%2FB0%2Fsecretsecret",
+        b"x" * 75 + b" secretsecret",
+        b"expected the key s3cret",
+    ],
+)
+def test_a_peer_that_repeats_the_address_or_the_secret_is_not_quoted(somebody, words):
+    """As Spring and Express do in their 404s; what is told stands in logs and in the audit log."""
+    somebody.answers = [says(404, words)]
+    error = refused(Webhook(somebody.url, "s3cret"))
+    assert str(error) == ("it answered 404 Not Found: (its words repeat the address or the secret, and are left out)")
+
+
+def test_a_short_path_hides_no_answer(somebody):
+    somebody.answers = [says(200, b"ok")]
+    address = somebody.url.partition("/services")[0]
+    assert sent(Webhook(f"{address}/ok")) == "answered 200 OK"
+
+
 def test_when_to_come_again_is_heard(somebody):
     somebody.answers = [says(503, b"", ("Retry-After", "7"))]
     assert refused(Webhook(somebody.url)).after == 7

@@ -13,19 +13,23 @@ from html.parser import HTMLParser
 import pytest
 import time_machine
 import waves
-from factory import NOW, Stage, aws_target, config, hosts, snapshot
+from factory import NOW, Stage, aws_target, config, gcp_target, hosts, snapshot
 from scene import EVIL, FOUGHT, Scene
 
+from ipsync.core.configured import Limits
 from ipsync.core.errors import AuditLogError
-from ipsync.core.events import Copied, FeedRead, RunStarted
+from ipsync.core.events import Copied, FeedRead, RunStarted, Verification
 from ipsync.core.model import Status as Outcome
 from ipsync.core.plan import FeedResult
+from ipsync.core.report import written
 from ipsync.core.sharding import Shard
 from ipsync.core.signals import ConfigRead, FeedFetched, PassEnded, StageBegan
+from ipsync.core.standing import RUNNING
 from ipsync.observers import standing
 from ipsync.observers.keeper import Keeper
 from ipsync.observers.ledger import Ledger
 from ipsync.observers.page import TONES, StatusPage, ago, duration, verdict
+from ipsync.render import rules
 from ipsync.verification.base import Result
 
 
@@ -148,6 +152,8 @@ def test_while_a_check_runs_its_run_is_named():
     assert stages == ["waiting for a wave's proof: check smoke of wave canary, https://qa/run1"]
     assert [w.state for w in keeper.status.waves] == ["verified", "applied"]
     assert verdict(keeper.status).title == "All as wished"
+    keeper(Verification(wave="canary", check="own", state=RUNNING), Place)
+    assert keeper.status.stage == "waiting for a wave's proof: check own of wave canary", "a command has no run to name"
 
 
 def test_a_wave_that_is_too_large_waits_with_a_command_of_its_own():
@@ -178,7 +184,7 @@ def test_without_waves_the_page_has_none(html):
 def test_the_page_has_a_word_a_place_and_a_colour_for_each_status_that_a_target_can_have():
     assert set(standing.WORDS) == set(Outcome)
     assert set(standing.WORDS.values()) <= set(standing.WORST)
-    assert set(standing.WORST) - {standing.UNREAD, standing.ELSEWHERE} <= set(TONES)
+    assert set(standing.WORST) - {standing.UNREAD, standing.ELSEWHERE, standing.UNSELECTED} <= set(TONES)
 
 
 @pytest.mark.parametrize(("shard", "word"), [(None, "not read yet"), (Shard(0, 2), "in another shard")])
@@ -215,10 +221,35 @@ def test_what_waits_comes_with_the_command_that_lets_it_go(scene, status):
 
 
 def test_more_than_a_command_can_name_is_approved_by_the_plan(monkeypatch):
-    monkeypatch.setattr(standing, "AT_ONCE", 4)
-    scene = Scene()
-    report = scene.play().sync()
-    assert scene.keeper.status.approve_all.endswith(f"--approve {report.plan.id}")
+    for module in (standing, rules):
+        monkeypatch.setattr(module, "AT_ONCE", 4)
+    scene = Scene().play()
+    scene.stage.cloud.before = lambda _operation: None
+    scene.sync()
+    report = scene.sync()
+    assert not written(report)
+    status = scene.keeper.status
+    assert status.approve_all.endswith(f"--approve {report.plan.id}")
+    (fleet,) = (each for each in status.approvals if each.one_by_one)
+    assert fleet.text.endswith("; the command names the first 4 of 5 resources")
+    assert status.approve_all in page_of(scene.keeper), "beside a command that names only some of it"
+
+
+def test_after_a_write_no_plan_is_approved_that_is_another_one_by_now(monkeypatch):
+    """The plan's id holds for the world before the write; a command with it was refused when it was copied."""
+    for module in (standing, rules):
+        monkeypatch.setattr(module, "AT_ONCE", 4)
+    scene = Scene().play()
+    scene.stage.cloud.before = lambda _operation: None
+    scene.stage.lists["qatech"] = [*scene.stage.lists["qatech"], "13.51.7.79"]
+    report = scene.sync()
+    assert written(report)
+    status = scene.keeper.status
+    assert status.approve_all == ""
+    assert status.approve_how.startswith("To approve all that waits, plan again")
+    assert status.approve_how in page_of(scene.keeper).replace("&#39;", "'")
+    assert report.plan.id not in page_of(scene.keeper)
+    assert verdict(status).title.endswith("wait for approval") or verdict(status).tone == "bad"
 
 
 def test_the_last_passes_and_the_head(scene, status):
@@ -279,6 +310,27 @@ def test_a_config_that_is_read_again_holds_and_one_that_is_refused_is_told(keepe
     keeper(ConfigRead(fresh), None)
     assert [t.name for t in keeper.status.targets] == ["web", "new"]
     assert keeper.status.refused == ()
+
+
+def test_a_config_that_is_read_again_shows_its_own_owner_and_addresses(keeper):
+    keeper(ConfigRead(replace(keeper._config, owner="other"), ()), None)
+    assert keeper.status.owner == "other"
+    moved = [replace(f, url="http://new.example/ips", insecure=True) for f in keeper._config.feeds]
+    keeper(ConfigRead(replace(keeper._config, feeds=tuple(moved))), None)
+    assert [(f.url, f.insecure) for f in keeper.status.feeds] == [("http://new.example/ips", True)]
+
+
+def test_what_the_worker_does_not_act_for_is_said_so():
+    both = config(aws_target(), gcp_target(feeds=("cdn",), limits=(("cdn", Limits()),)))
+    here = Stage(both, lists={"qatech": hosts(2)})
+    ledger = Ledger(both)
+    keeper = Keeper(both, ledger, again="ipsync sync", only=["web"], clock=lambda: NOW)
+    for _ in range(2):
+        assert target(keeper.status, "edge").status == "not selected"
+        assert (feed(keeper.status, "qatech").used, feed(keeper.status, "cdn").used) == (True, False)
+        assert "so it isn't read" in page_of(keeper)
+        here.watched(ledger, keeper, only=["web"])
+    assert target(keeper.status, "web").status == "in sync"
 
 
 def test_how_far_the_log_is_copied(keeper):

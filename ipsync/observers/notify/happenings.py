@@ -17,13 +17,17 @@ from ipsync.core.events import FeedRead
 from ipsync.core.model import Entry, Status, Verdict, Violation
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import FAILED, Report, objects
-from ipsync.core.words import few
+from ipsync.core.words import count, few
 
 Key = tuple[str, ...]
 """The word, whom it is about, and further words that tell it from others of the same: `("blocked", "web", "aws/…")`."""
 Severity = Literal["info", "warning", "error", "critical"]
 SHOWN = 5
 """Addresses of one change that are named."""
+WAITING = {"blocked", "held"}
+"""Words of what was looked at only where a target could be compared with what it wants."""
+RESOURCE = 2
+"""The place of a resource in a key."""
 MOST_HAPPENED = 200
 """Things that happened once and wait for a slow sink."""
 """The status of a target whose wave doesn't begin (contract, section 2)."""
@@ -71,6 +75,8 @@ class Situation:
     """It was compared with the runs before, so that what is contested is known."""
     run: str = ""
     mode: str = ""
+    compared_at: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """Of each target that failed somewhere, the resources where it didn't: what waits elsewhere isn't known."""
 
     def saw(self, key: Key) -> bool:
         """Tell whether a state would be here if it lasted."""
@@ -79,6 +85,12 @@ class Situation:
             return bool(self.mode) if subject == THIS_PASS else not self.mode
         if key[0] == "contested" and not self.compared:
             return False
+        if key[0] in WAITING and subject in self.compared_at:
+            return len(key) > RESOURCE and key[RESOURCE] in self.compared_at[subject]
+        return self.looked_at(subject)
+
+    def looked_at(self, subject: str) -> bool:
+        """Tell whether a target or a feed was looked at."""
         return self.whole or subject in self.targets or subject in self.feeds
 
 
@@ -92,6 +104,7 @@ def joined(old: Situation, new: Situation) -> Situation:
         feeds=old.feeds | new.feeds,
         whole=old.whole or new.whole,
         compared=old.compared or new.compared,
+        compared_at={t: at for t, at in old.compared_at.items() if not new.looked_at(t)} | dict(new.compared_at),
     )
 
 
@@ -113,7 +126,15 @@ def of_pass(heard: Heard, config: Config, *, selected: frozenset[str]) -> Situat
         compared=heard.contested is not None,
         run=report.run,
         mode=report.mode,
+        compared_at=_compared_at(report.plan.target_changes),
     )
+
+
+def _compared_at(changes: Sequence[TargetChange]) -> dict[str, frozenset[str]]:
+    failed = {change.target for change in changes if change.status in FAILED}
+    return {
+        name: frozenset(c.resource for c in changes if c.target == name and c.status not in FAILED) for name in failed
+    }
 
 
 def of_config(refused: Sequence[str]) -> Situation:
@@ -154,7 +175,7 @@ def _some(entries: Sequence[Entry]) -> str:
 def _changed(feeds: Iterable[FeedRead]) -> Iterator[Happening]:
     for feed in feeds:
         if feed.before:
-            text = f"another list than before: {feed.count} addresses now"
+            text = f"another list than before: {count(feed.count or 0, 'address')} now"
             yield Happening("feed-changed", _feed(feed.feed), text, severity="info")
 
 

@@ -36,7 +36,7 @@ class Webhook:
         """Post it once. Raises Undelivered."""
         body = cloud_event(message)
         signed = signature_headers(self.secret, body, at=int(tried.now.timestamp())) if self.secret else {}
-        return f"answered {post(self.url, body, {'Content-Type': CONTENT_TYPE, **signed}, tried).said}"
+        return f"answered {post(self.url, body, {'Content-Type': CONTENT_TYPE, **signed}, tried, secret=self.secret or '').said}"
 
 
 def signature_headers(secret: str, body: bytes, *, at: int) -> dict[str, str]:

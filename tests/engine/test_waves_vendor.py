@@ -243,6 +243,17 @@ def test_the_first_end_counts_whatever_is_answered_later(house, vendor, habit):
     assert (told(report).state, code(report), home.here.held(MAIN)) == ("failed", 4, [A])
 
 
+def test_an_answer_that_never_comes_ends_with_the_check_s_time(house, vendor):
+    home = house(timeout=1.0)
+    vendor.faults.seconds = 30.0
+    vendor.faults.plan("run.get", *["hang"] * 9)
+    began = time.monotonic()
+    report = home.sync()
+    assert time.monotonic() - began < 10.0, "not with the time that a single question may take"
+    assert (told(report).state, home.here.held(MAIN)) == ("unknown", [])
+    assert told(report).detail.startswith("no result within 1 s")
+
+
 @pytest.mark.parametrize("habit", ["never-ends", "other-run"])
 def test_what_never_ends_or_speaks_of_another_run_holds(house, vendor, habit):
     vendor.project.habits.add(habit)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 
 from ipsync.verification.base import Result
 from ipsync.verification.errors import AnswerLost, NotFound, Unavailable, VerificationError
@@ -33,10 +34,11 @@ class QatechVerifier:
         """Start the run."""
         return self._known(lambda: self.client.start(self.wanted))
 
-    def poll(self, run_id: str) -> Result:
+    def poll(self, run_id: str, *, within: float = inf) -> Result:
         """Return what is known of a run now."""
+        client = replace(self.client, timeout=min(self.client.timeout, within))
         try:
-            return judged(self.client.run(run_id, test_cases="failed"))
+            return judged(client.run(run_id, test_cases="failed"))
         except NotFound as error:
             if time.monotonic() - self.started.get(run_id, -SETTLING) < SETTLING:
                 raise Unavailable(str(error)) from None

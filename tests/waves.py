@@ -133,7 +133,7 @@ class Waves(Stage):
         for record in self.log.records:
             if word := taken(record):
                 words[word[0]] = word[1]
-        known = standing(words.values(), owner="acme", config="")
+        known = standing(words.values(), owner="acme", config="", checks=self.config.checks)
         others = sum(Intent.names(r) and r["run"] != run for r in self.log.records)
         return engine.Heard(known, self.log.pending(), others)
 

@@ -27,6 +27,8 @@ from ipsync.core.waves import (
 
 UNPROVEN = {WaveState.BEGAN.value, WaveState.FAILED.value}
 PROVEN = {WaveState.VERIFIED.value, WaveState.APPLIED.value}
+UNVERIFIED = "an earlier run wrote it and ended before it was verified"
+REWRITTEN = "its checks are written otherwise than when they failed"
 LOST = "a run of before ended while it asked, so that a run may go on there which nobody waits for"
 
 
@@ -97,7 +99,8 @@ def _unproven(wave: Wave, config: Config, known: Standing) -> str:
     if not wave.verify or state not in UNPROVEN:
         return ""
     proofs = [p for p in _last_proofs(wave, config, known) if not p.passed]
-    why = "; ".join(map(told, proofs)) or "an earlier run wrote it and ended before it was verified"
+    began = state == WaveState.BEGAN
+    why = "; ".join(map(told, proofs)) or (UNVERIFIED if began else REWRITTEN)
     return f"{why}; a sync asks again"
 
 

@@ -186,7 +186,7 @@ class _Asking:
                 check=self.check.name,
                 state=state,
                 config=self.run.config.source or None,
-                request=self.check.by.asked if state in {ASKED, RUNNING} else None,
+                request=self.check.by.asked,
                 run_id=result.run_id or None,
                 url=result.url or None,
                 failed=result.failed or None,

@@ -110,7 +110,7 @@ class _Asking:
             begun = self._started(lambda: verifier.rerun_failed(failed.run_id))
         except VerificationError as error:
             return self._not_again(failed, str(error))
-        return self._ended(verifier, begun) if begun.run_id else self._not_again(failed, begun.detail)
+        return self._not_again(failed, begun.detail) if begun.ended else self._ended(verifier, begun)
 
     def _not_again(self, failed: Result, why: str) -> Result:
         self.reruns = self.check.rerun_failed

@@ -7,7 +7,7 @@ from datetime import timedelta
 from threading import Event
 
 import pytest
-from waves import CANARY, MAIN, SMOKE, A, B, C, Killed, code, stage, statuses, target, waves
+from waves import CANARY, MAIN, SMOKE, A, B, C, Killed, Vendor, code, stage, statuses, target, waves
 
 from ipsync.core.errors import Rejected
 from ipsync.core.events import Verification, WaveReached
@@ -178,6 +178,15 @@ def test_failed_tests_are_run_again_once():
     here = failing(A, checks=[replace(SMOKE, rerun_failed=1)])
     report = here.sync()
     assert (here.vendor.polled, code(report)) == (["run1", "run2"], 4)
+
+
+def test_a_rerun_that_has_no_tests_hides_none_that_failed(monkeypatch):
+    here = stage(A, checks=[replace(SMOKE, rerun_failed=2)])
+    here.vendor.ends = [Result("failed", failed=("Login",))]
+    monkeypatch.setattr(Vendor, "rerun_failed", lambda _self, _run: Result("failed", "run2", detail="no tests"))
+    proof = here.sync().waves[0].proofs[0]
+    assert (proof.state, proof.run_id, proof.failed) == ("failed", "run1", ("Login",))
+    assert proof.detail == "its failed tests could not be run again: no tests"
 
 
 def test_a_run_that_failed_without_a_failed_test_is_not_run_again():

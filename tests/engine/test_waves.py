@@ -330,6 +330,31 @@ def test_a_plan_asks_nobody_and_writes_nothing():
     assert (here.vendor.started, here.held(CANARY), here.log.of(WaveReached)) == ([], [], [])
 
 
+def asks(here, *only):
+    return {w.name: w.asks for w in here.plan(*only).waves if w.asks}
+
+
+def test_a_plan_says_which_checks_a_sync_asks():
+    here = stage(A, waves=(Wave("canary", ("smoke",)), Wave("main", ("smoke",))))
+    assert asks(here) == {"canary": ("smoke",), "main": ("smoke",)}
+    assert asks(here, "web") == {"canary": ("smoke",)}, "of a wave that isn't selected whole nothing is asked"
+    here.sync()
+    assert asks(here) == {}
+    here = stage(A, checks=[replace(SMOKE, when="always")])
+    here.sync()
+    assert asks(here) == {"canary": ("smoke",)}
+    here.lists["qatech"] = "feed qatech: no answer"
+    assert asks(here) == {}, "nor of one that isn't applied whole"
+
+
+def test_a_plan_tells_of_a_door_that_was_found_shut_though_nothing_waits_behind_it():
+    here = failing(A, targets=(target("web", "sg-1", "canary"),))
+    here.sync()
+    report = here.plan()
+    assert (waves(report)["canary"], report.waves[0].proofs[0].url) == ("in-sync", "https://qa/run1")
+    assert (report.waves[0].asks, report.waves[0].approve, code(report)) == (("smoke",), "", 0)
+
+
 # ── kills and signals ────────────────────────────────────────────────────────
 
 

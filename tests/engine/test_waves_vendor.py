@@ -482,6 +482,15 @@ def test_a_command_that_says_no_holds_the_rest_with_its_last_words(tmp_path, mon
     assert "\x1b" not in told(report).detail
 
 
+def test_a_command_that_repeats_the_token_gives_it_to_nobody(tmp_path, monkeypatch):
+    monkeypatch.setenv("QATECH_API_TOKEN", TOKEN)
+    text = "import os; print('> Authorization: Bearer', os.environ['QATECH_API_TOKEN'], 'x' * 480); raise SystemExit(1)"
+    home = command(tmp_path, monkeypatch, text)
+    detail = told(home.sync()).detail
+    assert "(the token) xxx" in detail
+    assert TOKEN[4:] not in detail + home.path.read_text()
+
+
 def test_a_command_that_is_not_there_holds_the_rest(tmp_path, monkeypatch):
     home = House(stage(A), monkeypatch, tmp_path / "a.jsonl", Check("own", Command(("/no/such/program",)), timeout=5))
     assert "can't be run: No such file" in told(home.sync()).detail

@@ -322,6 +322,22 @@ def test_a_lost_answer_is_unknown_and_a_script_learns_it(ipsync, vendor, words):
     assert len(vendor.project.runs) == 2
 
 
+def test_a_run_that_is_not_known_everywhere_yet_is_waited_for_by_who_started_it(ipsync, monkeypatch):
+    ask, missed = Project.get, []
+
+    def late(self, *args, **kwargs):
+        if not missed:
+            missed.append(args)
+            return self._run("not-yet")
+        return ask(self, *args, **kwargs)
+
+    monkeypatch.setattr(Project, "get", late)
+    code, out, _ = ipsync("run", "start", "--wait")
+    assert (code, len(missed)) == (0, 1)
+    assert out.startswith("run run003  passed")
+    assert ipsync("run", "status", "run404", "--wait")[0] == 1, "another one isn't"
+
+
 def test_a_token_that_is_revoked_during_a_wait_still_tells_the_run(ipsync, vendor):
     vendor.faults.plan("run.get", "denied", after=1)
     code, out, err = ipsync("run", "start", "--wait", "--output", "json")

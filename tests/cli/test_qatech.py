@@ -227,6 +227,10 @@ def test_options_belong_to_the_application_before_them(ipsync, vendor):
         (["--application", "app_1", "--environment", "env_1", "--environment", "env_2"], "--environment stands twice behind --application app_1"),
         (["--application", "app_1", "--environment", "env_1", "--environment-url", "https://a.example"], "keep one"),
         (["--application", "app_1", "--environment-name", "x"], "--environment-url; add that"),
+        (
+            ["--application", "app_1", "--environment", "env_1", "--environment-name", "x"],
+            "--environment env_1 has its name at QA.tech already; leave --environment-name out",
+        ),
         (["--application", "app_1", "--environment", "--application"], "begins with env_"),
         (["--application", "env_1"], "is the id of an environment, and not that of an application"),
         (["--test-plan", "app_1"], "is the id of an application, and not that of a test plan"),

@@ -233,7 +233,7 @@ def lacking(
     if absent:
         return f"{few(absent, SHOWN)} of it isn't selected, so nobody knows whether it is as wished"
     bad = unsettled(plan, wave, fine=fine)
-    told = few(list(dict.fromkeys(f"{c.target} ({c.status.value})" for c in bad)), SHOWN)
+    told = few([f"{c.target} ({c.status.value})" for c in bad], SHOWN)
     return f"not every target of it is as wished: {told}" if bad else ""
 
 

@@ -7,7 +7,6 @@ from datetime import timedelta
 from threading import Event
 
 import pytest
-from factory import aws_target
 from waves import CANARY, MAIN, SMOKE, A, B, C, Killed, Vendor, code, stage, statuses, target, waves
 
 from ipsync.core.errors import Rejected
@@ -280,15 +279,6 @@ def large():
         target("web", "sg-1", "canary"), target("app", "sg-2", "canary"), target("shop", "sg-3", "main")))  # fmt: skip
     here.cloud.groups[LAST] = {}
     return here
-
-
-def test_a_target_of_many_resources_is_named_once():
-    many = replace(aws_target("web", where={"groups": ("sg-1", "sg-3")}), wave="canary")
-    here = stage("8.8.8.8/32", waves=(Wave("canary", max_changed_targets=1), Wave("main")), checks=(),
-                 targets=(many, target("app", "sg-2", "main")))  # fmt: skip
-    here.cloud.groups["aws/1/eu-north-1/sg-3"] = {}
-    report = here.sync()
-    assert report.waves[0].detail == "not every target of it is as wished: web (blocked)"
 
 
 def test_a_wave_whose_targets_are_blocked_is_not_called_in_sync():

@@ -30,7 +30,7 @@ from ipsync.core.model import Snapshot
 from ipsync.core.report import Report
 from ipsync.core.rollout import Check
 from ipsync.core.signals import PassEnded, Signal, Subscriber
-from ipsync.core.standing import standing
+from ipsync.core.standing import Standing, standing
 from ipsync.engine import preflight
 from ipsync.render.json import document
 from ipsync.targets import registry
@@ -255,10 +255,13 @@ def _known(
 
 def _turn(config: Config, audit_log: AuditLog) -> engine.Turn:
     def heard() -> engine.Heard:
-        known = standing(audit_log.waves, owner=config.owner, config=config.source)
-        return engine.Heard(known, tuple(audit_log.pending.values()), audit_log.writes_of_others)
+        return engine.Heard(_standing(config, audit_log), tuple(audit_log.pending.values()), audit_log.writes_of_others)
 
     return engine.Turn(heard, audit_log.letting_others_write)
+
+
+def _standing(config: Config, audit_log: AuditLog | OptionalAuditLog | NullAuditLog) -> Standing:
+    return standing(audit_log.waves, owner=config.owner, config=config.source, checks=config.checks)
 
 
 def _run(
@@ -279,7 +282,7 @@ def _run(
     )
     known = places.read(audit_log.places)
     others = {p.config for p in known if p.config not in {"", config.source} and Path(p.config).exists()}
-    more |= {"standing": standing(audit_log.waves, owner=config.owner, config=config.source)}
+    more |= {"standing": _standing(config, audit_log)}
     return engine.Run(run, config, clouds, audit_log, clock, names, places=known, others=frozenset(others), **more)
 
 

@@ -67,7 +67,8 @@ class Vendor:
         self.started.append(f"run{len(self.started) + 1}")
         return Result("running", self.started[-1], f"https://qa/{self.started[-1]}")
 
-    def poll(self, run_id: str) -> Result:
+    def poll(self, run_id: str, *, within: float = 0) -> Result:
+        del within
         self.polled.append(run_id)
         self.on_poll()
         if self.ends:
@@ -132,7 +133,7 @@ class Waves(Stage):
         for record in self.log.records:
             if word := taken(record):
                 words[word[0]] = word[1]
-        known = standing(words.values(), owner="acme", config="")
+        known = standing(words.values(), owner="acme", config="", checks=self.config.checks)
         others = sum(Intent.names(r) and r["run"] != run for r in self.log.records)
         return engine.Heard(known, self.log.pending(), others)
 

@@ -54,7 +54,13 @@ PlanId = Annotated[str, *_id("pln")]
 AppId = Annotated[str, *_id("app")]
 EnvId = Annotated[str, *_id("env")]
 PresetId = Annotated[str, *_id("preset")]
-ApiUrl = Annotated[str, AfterValidator(_checked("base_url")), Field(json_schema_extra={"pattern": "^https?://[!-~]+$"})]
+_REST = r'[!-"$->A-~]'
+_BASE = (
+    r"(?!.*/api/projects(?:/|$))"
+    rf"(?:https://(?!app\.qa\.tech(?:[:/]|$)){_REST}+|http://(?:localhost|127\.[0-9.]+|\[::1\])(?:[:/]{_REST}*)?)"
+)
+"""The API's base: neither the legacy one, nor plain http to another machine, nor a user, a query or a fragment."""
+ApiUrl = Annotated[str, AfterValidator(_checked("base_url")), Field(json_schema_extra={"pattern": pattern(_BASE)})]
 Token = Annotated[str, AfterValidator(_checked("token")), Field(json_schema_extra={"pattern": "^[!-~]+$"})]
 SiteUrl = Annotated[
     str,

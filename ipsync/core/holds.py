@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from ipsync.core.configured import Config
@@ -27,6 +27,8 @@ from ipsync.core.waves import (
 
 UNPROVEN = {WaveState.BEGAN.value, WaveState.FAILED.value}
 PROVEN = {WaveState.VERIFIED.value, WaveState.APPLIED.value}
+UNVERIFIED = "an earlier run wrote it and ended before it was verified"
+REWRITTEN = "its checks are written otherwise than when they failed"
 LOST = "a run of before ended while it asked, so that a run may go on there which nobody waits for"
 
 
@@ -97,7 +99,8 @@ def _unproven(wave: Wave, config: Config, known: Standing) -> str:
     if not wave.verify or state not in UNPROVEN:
         return ""
     proofs = [p for p in _last_proofs(wave, config, known) if not p.passed]
-    why = "; ".join(map(told, proofs)) or "an earlier run wrote it and ended before it was verified"
+    began = state == WaveState.BEGAN
+    why = "; ".join(map(told, proofs)) or (UNVERIFIED if began else REWRITTEN)
     return f"{why}; a sync asks again"
 
 
@@ -110,23 +113,47 @@ def _last_proofs(wave: Wave, config: Config, known: Standing) -> Iterator[Proof]
 
 
 def foreseen(
-    plan: Plan, config: Config, known: Standing, *, selected: Collection[str], beside: Mapping[str, str]
+    plan: Plan,
+    config: Config,
+    known: Standing,
+    *,
+    now: datetime,
+    selected: Collection[str],
+    beside: Mapping[str, str],
 ) -> tuple[WaveReport, ...]:
-    """Return how the waves stand before anything is written: in which order, and what holds whom."""
+    """Return how the waves stand before anything is written: in which order, what holds whom, and what will be asked."""
     if not config.waves:
         return ()
     held = holds(plan, config, known, selected=selected, beside=beside)
-    return tuple(_foreseen(wave, plan, config, known, held.get(wave.name, "")) for wave in ordered(config))
+    waves = [_foreseen(wave, plan, config, known, held.get(wave.name, "")) for wave in ordered(config)]
+    whole = {w for w in _whole(plan, config, selected) if w not in beside}
+    asks = {w.name: tuple(_asked(w, plan, config, known, now)) for w in config.waves if w.name in whole}
+    return tuple(replace(wave, asks=asks.get(wave.name, ())) for wave in waves)
+
+
+def _whole(plan: Plan, config: Config, selected: Collection[str]) -> list[str]:
+    """Return the waves that a sync would write whole: of the others it asks no check."""
+    return [w.name for w in config.waves if not lacking(plan, w.name, config, selected=selected, fine=FINE)]
+
+
+def _asked(wave: Wave, plan: Plan, config: Config, known: Standing, now: datetime) -> Iterator[str]:
+    """Yield the checks that a sync asks of a wave, should all go well up to there."""
+    changed = any(is_pending(c) for c in of(plan, wave.name))
+    moment = Moment(now, changed, any(is_pending(c) for c in behind(plan, wave.name, config)))
+    checks = {check.name: check for check in config.checks}
+    yield from (name for name in wave.verify if is_due(wave, checks[name], known, moment))
 
 
 def _foreseen(wave: Wave, plan: Plan, config: Config, known: Standing, why: str) -> WaveReport:
     number = sum(is_pending(c) for c in of(plan, wave.name))
     stuck = bool(unsettled(plan, wave.name, fine=FINE))
+    open_question = not stuck and (why or _state(wave, known) in UNPROVEN)
+    proofs = [p for p in _last_proofs(wave, config, known) if not p.passed] if open_question else []
     return WaveReport(
         wave.name,
         WaveState.CHANGE if number else WaveState.INCOMPLETE if stuck else WaveState.IN_SYNC,
         changed=number,
         detail=why,
-        proofs=tuple(_last_proofs(wave, config, known)) if why and not stuck else (),
+        proofs=tuple(proofs),
         approve=hold_id(plan, wave.name, config) if why else "",
     )

@@ -60,6 +60,18 @@ class TestedApplication:
     environment_name: str | None = None
     device_preset: str | None = None
 
+    @property
+    def asked(self) -> dict[str, object]:
+        """Return what the audit log says of it: of an address no query, which may hold a secret."""
+        url = (self.environment_url or "").partition("#")[0].partition("?")[0]
+        told = {
+            "application": self.application,
+            "environment": self.environment or url,
+            "environment_name": self.environment_name,
+            "device_preset": self.device_preset,
+        }
+        return {key: value for key, value in told.items() if value}
+
 
 @dataclass(frozen=True, slots=True)
 class VendorRun:
@@ -74,8 +86,8 @@ class VendorRun:
     def asked(self) -> dict[str, object]:
         """Return what the audit log says of it: no token, and no address that may hold one."""
         plan = {"test_plan": self.test_plan} if self.test_plan else {}
-        named = [one.application for one in self.applications]
-        return {**plan, **({"applications": named} if named else {})}
+        tested = [one.asked for one in self.applications]
+        return {**plan, **({"applications": tested} if tested else {})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ that was killed left open is found all the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from ipsync.core.events import Verification, WaveReached
 from ipsync.core.marks import parse_time
+from ipsync.core.rollout import Check
 from ipsync.core.waves import WaveState
 
 LASTING = {WaveState.BEGAN, WaveState.APPLIED, WaveState.VERIFIED, WaveState.FAILED, WaveState.APPROVED}
@@ -32,6 +33,7 @@ KEPT = (
     "failed",
     "detail",
     "reruns",
+    "request",
 )
 Word = dict[str, Any]
 Key = tuple[object, ...]
@@ -80,21 +82,29 @@ class Standing:
         return last if open_run else None
 
 
-def standing(words: Iterable[Mapping[str, Any]], *, owner: str, config: str) -> Standing:
-    """Read what the log handed on; of several configs and owners that share it, only this one's."""
+def standing(words: Iterable[Mapping[str, Any]], *, owner: str, config: str, checks: Sequence[Check] = ()) -> Standing:
+    """Read what the log handed on; of several configs and owners that share it, only this one's.
+
+    What one of the `checks` asked for when it was written otherwise is no word on it: another test plan proves
+    something else.
+    """
+    requests = {check.name: check.by.asked for check in checks}
     waves: dict[str, Known] = {}
-    checks: dict[tuple[str, str], Known] = {}
+    known: dict[tuple[str, str], Known] = {}
     began: dict[str, int] = {}
     for word in sorted(words, key=lambda word: int(word.get("seq", 0))):
         if word.get("owner") != owner or word.get("config", "") != config:
             continue
         if Verification.names(word):
-            checks[str(word.get("wave")), str(word.get("check"))] = _known(word)
+            name = str(word.get("check"))
+            if name in requests and word.get("request", requests[name]) != requests[name]:
+                continue
+            known[str(word.get("wave")), str(word.get("check"))] = _known(word)
         elif WaveReached.names(word):
             waves[str(word.get("wave"))] = _known(word)
             if word.get("state") == WaveState.BEGAN:
                 began[str(word.get("wave"))] = int(word.get("seq", 0))
-    return Standing(waves, checks, began)
+    return Standing(waves, known, began)
 
 
 def _known(word: Mapping[str, Any]) -> Known:

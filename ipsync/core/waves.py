@@ -67,7 +67,11 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class WaveReport:
-    """One wave, as people read it. `approve` is the id that lets go what it holds back, where something is."""
+    """One wave, as people read it.
+
+    approve  the id that lets go what it holds back, where something is
+    asks     of a plan: the checks that a sync asks
+    """
 
     name: str
     state: WaveState
@@ -75,6 +79,7 @@ class WaveReport:
     detail: str = ""
     proofs: tuple[Proof, ...] = ()
     approve: str = ""
+    asks: tuple[str, ...] = ()
 
 
 def ordered(config: Config) -> tuple[Wave, ...]:

@@ -67,7 +67,7 @@ def plan(run: Run) -> Report:
     made, observed = observe(run, now)
     undone = _contested(run, made)
     found = beside.found(run, made)
-    waves = foreseen(made, run.config, run.standing, selected=run.selected, beside=found)
+    waves = foreseen(made, run.config, run.standing, now=now, selected=run.selected, beside=found)
     return _ended(run, observed, Report(run.id, "plan", now, made, notices=tuple(undone.values()), waves=waves))
 
 

@@ -110,7 +110,7 @@ class _Asking:
             begun = self._started(lambda: verifier.rerun_failed(failed.run_id))
         except VerificationError as error:
             return self._not_again(failed, str(error))
-        return self._ended(verifier, begun) if begun.run_id else self._not_again(failed, begun.detail)
+        return self._not_again(failed, begun.detail) if begun.ended else self._ended(verifier, begun)
 
     def _not_again(self, failed: Result, why: str) -> Result:
         self.reruns = self.check.rerun_failed
@@ -141,7 +141,7 @@ class _Asking:
         trouble: list[str] = [""]
         try:
             last = waiting.wait(
-                lambda _left: self._poll(verifier, run_id),
+                lambda left: self._poll(verifier, run_id, left),
                 ended=lambda answer: answer.ended,
                 timeout=self.check.timeout,
                 stop=self.run.stop,
@@ -151,10 +151,10 @@ class _Asking:
             last = Result("unknown", detail=str(error))
         return last, trouble[-1]
 
-    def _poll(self, verifier: Verifier, run_id: str) -> Result:
+    def _poll(self, verifier: Verifier, run_id: str, left: float) -> Result:
         if self.run.stopping() and run_id:
             raise BrokenOff(f"{self.run.ended_by} {GOES_ON}")
-        return verifier.poll(run_id)
+        return verifier.poll(run_id, within=left)
 
     def _agreed(self, verifier: Verifier, begun: Result, last: Result | None, word: Known) -> Result:
         """Bring what this run was told together with what another pass recorded while both waited."""
@@ -186,7 +186,7 @@ class _Asking:
                 check=self.check.name,
                 state=state,
                 config=self.run.config.source or None,
-                request=self.check.by.asked if state in {ASKED, RUNNING} else None,
+                request=self.check.by.asked,
                 run_id=result.run_id or None,
                 url=result.url or None,
                 failed=result.failed or None,

@@ -18,6 +18,8 @@ def lines(report: Report, again: str) -> Iterator[tuple[str, str]]:
     for wave in (w for w in report.waves if w.name or named_none):
         yield _sign(wave), f"{named(wave.name)}  {_state(wave)}"
         yield from (("+" if p.passed else "-", f"    check {proof(p)}") for p in wave.proofs)
+        if wave.asks:
+            yield "", f"    a sync asks {'its check' if len(wave.asks) == 1 else 'its checks'} {', '.join(wave.asks)}"
         if wave.detail and not _said(wave):
             yield "!", f"    {_hold(report, wave)}"
         if wave.approve:
@@ -66,6 +68,7 @@ def _wave(wave: WaveReport) -> dict[str, object]:
         "detail": wave.detail or None,
         "approve": wave.approve or None,
         "checks": [_proof(p) for p in wave.proofs],
+        "asks": list(wave.asks),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal, Protocol, runtime_checkable
 
 State = Literal["running", "passed", "failed", "cancelled", "unknown"]
@@ -35,8 +36,8 @@ class Verifier(Protocol):
         """
         ...
 
-    def poll(self, run_id: str) -> Result:
-        """Return what is known of a run now.
+    def poll(self, run_id: str, *, within: float = inf) -> Result:
+        """Return what is known of a run now; what takes longer than `within` seconds is no answer.
 
         Raises Unavailable where asking again may help, another VerificationError where it doesn't.
         """

@@ -10,7 +10,8 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import inf
 from tempfile import TemporaryFile
 from threading import Event
 from typing import IO
@@ -18,11 +19,12 @@ from typing import IO
 from ipsync.core.printable import printable
 from ipsync.verification.base import Result
 from ipsync.verification.errors import BrokenOff, VerificationError
+from ipsync.verification.hiding import hidden
 
 PAUSE, PATIENCE = 0.05, 2.0
 """Seconds between two looks at the program, and from the request to end until it is killed."""
-SHOWN = 500
-"""Characters of what it said last that stand in the report."""
+SHOWN, READ = 500, 16 * 1024
+"""Characters of what it said last that stand in the report, and bytes that are looked at: a token is there whole."""
 
 
 @dataclass(slots=True)
@@ -33,6 +35,8 @@ class CommandVerifier:
     change: Callable[[], Mapping[str, object]]
     timeout: float
     stop: Event
+    token: str | None = field(default=None, repr=False)
+    """QA.tech's, which the program finds in its environment: what it says must not give it away."""
     _process: subprocess.Popen[bytes] | None = None
     _said: IO[bytes] | None = None
     _until: float = 0.0
@@ -60,9 +64,9 @@ class CommandVerifier:
                 raise VerificationError(f"{self.argv[0]} can't be run: {why}") from None
         return Result("running")
 
-    def poll(self, run_id: str) -> Result:
+    def poll(self, run_id: str, *, within: float = inf) -> Result:
         """Wait for its end: nobody else can ask for it later."""
-        del run_id
+        del run_id, within  # its time began when it was started
         process = self._process
         if process is None:
             raise VerificationError("the command was not started")
@@ -88,8 +92,9 @@ class CommandVerifier:
         if self._said is None:
             return ""
         with self._said as said:
-            said.seek(max(0, said.seek(0, os.SEEK_END) - 4 * SHOWN))
-            return printable(" ".join(said.read().decode(errors="replace").split())[-SHOWN:])
+            said.seek(max(0, said.seek(0, os.SEEK_END) - READ))
+            text = hidden(" ".join(said.read().decode(errors="replace").split()), self.token)
+            return printable(text[-SHOWN:])
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         """End it and all that it started: first asked to, then killed."""

@@ -19,7 +19,7 @@ Change = Callable[[], Mapping[str, object]]
 def verifier(check: Check, change: Change, *, environ: Mapping[str, str], stop: Event) -> Verifier:
     """Return whoever is asked. Raises UsageError where a token is missing or an address is wrong."""
     if isinstance(check.by, Command):
-        return CommandVerifier(check.by.argv, change, check.timeout, stop)
+        return CommandVerifier(check.by.argv, change, check.timeout, stop, environ.get("QATECH_API_TOKEN"))
     return _vendor(check.name, check.by, environ, stop)
 
 

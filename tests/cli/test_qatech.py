@@ -227,6 +227,10 @@ def test_options_belong_to_the_application_before_them(ipsync, vendor):
         (["--application", "app_1", "--environment", "env_1", "--environment", "env_2"], "--environment stands twice behind --application app_1"),
         (["--application", "app_1", "--environment", "env_1", "--environment-url", "https://a.example"], "keep one"),
         (["--application", "app_1", "--environment-name", "x"], "--environment-url; add that"),
+        (
+            ["--application", "app_1", "--environment", "env_1", "--environment-name", "x"],
+            "--environment env_1 has its name at QA.tech already; leave --environment-name out",
+        ),
         (["--application", "app_1", "--environment", "--application"], "begins with env_"),
         (["--application", "env_1"], "is the id of an environment, and not that of an application"),
         (["--test-plan", "app_1"], "is the id of an application, and not that of a test plan"),
@@ -320,6 +324,22 @@ def test_a_lost_answer_is_unknown_and_a_script_learns_it(ipsync, vendor, words):
     assert err.startswith("whether a run was started is not known: ")
     assert "look at the project's newest runs" in err
     assert len(vendor.project.runs) == 2
+
+
+def test_a_run_that_is_not_known_everywhere_yet_is_waited_for_by_who_started_it(ipsync, monkeypatch):
+    ask, missed = Project.get, []
+
+    def late(self, *args, **kwargs):
+        if not missed:
+            missed.append(args)
+            return self._run("not-yet")
+        return ask(self, *args, **kwargs)
+
+    monkeypatch.setattr(Project, "get", late)
+    code, out, _ = ipsync("run", "start", "--wait")
+    assert (code, len(missed)) == (0, 1)
+    assert out.startswith("run run003  passed")
+    assert ipsync("run", "status", "run404", "--wait")[0] == 1, "another one isn't"
 
 
 def test_a_token_that_is_revoked_during_a_wait_still_tells_the_run(ipsync, vendor):

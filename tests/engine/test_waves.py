@@ -7,7 +7,7 @@ from datetime import timedelta
 from threading import Event
 
 import pytest
-from waves import CANARY, MAIN, SMOKE, A, B, C, Killed, code, stage, statuses, target, waves
+from waves import CANARY, MAIN, SMOKE, A, B, C, Killed, Vendor, code, stage, statuses, target, waves
 
 from ipsync.core.errors import Rejected
 from ipsync.core.events import Verification, WaveReached
@@ -180,6 +180,15 @@ def test_failed_tests_are_run_again_once():
     assert (here.vendor.polled, code(report)) == (["run1", "run2"], 4)
 
 
+def test_a_rerun_that_has_no_tests_hides_none_that_failed(monkeypatch):
+    here = stage(A, checks=[replace(SMOKE, rerun_failed=2)])
+    here.vendor.ends = [Result("failed", failed=("Login",))]
+    monkeypatch.setattr(Vendor, "rerun_failed", lambda _self, _run: Result("failed", "run2", detail="no tests"))
+    proof = here.sync().waves[0].proofs[0]
+    assert (proof.state, proof.run_id, proof.failed) == ("failed", "run1", ("Login",))
+    assert proof.detail == "its failed tests could not be run again: no tests"
+
+
 def test_a_run_that_failed_without_a_failed_test_is_not_run_again():
     here = stage(A, checks=[replace(SMOKE, rerun_failed=1)])
     here.vendor.ends = [Result("failed", detail="its tests were skipped")]
@@ -319,6 +328,31 @@ def test_a_plan_asks_nobody_and_writes_nothing():
         ("", WaveState.IN_SYNC, 0),
     ]
     assert (here.vendor.started, here.held(CANARY), here.log.of(WaveReached)) == ([], [], [])
+
+
+def asks(here, *only):
+    return {w.name: w.asks for w in here.plan(*only).waves if w.asks}
+
+
+def test_a_plan_says_which_checks_a_sync_asks():
+    here = stage(A, waves=(Wave("canary", ("smoke",)), Wave("main", ("smoke",))))
+    assert asks(here) == {"canary": ("smoke",), "main": ("smoke",)}
+    assert asks(here, "web") == {"canary": ("smoke",)}, "of a wave that isn't selected whole nothing is asked"
+    here.sync()
+    assert asks(here) == {}
+    here = stage(A, checks=[replace(SMOKE, when="always")])
+    here.sync()
+    assert asks(here) == {"canary": ("smoke",)}
+    here.lists["qatech"] = "feed qatech: no answer"
+    assert asks(here) == {}, "nor of one that isn't applied whole"
+
+
+def test_a_plan_tells_of_a_door_that_was_found_shut_though_nothing_waits_behind_it():
+    here = failing(A, targets=(target("web", "sg-1", "canary"),))
+    here.sync()
+    report = here.plan()
+    assert (waves(report)["canary"], report.waves[0].proofs[0].url) == ("in-sync", "https://qa/run1")
+    assert (report.waves[0].asks, report.waves[0].approve, code(report)) == (("smoke",), "", 0)
 
 
 # ── kills and signals ────────────────────────────────────────────────────────

@@ -19,7 +19,7 @@ from waves import CANARY, MAIN, A, B, Killed, code, stage
 from ipsync import app, audit
 from ipsync.audit import AuditLog
 from ipsync.core import events
-from ipsync.core.rollout import Check, Command, VendorRun, Wave
+from ipsync.core.rollout import Check, Command, TestedApplication, VendorRun, Wave
 from ipsync.sandbox.qatech.project import Project
 from ipsync.sandbox.qatech.vendor import TOKEN, Vendor
 from ipsync.targets.base import Places
@@ -197,6 +197,59 @@ def test_a_process_that_is_killed_while_it_waits_is_made_up_for_by_the_log(house
     assert (code(report), len(starts(vendor)), told(report).run_id) == (0, 1, "run003")
 
 
+def rewritten(home, by):
+    (check,) = home.config.checks
+    home.config = replace(home.config, checks=(replace(check, by=by),))
+
+
+def test_what_was_proven_by_another_test_plan_is_no_proof(house, vendor):
+    home = house()
+    home.sync()
+    home.here.cloud.groups[MAIN] = {}  # something waits behind the canary
+    rewritten(home, VendorRun(vendor.url, TOKEN, "pln_empty"))
+    report = home.sync()
+    assert (told(report).state, home.here.held(MAIN)) == ("failed", [])
+    rewritten(home, VendorRun(vendor.url, TOKEN, "pln_smoke"))
+    report = app.plan_once(home.config)
+    assert "its checks are written otherwise than when they failed; a sync asks again" in report.waves[0].detail
+    assert (code(home.sync()), len(starts(vendor))) == (0, 3)
+
+
+def test_a_run_of_another_environment_is_not_picked_up(house, vendor, monkeypatch):
+    home = house()
+    by = VendorRun(vendor.url, TOKEN, "pln_smoke", (TestedApplication("app_shop", environment="env_staging"),))
+    rewritten(home, by)
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "run", lambda *_args, **_more: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            home.sync()
+    rewritten(home, replace(by, applications=(TestedApplication("app_shop", environment="env_canary"),)))
+    report = home.sync()
+    assert (code(report), len(starts(vendor)), told(report).run_id) == (0, 2, "run004")
+    asked = [r["request"]["applications"] for r in home.records(events.Verification)]
+    assert [one["environment"] for (one,) in asked] == ["env_staging"] * 2 + ["env_canary"] * 3
+
+
+def test_a_check_that_became_a_command_is_asked_as_one(house, vendor, monkeypatch):
+    home = house()
+    with monkeypatch.context() as patch:
+        patch.setattr(Client, "run", lambda *_args, **_more: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            home.sync()
+    rewritten(home, Command(("true",)))
+    report = home.sync()
+    assert (code(report), told(report).state, told(report).run_id) == (0, "passed", "")
+
+
+def test_no_query_of_an_environment_s_address_stands_in_the_log(house, vendor):
+    home = house()
+    where = TestedApplication("app_shop", environment_url="https://pr-7.example.com/shop?key=s3cret#t0p")
+    rewritten(home, VendorRun(vendor.url, TOKEN, "pln_smoke", (where,)))
+    home.sync()
+    assert "https://pr-7.example.com/shop" in home.path.read_text()
+    assert not [word for word in ("s3cret", "t0p") if word in home.path.read_text()]
+
+
 def test_a_signal_ends_a_wait_in_the_midst_of_an_answer(house, vendor):
     home, stop = house(timeout=60.0), Event()
     vendor.faults.plan("run.get", "hang")
@@ -241,6 +294,17 @@ def test_the_first_end_counts_whatever_is_answered_later(house, vendor, habit):
     vendor.addresses = ["1.1.1.1"]
     report = home.sync()
     assert (told(report).state, code(report), home.here.held(MAIN)) == ("failed", 4, [A])
+
+
+def test_an_answer_that_never_comes_ends_with_the_check_s_time(house, vendor):
+    home = house(timeout=1.0)
+    vendor.faults.seconds = 30.0
+    vendor.faults.plan("run.get", *["hang"] * 9)
+    began = time.monotonic()
+    report = home.sync()
+    assert time.monotonic() - began < 10.0, "not with the time that a single question may take"
+    assert (told(report).state, home.here.held(MAIN)) == ("unknown", [])
+    assert told(report).detail.startswith("no result within 1 s")
 
 
 @pytest.mark.parametrize("habit", ["never-ends", "other-run"])
@@ -416,6 +480,15 @@ def test_a_command_that_says_no_holds_the_rest_with_its_last_words(tmp_path, mon
     assert (code(report), told(report).state, home.here.held(MAIN)) == (4, "failed", [])
     assert "ended with exit code 3: no way in" in told(report).detail
     assert "\x1b" not in told(report).detail
+
+
+def test_a_command_that_repeats_the_token_gives_it_to_nobody(tmp_path, monkeypatch):
+    monkeypatch.setenv("QATECH_API_TOKEN", TOKEN)
+    text = "import os; print('> Authorization: Bearer', os.environ['QATECH_API_TOKEN'], 'x' * 480); raise SystemExit(1)"
+    home = command(tmp_path, monkeypatch, text)
+    detail = told(home.sync()).detail
+    assert "(the token) xxx" in detail
+    assert TOKEN[4:] not in detail + home.path.read_text()
 
 
 def test_a_command_that_is_not_there_holds_the_rest(tmp_path, monkeypatch):

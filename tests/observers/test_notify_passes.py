@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from factory import GROUP, Stage, aws_target, config, hosts
 from receiver import receiver, says
+from waves import SMOKE, WAVES, Waves, target
 
 from ipsync import engine
 from ipsync.core.configured import Notify
@@ -18,6 +19,7 @@ from ipsync.core.events import RunEnded
 from ipsync.core.model import Status
 from ipsync.core.signals import ConfigRead, Contested, NotificationEnded, PassEnded
 from ipsync.observers.notify import Notifier, Surroundings, remembered
+from ipsync.verification import waiting
 
 ALL = ("applied", "blocked", "failed", "held", "contested", "feed-changed", "feed-unchanged")
 A, B, C, D = (str(n) for n in hosts(4))
@@ -188,6 +190,44 @@ def test_what_waits_is_not_over_because_its_target_can_not_be_compared(somebody)
         assert {word[:2] for word in world.sync()} == {("failed", "ended")}
     world.stage.lists["qatech"] = [A, B, C, D]
     assert [word[:2] for word in world.sync()] == [("blocked", "ended")]
+
+
+@pytest.fixture
+def in_waves(somebody, monkeypatch):
+    monkeypatch.setattr(waiting, "FIRST", 0.001)
+    world = World(somebody, target("web", "sg-1", "canary"), target("app", "sg-2", "main"))
+    made = replace(world.stage.config, waves=WAVES, checks=(replace(SMOKE, every=timedelta(hours=1)),))
+    world.stage = Waves(made, lists={"qatech": [A, B]})
+    return world
+
+
+def last(world):
+    return {c["word"]: c for c in json.loads(world.somebody.came[-1][2])["data"]["changes"]}
+
+
+def test_a_failed_check_is_told_with_its_run_its_tests_and_what_lets_the_rest_go(in_waves):
+    in_waves.stage.vendor.open = lambda: False
+    assert in_waves.sync(after=0) == [
+        ("failed", "began", "wave canary"), ("held", "began", "app"), ("applied", "happened", "web"),
+    ]  # fmt: skip
+    told = last(in_waves)
+    assert told["failed"]["text"] == "its check smoke failed; failed: The start page (https://qa/run1)"
+    assert told["held"]["text"] == f"wave canary holds it: {told['failed']['text']}"
+    assert told["held"]["approve"].startswith("ipsync sync --approve wave:")
+    assert in_waves.sync(after=0) == []
+    approve = told["held"]["approve"].rpartition(" ")[2]
+    assert set(in_waves.sync(after=0, approve=[approve])) == {
+        ("failed", "ended", "wave canary"), ("held", "ended", "app"), ("applied", "happened", "app"),
+    }  # fmt: skip
+
+
+def test_a_door_that_a_quiet_run_finds_shut_is_told(in_waves):
+    in_waves.sync()
+    in_waves.stage.vendor.open = lambda: False
+    assert in_waves.sync(after=2) == [("failed", "began", "wave canary")]
+    assert "https://qa/run2" in last(in_waves)["failed"]["text"]
+    in_waves.stage.vendor.open = lambda: True
+    assert in_waves.sync(after=2) == [("failed", "ended", "wave canary")]
 
 
 def test_a_pass_that_fails_whole_and_heals(somebody):

@@ -397,13 +397,16 @@ def test_waves_stand_in_every_form_with_the_run_s_address_and_the_failed_tests()
     assert "to let the waves behind it go all the same: ipsync sync --approve wave:1\n" in text
     assert "the targets without a wave  held  (2 targets to change)\n    wave canary holds it\n" in text
     assert "``  - check" not in markdown
+    planned = replace(waved("plan"), waves=(WaveReport("canary", WaveState.CHANGE, 1, asks=("smoke", "own")),))
+    assert "to change)\n    a sync asks its checks smoke, own\n" in render(planned, output="text", colour=False)
     assert "https://qa/run1" in markdown
     assert json.loads(body)["waves"][0]["checks"] == [
         {"name": "smoke", "state": "failed", "run": "run1", "url": "https://qa/run1", "failed": ["Start `page`\n"],
          "detail": None}
     ]  # fmt: skip
     assert json.loads(body)["waves"][1] == {
-        "name": None, "state": "held", "changed": 2, "detail": "wave canary holds it", "approve": None, "checks": []
+        "name": None, "state": "held", "changed": 2, "detail": "wave canary holds it", "approve": None, "checks": [],
+            "asks": [],
     }  # fmt: skip
 
 

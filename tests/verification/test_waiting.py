@@ -198,9 +198,14 @@ def test_words_that_are_not_known_are_told():
 
 
 def test_what_contradicts_itself_proves_nothing():
-    result = told("COMPLETED", "PASSED", ("a", "COMPLETED", "FAILED"))
-    assert (result.state, result.failed) == ("unknown", ("a",))
-    assert told("COMPLETED", "PASSED", ("a", "COMPLETED", "SKIPPED")).state == "passed"
+    for case in (("COMPLETED", "FAILED"), ("ERROR", None), ("CANCELLED", None)):
+        result = told("COMPLETED", "PASSED", ("a", *case))
+        assert (result.state, result.failed) == ("unknown", ("a",))
+
+
+def test_what_was_skipped_in_a_run_that_passed_is_told_and_did_not_fail():
+    result = told("COMPLETED", "PASSED", ("a", "COMPLETED", "SKIPPED"), ("b", "COMPLETED", "PASSED"))
+    assert result == Result("passed", "abc", detail="not run in it: a")
 
 
 def test_the_tests_that_did_not_pass_are_named():

@@ -74,6 +74,8 @@ def _application(group: dict[str, str]) -> Application:
     short_id, url, name = (group.get(key) for key in ("environment", "environment_url", "environment_name"))
     if short_id and url:
         raise UsageError(f"--application {group['application']} has --environment and --environment-url: keep one")
+    if name and short_id:
+        raise UsageError(f"--environment {short_id} has its name at QA.tech already; leave --environment-name out")
     if name and not url:
         raise UsageError("--environment-name names an environment that is made by --environment-url; add that")
     place = None if short_id is None and url is None else Environment(short_id=short_id, url=url, name=name)

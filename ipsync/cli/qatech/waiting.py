@@ -125,7 +125,7 @@ def until_ended(
 
     progress = _Progress(short_id, begun.url if begun else "")
     try:
-        state = _last(client, progress, timeout, test_cases or "failed")
+        state = _last(client, progress, timeout, test_cases or "failed", since=time.monotonic() if begun else None)
     except VerificationError as error:
         if begun:  # the run is there, and a script must learn its id
             unknown = Result("unknown", short_id, begun.url, detail=str(error))
@@ -142,13 +142,20 @@ def until_ended(
     return code
 
 
-def _last(client: Client, progress: _Progress, timeout: float, test_cases: Literal["failed", "all"]) -> RunState | None:
-    """Wait, and return the last that was told of the run."""
+def _last(
+    client: Client, progress: _Progress, timeout: float, test_cases: Literal["failed", "all"], *, since: float | None
+) -> RunState | None:
+    """Wait, and return the last that was told of the run, which was started `since` if by this command."""
     from ipsync.verification import waiting
+    from ipsync.verification.errors import NotFound
     from ipsync.verification.qatech.verdict import judged
+    from ipsync.verification.qatech.verifier import not_found
 
     def ask(left: float) -> RunState:
-        return replace(client, timeout=min(client.timeout, left)).run(progress.short_id, test_cases=test_cases)
+        try:
+            return replace(client, timeout=min(client.timeout, left)).run(progress.short_id, test_cases=test_cases)
+        except NotFound as error:
+            raise not_found(error, since=since) from None
 
     return waiting.wait(
         ask, ended=lambda found: judged(found).ended, timeout=timeout, stop=client.stop, tell=progress.tell

@@ -17,6 +17,8 @@ from ipsync.core.events import FeedRead
 from ipsync.core.model import Entry, Status, Verdict, Violation
 from ipsync.core.plan import TargetChange
 from ipsync.core.report import FAILED, Report, objects
+from ipsync.core.rollout import named
+from ipsync.core.waves import WaveState, told
 from ipsync.core.words import count, few
 
 Key = tuple[str, ...]
@@ -119,7 +121,7 @@ def of_pass(heard: Heard, config: Config, *, selected: frozenset[str]) -> Situat
         return Situation(happened, run=report.run, mode=report.mode)
     return Situation(
         happened,
-        (*_feeds(heard, config, report), *_targets(heard, report)),
+        (*_feeds(heard, config, report), *_checks(report), *_targets(heard, report)),
         targets=frozenset(change.target for change in report.plan.target_changes) if saved else selected,
         feeds=frozenset(_feed(name) for name in heard.feeds),
         whole=not saved and selected == {target.name for target in config.targets},
@@ -196,12 +198,28 @@ def _feeds(heard: Heard, config: Config, report: Report) -> Iterator[Happening]:
             yield Happening("feed-unchanged", subject, old, ("feed-unchanged", subject))
 
 
+def _checks(report: Report) -> Iterator[Happening]:
+    """Yield the waves whose doors a check did not find open, be it that nothing waits behind them."""
+    for wave in report.waves:
+        text = "; ".join(told(proof) for proof in wave.proofs if not proof.passed)
+        if wave.state is WaveState.FAILED and text:
+            subject = named(wave.name)
+            yield Happening("failed", subject, text, ("failed", subject), severity="error")
+
+
+def _held(report: Report) -> dict[str, str]:
+    """Return by wave why its targets are held; `told` of a failed check names the run and its tests."""
+    return {wave.name: wave.detail for wave in report.waves if wave.state is WaveState.HELD}
+
+
 def _targets(heard: Heard, report: Report) -> Iterator[Happening]:
+    held, approve = _held(report), next((wave.approve for wave in report.waves if wave.approve), "")
     for change in report.plan.target_changes:
         if change.status in FAILED:
             yield _state("failed", change, change.error or change.status.value, "error")
         if change.status is Status.HELD:
-            yield _state("held", change, change.error or "the wave before it isn't done")
+            why = held.get(change.wave) or "the wave before it isn't done"
+            yield replace(_state("held", change, change.error or why), approve=approve)
         yield from _blocked(change)
         if text := (heard.contested or {}).get(change.resource):
             yield _state("contested", change, text)

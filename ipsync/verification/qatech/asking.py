@@ -20,6 +20,7 @@ from ipsync.transport.errors import Cancelled, NoAnswer
 from ipsync.transport.exchange import Answer, Line, Request, within
 from ipsync.transport.strict_json import Unclear, loads
 from ipsync.verification.errors import AnswerLost, BrokenOff, NotFound, Unavailable, VerificationError
+from ipsync.verification.hiding import hidden
 from ipsync.verification.qatech import refusals
 from ipsync.verification.qatech.answers import Unreadable
 
@@ -31,8 +32,6 @@ MOST_BYTES = 20 * 1024**2
 """A run with every test case's reasoning is large; what is larger than this is no answer."""
 SEE_OTHER = 303
 """A redirect that says that it was done, and where to read what came of it."""
-SHORTEST_SECRET = 8
-"""A text of fewer characters is no token that an answer could give away, and replacing it would garble the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +77,6 @@ class Reply:
 def ask(question: Question, read: Callable[[object], T]) -> T:
     """Return what `read` makes of the answer's JSON. Raises VerificationError."""
     return _patiently(question, read) if question.method == "GET" else _once(question, question.timeout, read)
-
-
-def hidden(text: str, token: str | None) -> str:
-    """Return a text without the token, whoever repeats it there."""
-    return text.replace(token, "(the token)") if token and len(token) >= SHORTEST_SECRET else text
 
 
 def _patiently(question: Question, read: Callable[[object], T]) -> T:

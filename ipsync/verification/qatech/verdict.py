@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ipsync.core.words import few
 from ipsync.verification.base import Result, State
 from ipsync.verification.qatech.answers import Run, RunState, RunTestCase
 
 UNDER_WAY = {"INITIATED", "RUNNING"}
+SHOWN = 3
 
 
 def started(run: Run) -> Result:
@@ -21,13 +23,19 @@ def started(run: Run) -> Result:
 def judged(run: RunState, *, url: str = "") -> Result:
     """Judge a run by what is told of it now. `url` is its address, which only its start is sure to tell."""
     state, detail = _judged(run)
-    return Result(state, run.short_id, run.url or url, tuple(one.name for one in broken(run.run_test_cases)), detail)
+    names = tuple(one.name for one in broken(run.run_test_cases))
+    if state == "passed" and names:  # they were skipped: nothing failed in it
+        names, detail = (), f"not run in it: {few(names, SHOWN)}"
+    return Result(state, run.short_id, run.url or url, names, detail)
 
 
 def broken(test_cases: Iterable[RunTestCase]) -> list[RunTestCase]:
     """Return the test cases that ended and did not pass."""
-    ended = ("FAILED", "SKIPPED"), ("ERROR", "CANCELLED")
-    return [one for one in test_cases if one.result in ended[0] or one.status in ended[1]]
+    return [one for one in test_cases if one.result == "SKIPPED" or _failed(one)]
+
+
+def _failed(one: RunTestCase) -> bool:
+    return one.result == "FAILED" or one.status in {"ERROR", "CANCELLED"}
 
 
 def _judged(run: RunState) -> tuple[State, str]:
@@ -50,6 +58,6 @@ def _completed(run: RunState) -> tuple[State, str]:
         return "running", "it is completed, and its result is not there yet"
     if run.result != "PASSED":
         return "unknown", f"its result is {run.result}, which is not known"
-    if any(one.result == "FAILED" for one in run.run_test_cases):
+    if any(_failed(one) for one in run.run_test_cases):
         return "unknown", "it is said to have passed, with tests that failed; look at the run at QA.tech"
     return "passed", ""

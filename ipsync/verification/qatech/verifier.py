@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 
 from ipsync.verification.base import Result
 from ipsync.verification.errors import AnswerLost, NotFound, Unavailable, VerificationError
@@ -20,6 +21,12 @@ SETTLING = 30.0
 """Seconds after its start in which a run that isn't found may not be known everywhere at QA.tech yet."""
 
 
+def not_found(error: NotFound, *, since: float | None) -> VerificationError:
+    """Return what it means that a run isn't found which was started here `since`, by the monotonic clock."""
+    settling = since is not None and time.monotonic() - since < SETTLING
+    return Unavailable(str(error)) if settling else error
+
+
 @dataclass(frozen=True, slots=True)
 class QatechVerifier:
     """Asks for the same run each time."""
@@ -33,14 +40,13 @@ class QatechVerifier:
         """Start the run."""
         return self._known(lambda: self.client.start(self.wanted))
 
-    def poll(self, run_id: str) -> Result:
+    def poll(self, run_id: str, *, within: float = inf) -> Result:
         """Return what is known of a run now."""
+        client = replace(self.client, timeout=min(self.client.timeout, within))
         try:
-            return judged(self.client.run(run_id, test_cases="failed"))
+            return judged(client.run(run_id, test_cases="failed"))
         except NotFound as error:
-            if time.monotonic() - self.started.get(run_id, -SETTLING) < SETTLING:
-                raise Unavailable(str(error)) from None
-            raise
+            raise not_found(error, since=self.started.get(run_id)) from None
 
     def check(self) -> str:
         """Ask for a run that isn't there. The API has no question of its own for that: 404 says that the token is taken."""

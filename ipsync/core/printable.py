@@ -11,6 +11,7 @@ import dataclasses
 import json
 import operator
 import re
+from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -54,16 +55,27 @@ def _seen(char: str) -> bool:
     return char.isprintable() and char not in _INVISIBLE
 
 
+@cache
+def _fields(kind: Any) -> tuple[str, ...]:
+    """Return the names of a dataclass's fields; nothing for other types."""
+    return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
+
+
 def _plain(value: Any) -> Any:
-    if type(value) is str:  # an Enum's texts are ours
+    """Return the same object where nothing in it is to be changed: of thousands of resources most are plain."""
+    kind: Any = type(value)
+    if kind is str:  # an Enum's texts are ours
         return printable(value)
+    if not value:
+        return value
     if isinstance(value, tuple | list):
         made = [_plain(inner) for inner in value]
         return value if all(map(operator.is_, made, value)) else type(value)(made)
     if isinstance(value, dict):
         return {_plain(key): _plain(inner) for key, inner in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        held = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
-        changed = {name: made for name, old in held.items() if (made := _plain(old)) is not old}
-        return dataclasses.replace(value, **changed) if changed else value
-    return value
+    changed = {}
+    for name in _fields(kind):
+        old = getattr(value, name)
+        if (made := _plain(old)) is not old:
+            changed[name] = made
+    return dataclasses.replace(value, **changed) if changed else value

@@ -11,7 +11,7 @@ from typing import Any
 
 from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Rejected, Unreachable
-from ipsync.core.model import Capacity, ReadFailure, State
+from ipsync.core.model import Capacity, ManagedList, ReadFailure, State
 from ipsync.targets.base import Finding
 from ipsync.targets.gcp import answers as gcp_answers
 from ipsync.targets.gcp import calls as gcp_calls
@@ -155,16 +155,18 @@ class Reader:
             return ReadFailure(state.targets, state.resource, f"{state.resource}: {error}")
         return replace(
             state,
-            managed_lists=tuple(replace(p, blocker=self._blocker(rules[p.name], state)) for p, _ in found),
+            managed_lists=tuple(self._judged(p, rules[p.name], state) for p, _ in found),
             entries=tuple(entry for _, entries in found for entry in entries),
             conflict=self._crowded.get(name),
             taken=names.taken(name),
         )
 
-    def _blocker(self, rule: Rule, state: State) -> str:
-        """Return why a rule that an ipsync made can't be managed; of the others the core says that they aren't ours."""
-        reason = blocker(rule, dict(state.wanted_settings), self._where.project) if ours(rule.description) else ""
-        return f"rule {rule.name} {reason}" if reason else ""
+    def _judged(self, managed: ManagedList, rule: Rule, state: State) -> ManagedList:
+        """Say why a rule that an ipsync made can't be managed; of the others the core says that they aren't ours."""
+        if not ours(rule.description):
+            return managed
+        reason = blocker(rule, dict(managed.settings), dict(state.wanted_settings), self._where.project)
+        return replace(managed, blocker=f"rule {rule.name} {reason}") if reason else managed
 
     def _stray(self, rule: Rule) -> State | ReadFailure:
         resource = f"gcp/{self._where.project}/{rule.name}"

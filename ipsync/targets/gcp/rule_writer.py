@@ -97,7 +97,8 @@ class Writer:
 
     def _compare(self, now: Any, known: Sequence[ManagedList | None], subject: str) -> None:
         found = list_of(now)
-        if found not in known or blocker(now, dict(found.settings), self._where.project):
+        settings = dict(found.settings)
+        if found not in known or blocker(now, settings, settings, self._where.project):
             raise Stale(f"{subject}: someone changed it since it was read")
 
 

@@ -183,6 +183,8 @@ def settings_conflict(targets: Sequence[Target]) -> str | None:
     The config is refused for it (firewall.py), but where projects are listed only a run knows that rules are shared.
     """
     first, *others = targets
+    if not others:
+        return None
     asked = {**dict(wanted_settings(first)), "max_ranges": str(where_of(first).max_ranges)}
     for other in others:
         also = {**dict(wanted_settings(other)), "max_ranges": str(where_of(other).max_ranges)}
@@ -194,8 +196,8 @@ def settings_conflict(targets: Sequence[Target]) -> str | None:
     return None
 
 
-def blocker(rule: Rule, wanted: Mapping[str, str], project: str) -> str:
-    """Return what stands in the way of managing one rule, as the rest of a sentence; empty for nothing."""
+def blocker(rule: Rule, settings: Mapping[str, str], wanted: Mapping[str, str], project: str) -> str:
+    """Return what stands in the way of managing one rule with these settings, as the rest of a sentence; empty for nothing."""
     network, command = rule.network.rpartition("/")[2], "gcloud compute firewall-rules"
     if rule.direction not in {"", "INGRESS"} or rule.denied:
         return "is not a rule that allows ingress; choose another `rule:` in the config, or delete or rename it"
@@ -208,7 +210,6 @@ def blocker(rule: Rule, wanted: Mapping[str, str], project: str) -> str:
         )
     if rule.source_tags or rule.source_service_accounts:
         return "also lets in sources by tag or service account, which ipsync did not set; take them out of the rule"
-    settings = dict(_settings(rule))
     if cleared := [key for key in CLEARABLE if settings[key] and not wanted[key]]:
         return (
             f"has {', '.join(cleared)} and the config has none; ipsync can't take them off, which would open more "

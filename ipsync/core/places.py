@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import attrgetter
 from typing import Any
 
 from ipsync.core.configured import Config
@@ -25,7 +26,7 @@ SHOWN = 3
 WROTE = {Status.APPLIED, Status.PARTIAL, Status.UNKNOWN}
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Place:
     """A resource that held something of an owner's when a run of that config last saw it (`seen`, a day)."""
 
@@ -33,6 +34,9 @@ class Place:
     config: str
     seen: str
     resource: str
+
+
+_ORDER = attrgetter("owner", "config", "seen", "resource")
 
 
 def read(records: Iterable[Mapping[str, Any]]) -> list[Place]:
@@ -47,7 +51,7 @@ def read(records: Iterable[Mapping[str, Any]]) -> list[Place]:
 def written(places: Iterable[Place]) -> list[dict[str, object]]:
     """Write places as a `run-ended` record holds them: resources by owner, config and day."""
     groups: dict[tuple[str, str, str], list[str]] = {}
-    for place in sorted(places):
+    for place in sorted(places, key=_ORDER):
         groups.setdefault((place.owner, place.config, place.seen), []).append(place.resource)
     return [{"owner": o, "config": c, "seen": s, "resources": found} for (o, c, s), found in groups.items()]
 
@@ -76,7 +80,7 @@ def notices(
     ours = [p for p in places if p.config not in elsewhere and _until(p) >= today]
     renamed: dict[str, list[Place]] = {}
     by_scope: dict[str, list[Place]] = {}
-    for place in sorted(ours):
+    for place in sorted(ours, key=_ORDER):
         mine = place.owner == config.owner
         (by_scope if mine else renamed).setdefault(_scope(place.resource) if mine else place.owner, []).append(place)
     read_at = _read_at(observed, chosen)

@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from ipsync.core.signals import Event, Recorded, ScopeRead
 
-EVERY = 32
-"""Scopes between two collections: as many as are read at once."""
+EVERY = 64
+"""Scopes between two collections: twice as many as are read at once. Each takes time, and what waits for it is small."""
 _M_ARENA_MAX = -8  # malloc.h of the GNU C library
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from ipsync.core.configured import Feed
 from ipsync.core.events import FeedRead
 from ipsync.core.marks import format_time
+from ipsync.core.words import count
 
 
 def dated(read: FeedRead, earlier: Mapping[str, Any] | None, now: datetime) -> FeedRead:
@@ -37,9 +38,9 @@ def unchanged(feed: Feed, read: FeedRead, now: datetime) -> str:
     if age <= timedelta(seconds=feed.max_unchanged_age):
         return ""
     return (
-        f"feed {feed.name} has listed the same {read.count} addresses since {read.since} ({_days(age)}), longer than its "
-        f"max_unchanged_age ({_days(timedelta(seconds=feed.max_unchanged_age))}): is this still the list that the vendor "
-        f"keeps, and not a copy of it?"
+        f"feed {feed.name} has listed the same {count(read.count or 0, 'address')} since {read.since} ({_days(age)}), longer "
+        f"than its max_unchanged_age ({_days(timedelta(seconds=feed.max_unchanged_age))}): is this still the list that the "
+        f"vendor keeps, and not a copy of it? If not, change the feed's url; if so, raise its max_unchanged_age"
     )
 
 

@@ -13,7 +13,7 @@ from ipsync.core.addresses import canonical, special_use
 from ipsync.core.configured import Limits, Threshold
 from ipsync.core.model import Capacity, Network, Snapshot, Verdict, Violation
 from ipsync.core.spans import coverage
-from ipsync.core.words import few
+from ipsync.core.words import count, few
 
 SHOWN = 5
 """How many offenders a message names before it counts the rest."""
@@ -42,10 +42,10 @@ def _empty_feed(snapshot: Snapshot) -> Violation | None:
 
 
 def _too_many(snapshot: Snapshot, limits: Limits) -> Violation | None:
-    count = len(snapshot.networks)
-    if count <= limits.max_addresses:
+    number = len(snapshot.networks)
+    if number <= limits.max_addresses:
         return None
-    detail = f"feed {snapshot.feed} lists {count} addresses, more than {limits.max_addresses}"
+    detail = f"feed {snapshot.feed} lists {count(number, 'address')}, more than {limits.max_addresses}"
     return _refuse("max-addresses", f"{detail}; {raise_limit('max-addresses')}")
 
 
@@ -72,14 +72,17 @@ def amount(addresses: int, family: int) -> str:
     """Write a number of addresses of one family for people: IPv6 in the widest of /32, /48 and /64 that it fills."""
     prefix = next((p for p in (32, 48, 64) if addresses >= 1 << (128 - p)), 128)
     if family == 4 or prefix == 128:  # noqa: PLR2004 - the IP version, and a single address
-        return f"{addresses:,} IPv{family} addresses"
+        return f"{addresses:,} IPv{family} address{'' if addresses == 1 else 'es'}"
     whole, rest = divmod(addresses, 1 << (128 - prefix))
     return f"{whole:,} × /{prefix}{' and more' if rest else ''} of IPv6"
 
 
 def raise_limit(key: str, word: str = "raise") -> str:
     """Say how a limit is changed, by the key that holds it."""
-    return f"if that is right, {word} guards.{key} (the target's own wins over the feed's, and that over the top's)"
+    return (
+        f"if that is right, {word} guards.{key} (it is read from the target, else from the feed, else from the top of the "
+        f"config)"
+    )
 
 
 def _special(snapshot: Snapshot, limits: Limits) -> Violation | None:
@@ -143,9 +146,9 @@ def too_many_go(move: Impact, gone: frozenset[Network], limits: Sequence[Limits]
     if len(gone) <= most:
         return None
     if not move.lately:
-        return f"{len(gone)} of {len(held)} addresses, more than {most}"
+        return f"{len(gone)} of {count(len(held), 'address')}, more than {most}"
     young = f"{len(move.lately)} that were added shortly before don't count"
-    return f"{len(gone)} addresses where {len(held)} were held ({young}), more than {most}"
+    return f"{count(len(gone), 'address')} where {len(held)} were held ({young}), more than {most}"
 
 
 def _too_much_leaves(move: Impact, gone: frozenset[Network], limits: Sequence[Limits], family: int) -> str | None:
@@ -172,7 +175,7 @@ def too_many_come(move: Impact, limits: Sequence[Limits]) -> list[tuple[str, str
 def _additions(move: Impact, limits: Sequence[Limits]) -> tuple[str, str] | None:
     held, new = len(move.before), len(move.new)
     most = min(allowed(limit.max_additions, held) for limit in limits)
-    return ("max-additions", f"adds {new} addresses to {held}, more than {most}") if new > most else None
+    return ("max-additions", f"adds {count(new, 'address')} to {held}, more than {most}") if new > most else None
 
 
 def _growth(move: Impact, limits: Sequence[Limits], family: int) -> tuple[str, str] | None:
@@ -181,7 +184,7 @@ def _growth(move: Impact, limits: Sequence[Limits], family: int) -> tuple[str, s
     most = min(_growth_limit(limit, held, family) for limit in limits)
     if more <= most:
         return None
-    text = f"lets in {amount(more, family)} more beside {amount(held, family)}, more than {amount(most, family)}"
+    text = f"lets in {amount(more, family)} besides the {amount(held, family)} held, more than {amount(most, family)}"
     return "max-growth", text
 
 
@@ -240,12 +243,10 @@ def check_lists(capacity: Iterable[Capacity], *, created: int) -> list[Violation
 
 def _lists_detail(room: Capacity, created: int) -> str:
     if room.assumed:
-        text = (
-            f"{room.used} {room.what} are there and {created} more are needed; the quota is assumed to be {room.limit}"
-        )
+        text = f"{room.used} {room.what} are there, and {created} more must be made; the quota is assumed to be {room.limit}"
         return f"{text}, since {room.assumed}"
-    text = f"{room.used} of {room.limit} {room.what} are in use and {created} more are needed"
-    return f"{text}; raise the quota, free rules, or raise `max_ranges` so that fewer are needed"
+    text = f"{room.used} of {room.limit} {room.what} are in use, and {created} more must be made"
+    return f"{text}; raise the quota, delete rules that nobody needs, or raise `max_ranges` so that fewer are needed"
 
 
 def too_many_by(capacity: Iterable[Capacity], added: Sequence[Network]) -> dict[int, int]:
@@ -267,12 +268,11 @@ def hangs_on_assumption(capacity: Iterable[Capacity], added: Sequence[Network]) 
 
 def _capacity_detail(room: Capacity, more: int, fewer: int) -> str:
     fits = room.used + more - fewer <= room.limit and fewer
-    way = room.way or "raise the quota, or free rules"
+    way = room.way or "raise the quota, or delete rules that nobody needs"
     way = f"set remove_first: true to remove before adding, or {way}" if fits else way
     limit = f"{room.limit} (assumed: {room.assumed})" if room.assumed else f"{room.limit}"
-    return (
-        f"{room.used} of {limit} {room.what or f'IPv{room.family} rules'} are in use and {more} more are needed; {way}"
-    )
+    what = room.what or f"IPv{room.family} rules"
+    return f"{room.used} of {limit} {what} are in use, and the change needs {more} more; {way}"
 
 
 def some(networks: Iterable[Network]) -> str:

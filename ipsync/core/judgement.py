@@ -191,9 +191,11 @@ class _Judged:
         if not reason:
             return []
         if not due:
-            text = f"{reason}, are leaving: {guards.some(self.move.lost)}; will need an approval when due"
+            text = (
+                f"{reason}, are leaving: {guards.some(self.move.lost)}; their removal will need approval when it is due"
+            )
             return [(Violation("max-removals", Verdict.ALLOW, f"{text}; {guards.raise_limit('max-removals')}"), None)]
-        whole = f"with all that is leaving, {reason}"
+        whole = f"with all that is leaving, removes {reason}"
         if {m.entry.network for m in due} == self.move.lost and len(_by_time(due)) == 1:
             whole = f"removes {reason}"
         return [self._held("max-removals", Verdict.NEEDS_APPROVAL, "remove", b, whole) for b in _by_time(due)]

@@ -166,7 +166,7 @@ def _renamed(owner: str, found: Sequence[Place], now: str) -> str:
 
 def _gone(why: str, found: Sequence[Place]) -> str:
     return (
-        f"{why} is in the config no more, nor in what it lists, but earlier runs let addresses in at {_listed(found)}. Those doors stay open, "
+        f"{why} is no longer in the config, nor in what it lists, but earlier runs let addresses in at {_listed(found)}. Those doors stay open, "
         f"and no run looks at them. {_advice(found)}"
     )
 
@@ -174,7 +174,7 @@ def _gone(why: str, found: Sequence[Place]) -> str:
 def _many_gone(gone: Mapping[str, Sequence[Place]]) -> str:
     found = [place for places in gone.values() for place in places]
     return (
-        f"{len(gone):,} places are in the config no more, nor in what it lists ({few(list(gone), SHOWN)}), but earlier "
+        f"{len(gone):,} places are no longer in the config, nor in what it lists ({few(list(gone), SHOWN)}), but earlier "
         f"runs let addresses in at "
         f"{_listed(found)}. Those doors stay open, and no run looks at them. {_advice(found)}"
     )

@@ -73,7 +73,10 @@ def _failed(failure: ReadFailure, target: Target) -> TargetChange:
 
 def _nowhere(target: Target) -> TargetChange:
     """Say of a target that may name nothing in some of its places that it does so in none."""
-    text = "none of its places has anything that this target names; check what it chooses by, and its places"
+    text = (
+        "nothing in its places fits this target; check what the target selects (like `match`), and its places (like "
+        "`accounts` and `regions`)"
+    )
     return TargetChange(target.name, target.kind, target.where.place, Status.ERROR, error=text)
 
 

@@ -563,10 +563,10 @@ def test_what_a_changed_config_leaves_behind_is_told(ipsync, stage, tmp_path):
     path.write_text(re.sub(r"  - name: staging-gcp.*?(?=\naudit:)", "", text, flags=re.DOTALL))
     for command in ("check", "plan", "sync"):
         _, out, _ = ipsync(command)
-        told = f"gcp/{demo.PROJECT} is in the config no more, nor in what it lists, but earlier runs let addresses in at gcp/{demo.PROJECT}/"
+        told = f"gcp/{demo.PROJECT} is no longer in the config, nor in what it lists, but earlier runs let addresses in at gcp/{demo.PROJECT}/"
         assert (told in out) == (command != "check")
     path.write_text(text)
-    assert "in the config no more" not in ipsync("plan")[1]
+    assert "no longer in the config" not in ipsync("plan")[1]
 
 
 def test_an_operator_replaces_the_log_s_key(ipsync, stage, tmp_path, monkeypatch):

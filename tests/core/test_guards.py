@@ -344,7 +344,7 @@ def test_a_message_has_the_numbers():
     many = too_many_come(gaining(hosts(10), hosts(21, first=20000)), [LIMITS])
     assert many == [("max-additions", "adds 21 addresses to 10, more than 20")]
     wide = too_many_come(gaining(networks("8.8.8.8"), networks("9.9.0.0/16")), [LIMITS])
-    text = "lets in 65,536 IPv4 addresses more beside 1 IPv4 addresses, more than 4,096 IPv4 addresses"
+    text = "lets in 65,536 IPv4 addresses besides the 1 IPv4 address held, more than 4,096 IPv4 addresses"
     assert wide == [("max-growth", text)]
     assert guards.raise_limit("max-growth").startswith("if that is right, raise guards.max-growth (")
 
@@ -370,7 +370,7 @@ def test_rules_beyond_a_projects_quota_are_refused_with_the_numbers(used, create
     assert (not found) == fits
     for violation in found:
         assert (violation.guard, violation.verdict) == ("capacity", Verdict.REFUSE)
-        assert f"{used} of 100 {RULES} are in use and {created} more are needed" in violation.detail
+        assert f"{used} of 100 {RULES} are in use, and {created} more must be made" in violation.detail
 
 
 def test_a_quota_that_is_assumed_warns_and_says_so():

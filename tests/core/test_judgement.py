@@ -239,7 +239,8 @@ def test_removals_are_held_by_the_time_they_began_to_leave():
     assert [set(nets(h.entries)) for h in found.held] == [set(TEN[:3]), set(TEN[3:5])]
     assert len({h.id for h in found.held}) == 2
     assert all(
-        v.detail.startswith("with all that is leaving, 5 of 10 addresses, more than 3") for v in found.violations
+        v.detail.startswith("with all that is leaving, removes 5 of 10 addresses, more than 3")
+        for v in found.violations
     )
 
 
@@ -248,7 +249,9 @@ def test_what_is_not_due_yet_counts_and_does_not_wait():
     made = change(keep=some(TEN[4:]), remove=due, leaving=leaving(not_yet), remark=not_yet)
     found = judged(made)
     assert [nets(h.entries) for h in found.held] == [list(TEN[:2])]
-    assert found.violations[0].detail.startswith("with all that is leaving, 4 of 10 addresses, more than 3: 8.0.0.0/32")
+    assert found.violations[0].detail.startswith(
+        "with all that is leaving, removes 4 of 10 addresses, more than 3: 8.0.0.0/32"
+    )
 
 
 def test_what_is_not_due_at_all_is_a_warning():
@@ -259,7 +262,7 @@ def test_what_is_not_due_at_all_is_a_warning():
     assert told.change == ""
     assert told.detail.startswith(
         "4 of 10 addresses, more than 3, are leaving: 8.0.0.0/32, 8.0.0.1/32, 8.0.0.2/32, 8.0.0.3/32; "
-        "will need an approval when due; if that is right, raise guards.max-removals"
+        "their removal will need approval when it is due; if that is right, raise guards.max-removals"
     )
     assert judged(change(keep=some(TEN[3:]), leaving=leaving(going[:3]))) == Judgement()
 

@@ -75,7 +75,7 @@ def test_a_region_or_project_that_left_the_config_is_told_in_each_run(mode, befo
     for _ in range(3):
         (said,) = then(stage, config(*now), mode=mode)
         assert said.startswith(
-            f"{why} is in the config no more, nor in what it lists, but earlier runs let addresses in at {resource}. Those"
+            f"{why} is no longer in the config, nor in what it lists, but earlier runs let addresses in at {resource}. Those"
         )
     assert stage.log.events("run-ended")[-1]["notices"] == [said]
 
@@ -107,7 +107,7 @@ def test_a_place_is_told_for_thirty_days():
 )
 def test_nothing_is_told_of_what_is_looked_at(made):
     stage = first(aws_target(), us_target())
-    assert not [n for n in then(stage, made) if "in the config no more" in n]
+    assert not [n for n in then(stage, made) if "no longer in the config" in n]
 
 
 def test_a_run_that_looks_at_a_part_says_nothing_of_the_rest_and_hands_it_on():
@@ -165,7 +165,7 @@ READ = State("aws-security-group", GROUP, ("web",), traits=ENTRIES)
 def test_another_account_is_told_only_where_the_whole_region_was_read():
     (said,) = told([READ])
     assert said.startswith(
-        "aws/9/eu-north-1 is in the config no more, nor in what it lists, but earlier runs let addresses in at aws/9/eu-north-1/sg-9."
+        "aws/9/eu-north-1 is no longer in the config, nor in what it lists, but earlier runs let addresses in at aws/9/eu-north-1/sg-9."
     )
     assert told([]) == ()
     assert told([READ], selected=()) == ()
@@ -185,7 +185,7 @@ def test_a_resource_of_another_shape_is_not_told(resource):
 
 def test_a_resource_of_a_kind_that_the_config_names_no_more_is_told():
     (said,) = told([READ], resource="azure/x/y/z")
-    assert said.startswith("azure/x/y is in the config no more")
+    assert said.startswith("azure/x/y is no longer in the config")
 
 
 def test_many_are_counted_not_listed():

@@ -321,7 +321,7 @@ def test_a_target_that_names_nothing_and_of_which_no_failure_speaks_is_an_error(
     """It would be missing from the report, as if all were well."""
     (target_change,) = planned(config(aws_target()), qatech=[A]).target_changes
     assert (target_change.resource, target_change.status) == ("aws/-/eu-north-1", Status.ERROR)
-    assert "none of its places has anything that this target names" in target_change.error
+    assert "nothing in its places fits this target; check what the target selects" in target_change.error
 
 
 def test_an_orphan_still_counts_as_held():

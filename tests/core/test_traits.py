@@ -69,11 +69,14 @@ def test_a_kind_says_what_is_full_and_how_more_would_fit():
     room = Capacity(4, 2, 2, what="entries of pl-1", way="raise its MaxEntries")
     (told,) = check_capacity([room], added=[A], removed=[B], remove_first=False)
     assert told.detail == (
-        "2 of 2 entries of pl-1 are in use and 1 more are needed; "
+        "2 of 2 entries of pl-1 are in use, and the change needs 1 more; "
         "set remove_first: true to remove before adding, or raise its MaxEntries"
     )
     (told,) = check_capacity([Capacity(4, 2, 2)], added=[A], removed=[], remove_first=False)
-    assert told.detail == "2 of 2 IPv4 rules are in use and 1 more are needed; raise the quota, or free rules"
+    assert (
+        told.detail
+        == "2 of 2 IPv4 rules are in use, and the change needs 1 more; raise the quota, or delete rules that nobody needs"
+    )
 
 
 def test_what_the_same_targets_want_of_one_family_isn_t_taken_for_the_other_s():

@@ -178,7 +178,7 @@ def test_an_account_that_leaves_is_told_and_its_doors_stay():
     report = stage.sync()
     assert statuses(report) == {group("1"): "applied", group("2"): "applied"}
     assert len(stage.held(group("3"))) == 3
-    told = f"aws/3/{EU} is in the config no more, nor in what it lists, but earlier runs let addresses in at {group('3')}. Those doors stay"
+    told = f"aws/3/{EU} is no longer in the config, nor in what it lists, but earlier runs let addresses in at {group('3')}. Those doors stay"
     assert any(n.startswith(told) for n in report.notices)
 
 
@@ -186,9 +186,9 @@ def test_many_that_leave_are_told_in_one_line():
     stage = world(accounts=list("12345"))
     stage.sync()
     stage.accounts = ["1"]
-    (said,) = [n for n in stage.sync().notices if "no more" in n]
+    (said,) = [n for n in stage.sync().notices if "no longer in" in n]
     assert said.startswith(
-        "4 places are in the config no more, nor in what it lists (aws/2/eu-north-1, aws/3/eu-north-1, aws/4/eu-north-1 and 1 more)"
+        "4 places are no longer in the config, nor in what it lists (aws/2/eu-north-1, aws/3/eu-north-1, aws/4/eu-north-1 and 1 more)"
     )
 
 
@@ -228,7 +228,7 @@ def test_a_target_that_names_nothing_anywhere_or_is_nowhere_is_an_error():
     stage = world()
     stage.cloud.tags = {}
     (nothing,) = stage.sync().plan.target_changes
-    assert (nothing.resource, "none of its places has anything" in nothing.error) == (f"aws/1/{EU}", True)
+    assert (nothing.resource, "nothing in its places fits this target" in nothing.error) == (f"aws/1/{EU}", True)
     stage.accounts = []
     (nowhere,) = stage.sync().plan.target_changes
     assert nowhere.resource == f"aws/-/{EU}"

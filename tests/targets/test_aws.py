@@ -175,7 +175,7 @@ def test_a_full_group_is_refused_in_the_plan_and_swap_finds_the_way(aws):
     made = config(target(aws, group), grace=timedelta(0))
     (target_change,) = engine.sync(run(made, hosts(60, first=1))).plan.target_changes
     assert [v.guard for v in target_change.violations] == ["capacity"]
-    assert "60 of 60 IPv4 rules are in use and 1 more are needed" in target_change.violations[0].detail
+    assert "60 of 60 IPv4 rules are in use, and the change needs 1 more" in target_change.violations[0].detail
     assert aws.calls_made.writes == 0
     remove_first = config(target(aws, group, remove_first=True), grace=timedelta(0))
     assert exit_code(engine.sync(run(remove_first, hosts(60, first=1))), detailed=False) == 0
@@ -280,7 +280,7 @@ def test_a_quota_that_can_not_be_read_is_aws_s_default(aws, impatient, fault):
     (target_change,) = engine.plan(run(config(target(aws, group)), hosts(61))).plan.target_changes
     (detail,) = [v.detail for v in target_change.violations if v.guard == "capacity"]
     assert "45 of 60 (assumed: the quota could not be read; servicequotas:GetServiceQuota would read it) IPv4" in detail
-    assert "rules are in use and 16 more are needed" in detail
+    assert "rules are in use, and the change needs 16 more" in detail
 
 
 def test_what_is_there_refutes_an_assumed_quota(aws):
@@ -303,7 +303,7 @@ def test_a_raised_quota_is_asked_for_before_a_first_large_list_is_refused(aws):
     assert [c.operation for c in aws.calls].count("GetServiceQuota") == 1
     other = aws.make_group("other")
     (target_change,) = engine.sync(run(config(target(aws, other)), hosts(201))).plan.target_changes
-    assert "0 of 200 IPv4 rules are in use and 201 more are needed" in target_change.violations[0].detail
+    assert "0 of 200 IPv4 rules are in use, and the change needs 201 more" in target_change.violations[0].detail
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,8 @@ def test_aws_s_own_prefix_lists_weigh(aws, name, weight):
     aws.reset_calls()
     (target_change,) = engine.sync(run(made, hosts(61 - weight))).plan.target_changes
     assert (
-        f"{weight} of 60 IPv4 rules are in use and {61 - weight} more are needed" in target_change.violations[0].detail
+        f"{weight} of 60 IPv4 rules are in use, and the change needs {61 - weight} more"
+        in target_change.violations[0].detail
     )
     assert aws.calls_made.writes == 0
     (target_change,) = engine.sync(run(made, hosts(60 - weight))).plan.target_changes

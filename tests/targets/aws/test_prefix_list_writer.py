@@ -234,7 +234,7 @@ def test_a_full_list_is_refused_before_any_write_and_says_what_helps(desk):
     report = desk.sync()
     (told,) = [v for e in report.plan.target_changes for v in e.violations]
     assert (told.guard, desk.calls(writes=True)) == ("capacity", [])
-    assert f"0 of 3 entries of {desk.v4} are in use and 4 more are needed; raise its MaxEntries" in told.detail
+    assert f"0 of 3 entries of {desk.v4} are in use, and the change needs 4 more; raise its MaxEntries" in told.detail
 
 
 def test_remove_first_makes_room_in_two_calls(desk):

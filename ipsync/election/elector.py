@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 CEILING = 30.0
 """Seconds between two tries at most, while the Lease can't be had."""
+SIGNAL = "a signal"
 LAST = 5.0
 """Seconds that the end waits for an answer of Kubernetes."""
 
@@ -33,6 +34,11 @@ class Term(Event):
         super().__init__()
         self.until, self._clock = until, clock
         self.why = "the Lease couldn't be renewed in time"
+
+    @property
+    def ended_by(self) -> str:
+        """Return what ended it, as a sentence begins."""
+        return self.why if self.why == SIGNAL else f"the loss of the Lease ({self.why})"
 
     def is_set(self) -> bool:
         """Tell whether it is over."""
@@ -163,7 +169,7 @@ class Elector:
         """End a term when it is over, though the thread that asks may wait for an answer, or when the worker ends."""
         while not term.is_set():
             if self._stop.wait(max(0.0, term.until - self._clock())):
-                term.end("a signal")
+                term.end(SIGNAL)
         if not self._stop.is_set() and not self._closing.is_set():
             log.error(
                 "this replica no longer leads: %s; no pass begins here, and a pass that was under way writes "

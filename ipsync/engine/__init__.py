@@ -209,4 +209,4 @@ def _idle(given: str, made: Plan, held: Held | None) -> str:
         return f"{given} was refused by a guard, and a refusal can't be approved"
     kind = next((k for k in ("change", "wave") if given.startswith(f"{k}:")), "plan")
     now = f", but the plan is now {made.id}" if kind == "plan" else ", and nothing that waits now has this id"
-    return f"the approval names {kind} {given}{now}: look at it again, then approve that"
+    return f"the approval names {kind} {given}{now}: it lets nothing go; look at what waits now, then approve that"

@@ -22,7 +22,7 @@ from ipsync.core.plan import Plan, ResourceChange
 from ipsync.core.signals import CloudCalled, Recorded, StageBegan
 from ipsync.engine.outcomes import Result
 from ipsync.engine.read import read_full
-from ipsync.engine.read_back import READ_BACK_DELAYS, READ_ONCE, read_back
+from ipsync.engine.read_back import FOUND, READ_BACK_DELAYS, READ_ONCE, read_back
 from ipsync.engine.recover import held_now
 from ipsync.engine.run import Run, pool, provider
 from ipsync.targets.base import Writer
@@ -147,7 +147,12 @@ class _Scope:
             done = len(task.intents)
             if self.run.stopping():
                 status = Status.PARTIAL if done else Status.ERROR
-                text = f"{self.run.ended_by} stopped it before this write"
+                when = (
+                    f"after {done} of its {len(task.operations)} writes"
+                    if done
+                    else "before anything was written to it"
+                )
+                text = f"{self.run.ended_by} ended the run {when}; the next run does the rest"
                 task.result = Result(task.resource, status, text, done=tuple(task.operations[:done]))
                 return
             self._carry_out(task, task.operations[done], tuple(task.operations[:done]))
@@ -185,7 +190,7 @@ def _execute(run: Run, writer: Writer, target: Target, resource_change: Resource
     except Uncertain as error:
         result, now = read_back(run, target, resource_change, operation)
         _outcome(run, intent, operation, result, error=error, now=now)
-        text = None if result == "applied" else f"{error} Read back since: {result}."
+        text = None if result == "applied" else f"{str(error).rstrip('.')}; {FOUND[result]}"
         return _Told(intent.seq, result, text, touched=result != "failed")
     except CloudError as error:
         result = "stale" if isinstance(error, Stale) else "denied" if isinstance(error, Denied) else "failed"
@@ -198,7 +203,8 @@ def _execute(run: Run, writer: Writer, target: Target, resource_change: Resource
         log.exception("writing to %s: a fault in ipsync", operation.resource)
         result, now = read_back(run, target, resource_change, operation)
         _outcome(run, intent, operation, result, error=CloudError(repr(error)), now=now)
-        return _Told(intent.seq, result, f"a fault in ipsync while writing: {error!r}", touched=result != "failed")
+        text = None if result == "applied" else f"a fault in ipsync while writing: {error!r}; {FOUND[result]}"
+        return _Told(intent.seq, result, text, touched=result != "failed")
     applied = Outcome(intent=intent.seq, resource=operation.resource, result="applied", request_id=receipt.request_id)
     run.emit(applied)
     return _Told(intent.seq, "applied")
@@ -282,9 +288,9 @@ def _after_reading(run: Run, task: _Task, seen: State | ReadFailure | None) -> R
     """Say, and record, that what was written could not be read back, or isn't what is there."""
     if not isinstance(seen, State):
         why = seen.message if seen else "it is not among what was read"
-        text = f"written, but it could not be read back: {why}"
+        text = f"written, but it could not be read back: {why}; the next run reads it again"
         return Result(task.resource, Status.UNKNOWN, text, done=tuple(task.operations))
-    text = "written, but reading it back shows something else: someone changes it at the same time; run again"
+    text = "written, but reading it back shows something else: somebody else may be changing it at the same time; run again"
     for number in _differing(seen, task, run.config.owner):
         operation, intent = task.operations[number], task.intents[number]
         now = held_now(operation.resource, [seen], run.config.owner) or Contents()

@@ -51,8 +51,8 @@ def ours(run: Run, item: State | ReadFailure) -> State | ReadFailure | None:
         return None
     other = holder(place, shard.count)
     text = (
-        f"{item.resource} is another place's than the credentials that show it, and {place} is shard {other}'s: it is left "
-        f"alone here; name it through an account or a project of its own"
+        f"{item.resource} is in {place}, another place than that of the credentials that show it, and shard {other} works on "
+        f"{place}: this shard leaves it alone; in the config, name it through an account or a project of {place}"
     )
     return ReadFailure(item.targets, item.resource, text)
 
@@ -72,7 +72,10 @@ def idle(run: Run, made: Plan) -> Iterator[str]:
     """Say which targets name nothing at this shard's places, and perhaps nowhere: no shard knows that alone."""
     here, beside = ({t.name for t in targets} for targets in (run.config.targets, run.config.elsewhere))
     for name in sorted(run.selected & here & beside - {c.target for c in made.target_changes}):
-        yield f"target {name} names nothing at the places of this shard; where every shard says so, check what it chooses by"
+        yield (
+            f"target {name} names nothing at the places of this shard; where every shard says so, check what the target "
+            f"selects (like `match`)"
+        )
 
 
 def _part(wave: Wave, shard: Shard) -> Wave:

@@ -18,8 +18,8 @@ from ipsync.targets.base import Places, Reader, Unlisted
 
 log = logging.getLogger(__name__)
 NOWHERE = (
-    "what the config lists for this target is nowhere now, and nothing was touched: check what it chooses by; a target "
-    "that is to be nowhere is taken out of the config"
+    "the config's list of this target's places (like `accounts` or `projects`) leads to none now, and nothing was touched: "
+    "check what that list selects; a target that is to be nowhere is taken out of the config"
 )
 
 

@@ -69,7 +69,7 @@ def _check_feed(run: Run, feed: Feed, targets: Sequence[Target]) -> list[Finding
 
 
 def _check_scope(run: Run, targets: Sequence[Target]) -> list[Finding]:
-    subject = f"targets {', '.join(t.name for t in targets)}"
+    subject = f"target{'s' if len(targets) > 1 else ''} {', '.join(t.name for t in targets)}"
     try:
         return opened(run, targets[0]).check(targets, owner=run.config.owner)
     except IpsyncError as error:

@@ -16,6 +16,12 @@ READ_BACK_DELAYS = (0.0, 0.5, 1.0, 2.0, 4.0)
 """Seconds to wait before each attempt to see a write: EC2's API is eventually consistent (AWS docs)."""
 READ_ONCE = (0.0,)
 """After a refusal: the cloud has said that it did nothing, so there is nothing to wait for."""
+FOUND = {
+    "failed": "reading it back shows that nothing was written",
+    "partial": "reading it back shows that only a part was written, or that somebody else wrote at the same time",
+    "unknown": "it can't be read back, so it is not known whether it was written; the next run reads it again",
+}
+"""What was found after a write whose answer says nothing, where it wasn't all applied."""
 
 
 def read_back(

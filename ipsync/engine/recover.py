@@ -42,8 +42,9 @@ def _read_here(run: Run, target: str, resource: str) -> bool:
 def _left_open(intent: Mapping[str, object]) -> str:
     return (
         f"{intent['resource']}: what became of the write #{intent['seq']} of {intent.get('at')} (run {intent.get('run')}, "
-        f"target {intent.get('target')}) is not known, and no target of this config reads it. The config that has the "
-        f"target says so at its next run; where none has it any more, look by hand, or put it back for one run"
+        f"target {intent.get('target')}) is not known, and no target of this config reads that resource. The next sync with a "
+        f"config that has the target finds it out; where no config has it any more, look at the resource by hand, or put the "
+        f"target back into this config for one sync"
     )
 
 

@@ -132,7 +132,7 @@ class Run:
     @property
     def ended_by(self) -> str:
         """Return who asked the run to end, as a sentence begins."""
-        return getattr(self.stop, "why", "a signal")
+        return pace.ended_by(self.stop)
 
     def emit(self, event: Record) -> Recorded:
         """Record an event, from any thread, then tell it; nothing is told that isn't on disk.

@@ -51,6 +51,11 @@ def stop() -> threading.Event:
     return found
 
 
+def ended_by(event: threading.Event) -> str:
+    """Return who set an event that ends a run, as a sentence begins; one that knows says so (election/elector.py)."""
+    return str(getattr(event, "ended_by", "a signal"))
+
+
 def threads(count: int) -> ThreadPoolExecutor:
     """Return threads that work for this one's run: what ends its waits ends theirs."""
     return ThreadPoolExecutor(count, initializer=ends_with, initargs=(stop(),))
@@ -59,7 +64,7 @@ def threads(count: int) -> ThreadPoolExecutor:
 def sleep(seconds: float) -> None:
     """Wait between two tries. Raises GivenUp when the run is to end."""
     if pause(stop(), seconds):
-        raise GivenUp("a signal ended the wait before another try")
+        raise GivenUp(f"{ended_by(stop())} ended the run before another try")
 
 
 # ── a quota ──────────────────────────────────────────────────────────────────
@@ -113,7 +118,8 @@ class Pacer:
     def _taken(self) -> float:
         while seconds := self._lacking():
             if pause(stop(), seconds):
-                raise GivenUp(f"a signal ended the run while it waited for the pace of {self._what}; nothing was sent")
+                who = ended_by(stop())
+                raise GivenUp(f"{who} ended the run while a call ({self._what}) waited for its turn; nothing was sent")
         return now()
 
     def _lacking(self) -> float:

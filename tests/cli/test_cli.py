@@ -138,7 +138,7 @@ def test_approve(ipsync, stage, tmp_path):
     plan_id = re.search(r"--approve (sha256:[0-9a-f]+)", out)[1]
     code, out, _ = ipsync("sync", "--approve", "sha256:0")
     assert code == CODES["refused"]
-    assert "look at it again" in out
+    assert "look at what waits now" in out
     assert ipsync("sync", "--approve", plan_id)[0] == 0
     assert len(stage.gcp.firewalls(demo.PROJECT)["allow-qatech"]["sourceRanges"]) == 2
 

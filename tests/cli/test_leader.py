@@ -190,7 +190,7 @@ def test_a_pass_that_outlives_its_lease_writes_nothing_more(aws, tmp_path):
         asked = len(start.feed.requests)
         worker.waits_for(lambda: len(start.feed.requests) > asked)
         kube.fault = "reset"
-        said = "the Lease couldn't be renewed in time ended this run early: nothing was written"
+        said = "the loss of the Lease (the Lease couldn't be renewed in time) ended this run early: nothing was written"
         worker.waits_for(lambda: worker.says(said))
         assert start.open() == before
         start.feed.recover()

@@ -175,7 +175,11 @@ def test_who_was_taken_over_notices_and_writes_nothing(world):
     world.turn("a")
     assert world.leaders() == []
     assert world.store.lease.holder == "b"
-    assert world.electors[0].term.why == f"b holds the Lease {NAME}"
+    term = world.electors[0].term
+    assert (term.why, term.ended_by) == (
+        f"b holds the Lease {NAME}",
+        f"the loss of the Lease (b holds the Lease {NAME})",
+    )
 
 
 def test_a_lease_that_was_deleted_is_made_again(world):
@@ -269,7 +273,7 @@ def test_a_signal_ends_the_term_and_keeps_the_lease_until_the_pass_is_over():
     until(lambda: elector.standing.leads)
     stop.set()
     assert elector.term.wait(20)
-    assert elector.term.why == "a signal"
+    assert (elector.term.why, elector.term.ended_by) == ("a signal", "a signal")
     before = store.lease.version
     until(lambda: store.lease.version != before)
     assert store.lease.holder == "a", "a write may be in flight"

@@ -347,6 +347,7 @@ def test_a_write_that_was_never_taken_is_failed_not_unknown():
     stage.cloud.before = raising(Uncertain("no reply"))
     report = stage.sync()
     assert statuses(report) == {"web": "error"}
+    assert report.plan.target_changes[0].error == "no reply; reading it back shows that nothing was written"
     assert [r["result"] for r in stage.log.events("outcome")] == ["failed"]
     assert exit_code(report, detailed=False) == 1
 
@@ -389,6 +390,7 @@ def test_what_could_not_be_read_back_is_unknown_and_said_so(monkeypatch):
     blind(stage, monkeypatch)
     report = stage.sync()
     assert statuses(report) == {"web": "unknown"}
+    assert "it is not known whether it was written; the next run reads" in report.plan.target_changes[0].error
     assert [(r["result"], "now" in r) for r in stage.log.events("outcome")] == [("unknown", False)]
     assert exit_code(report, detailed=False) == 4
 
@@ -465,7 +467,7 @@ def test_a_group_that_is_gone_when_it_is_read_back_says_nothing_of_the_others():
     report = stage.sync()
     assert statuses(report) == {"web": "unknown", "api": "applied"}
     (error,) = [e.error for e in report.plan.target_changes if e.error]
-    assert error == f"written, but it could not be read back: {GROUP} not found"
+    assert error == f"written, but it could not be read back: {GROUP} not found; the next run reads it again"
 
 
 def test_denied_names_itself_and_leaves_the_others_alone():
@@ -636,7 +638,9 @@ def test_a_signal_ends_the_run_before_the_next_write():
     run.stop.set()
     report = engine.sync(run)
     assert stage.cloud.writes == 0
-    assert {e.status for e in report.plan.target_changes} == {Status.ERROR}
+    assert {(e.status, e.error) for e in report.plan.target_changes} == {
+        (Status.ERROR, "a signal ended the run before anything was written to it; the next run does the rest")
+    }
     assert stage.log.records[-1]["interrupted"] is True
     assert report.notices == ("a signal ended this run early: nothing was written; the next run does the rest",)
     assert exit_code(report, detailed=False) == 1

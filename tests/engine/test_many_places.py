@@ -138,7 +138,7 @@ def test_what_can_not_be_listed_is_an_error_and_nothing_there_is_touched(way):
     assert "accounts: denied" in error
     assert ("a fault in ipsync" in error) == (way == "a fault")
     assert [len(stage.held(group(a))) for a in "123"] == [2 if known else 3, 3, 3]
-    assert not [n for n in report.notices if "no more" in n]
+    assert not [n for n in report.notices if "no longer in" in n]
 
 
 def test_a_sibling_doesn_t_take_what_a_listing_would_have_wanted():
@@ -209,7 +209,7 @@ def test_a_group_that_is_gone_at_one_place_says_nothing_of_the_place():
     del stage.cloud.groups[group("2")]
     report = stage.sync()
     assert statuses(report) == {group("1"): "in-sync", group("3"): "in-sync"}
-    assert not [n for n in report.notices if "no more" in n]
+    assert not [n for n in report.notices if "no longer in" in n]
 
 
 def test_one_resource_through_two_places_of_one_target_is_one():
@@ -232,7 +232,7 @@ def test_a_target_that_names_nothing_anywhere_or_is_nowhere_is_an_error():
     stage.accounts = []
     (nowhere,) = stage.sync().plan.target_changes
     assert nowhere.resource == f"aws/-/{EU}"
-    assert "is nowhere now, and nothing was touched: check what it chooses by" in nowhere.error
+    assert "leads to none now, and nothing was touched: check what that list selects" in nowhere.error
 
 
 def test_what_a_wave_lacks_in_many_places_is_said_once():
@@ -274,7 +274,7 @@ def test_check_has_a_row_a_place_and_one_for_what_could_not_be_listed():
     run = stage.run()
     found = preflight.check(run)
     assert [(f.subject, f.ok) for f in found if f.subject.startswith("web for")] == [("web for acme", True)] * 3
-    assert [(f.subject, f.detail) for f in found if not f.ok] == [("targets web", "listing the accounts: denied")]
+    assert [(f.subject, f.detail) for f in found if not f.ok] == [("target web", "listing the accounts: denied")]
     assert "target web: 3 accounts" in [f.detail for f in found]
     assert ("config", "1 target, 1 feed") in [(f.subject, f.detail) for f in found]
 

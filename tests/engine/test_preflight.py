@@ -57,9 +57,9 @@ GOOD = [Finding("gcp project acme: read", ok=True)]
 def test_what_one_check_raises_is_that_check_s_row(run, error):
     found = run(error, GOOD)
     (bad,) = (f for f in found if not f.ok)
-    assert (bad.subject, type(error).__name__ in bad.detail) == ("targets web", True)
+    assert (bad.subject, type(error).__name__ in bad.detail) == ("target web", True)
     text = render(found, output="text", colour=False)
-    assert "MISSING  targets web: a fault in ipsync: " in text
+    assert "MISSING  target web: a fault in ipsync: " in text
     assert "ok       gcp project acme: read" in text
     assert text.endswith("3 of 4 checks passed, 1 to fix\n")
 

@@ -189,7 +189,7 @@ def test_a_resource_that_another_account_only_shows_is_its_own_shard_s(monkeypat
     monkeypatch.setattr(stage, "_home", lambda t: f"aws/1/{EU}" if t.name == "shared" else real(t))
     index = holder(f"aws/1/{EU}", N)
     (error,) = [c.error for c in stage.of(index).sync().plan.target_changes if c.target == "shared"]
-    assert f"aws/{shown}/{EU} is shard {holder(f'aws/{shown}/{EU}', N)}'s: it is left alone here" in error
+    assert f"shard {holder(f'aws/{shown}/{EU}', N)} works on aws/{shown}/{EU}: this shard leaves it alone" in error
     assert stage.held(f"aws/{shown}/{EU}/sg-7") == []
 
 
@@ -198,7 +198,7 @@ def test_a_place_of_another_shard_has_not_left_the_config():
     stage = fleet()
     stage.sync()
     stage.logs = {Shard(i, N): stage.logs[None] for i in range(N)}
-    assert not [n for i in range(N) for n in stage.of(i).sync().notices if "no more" in n]
+    assert not [n for i in range(N) for n in stage.of(i).sync().notices if "no longer in" in n]
 
 
 def test_a_place_that_left_the_config_is_told_by_the_shard_that_held_it():
@@ -208,7 +208,7 @@ def test_a_place_that_left_the_config_is_told_by_the_shard_that_held_it():
     stage.config = config(
         replace(aws_target(), where=replace(MANY, accounts=tuple(map(role, "2345")))), *rules(), grace=timedelta(0)
     )
-    told = [[n for n in stage.of(i).sync().notices if "no more" in n] for i in range(N)]
+    told = [[n for n in stage.of(i).sync().notices if "no longer in" in n] for i in range(N)]
     left = {holder(f"aws/1/{r}", N) for r in REGIONS}
     assert {i for i, said in enumerate(told) if said} == left
 

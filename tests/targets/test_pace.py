@@ -54,7 +54,7 @@ def test_a_signal_ends_the_wait_of_a_run_s_threads_at_once(monkeypatch):
             waiting = [threads.submit(pacer.take) for _ in range(2)]
             stop.set()
             for each in waiting:
-                with pytest.raises(pace.GivenUp, match="a signal ended the run while it waited for the pace of Auth"):
+                with pytest.raises(pace.GivenUp, match=r"a signal ended the run while a call \(Auth"):
                     each.result(timeout=5)
     finally:
         pace.ends_with(threading.Event())

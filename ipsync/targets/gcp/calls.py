@@ -115,7 +115,7 @@ def finish(operations: Any, where: GcpRule, started: Any, *, subject: str) -> st
     """Wait for an operation and return its name. A failed one raises; one that can't be followed is Uncertain."""
     now, ends, wait = started, pace.now() + DEADLINE, 0.0
     polls = gcp_pacing.quota(where.project, writes=False)
-    describe = f"gcloud compute operations describe {started.name} --global --project={where.project}"
+    describe = f"`gcloud compute operations describe {started.name} --global --project={where.project}`"
     while gcp_answers.state(now) != "DONE":
         if pace.now() + wait > ends:
             text = f"{subject}: operation {started.name} hasn't ended after {DEADLINE:g} s; see {describe}"

@@ -102,7 +102,7 @@ class Capacity:
     limit: int
     what: str = ""
     assumed: str = field(default="", compare=False)
-    way: str = ""
+    way: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ def with_results(made: Plan, results: Sequence[Result], *, approved: frozenset[s
 def _with_result(target_change: TargetChange, result: Result, still: tuple[Held, ...]) -> TargetChange:
     """Say how it ended. What moved before anything was written there is the guard `drift`'s word, not a failure."""
     if result.stale and result.status is Status.ERROR:
-        drift = Violation("drift", Verdict.REFUSE, str(result.error))
+        drift = Violation("drift", Verdict.REFUSE, f"{result.error}; nothing was written to it: plan again")
         return replace(target_change, status=Status.BLOCKED, violations=(*target_change.violations, drift))
     back = {(h.action, e) for h in still for e in h.entries}
     opened, closed = ({e for operation in result.done for e in of(operation)} for of in (opens, closes))

@@ -361,7 +361,7 @@ def test_refuse_and_approval_are_different_words():
 # ── lists that several resources share a quota of ────────────────────────────
 
 RULES = "firewall rules of project acme"
-WHY = "the quota could not be read; servicequotas:GetServiceQuota would read it"
+WHY = "the quota could not be read; reading it needs servicequotas:GetServiceQuota"
 
 
 @pytest.mark.parametrize(("used", "created", "fits"), [(99, 1, True), (100, 1, False), (98, 3, False), (200, 0, True)])
@@ -382,7 +382,7 @@ def test_a_quota_that_is_assumed_warns_and_says_so():
 
 def test_an_assumed_limit_is_told_as_one_and_what_is_there_refutes_it():
     (found,) = check_capacity([Capacity(4, 60, 60, assumed=WHY)], added=hosts(1), removed=[], remove_first=False)
-    words = "60 of 60 (assumed: the quota could not be read; servicequotas:GetServiceQuota would read it) IPv4 rules"
+    words = "60 of 60 (assumed: the quota could not be read; reading it needs servicequotas:GetServiceQuota) IPv4 rules"
     assert found.detail.startswith(words)
     refuted = [Capacity(4, 70, 60, assumed=WHY)]
     assert check_capacity(refuted, added=hosts(1), removed=[], remove_first=False) == []

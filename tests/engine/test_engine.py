@@ -501,7 +501,8 @@ def test_stale_twice_is_refused_as_drift():
     stage.cloud.before = raising(Stale("changed since it was read"), once=False)
     report = stage.sync()
     assert statuses(report) == {"web": "blocked"}
-    assert drift(report) == [("drift", "refuse", "changed since it was read")]
+    said = "changed since it was read; nothing was written to it: plan again"
+    assert drift(report) == [("drift", "refuse", said)]
     assert exit_code(report, detailed=False) == 3
     assert len(stage.log.events("outcome")) == 2
 

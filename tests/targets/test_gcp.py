@@ -193,7 +193,7 @@ def test_what_changed_since_it_was_read_is_stale(gcp, writer):
     writer.execute(operation("create", made))
     with pytest.raises(Stale):
         writer.execute(operation("create", made))
-    with pytest.raises(Stale, match="someone changed it"):
+    with pytest.raises(Stale, match="somebody changed the rule"):
         writer.execute(operation("replace", managed(gcp, "8.8.4.4"), managed(gcp, "9.9.9.9")))
     writer.execute(operation("delete", made, made))
     with pytest.raises(Stale, match="was deleted"):

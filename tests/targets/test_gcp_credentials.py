@@ -132,7 +132,7 @@ def test_a_token_host_that_isnt_there_is_named(dead):
         tries.append(1)
         raise TransportError(caught.value)
 
-    with pytest.raises(Unreachable, match=r"no Google token to be had: 127\.0\.0\.1 can't be reached"):
+    with pytest.raises(Unreachable, match=r"no token from Google: 127\.0\.0\.1 can't be reached"):
         gcp_calls.call(operation, subject="listing", writes=False, quota=gcp_pacing.quota("acme", writes=False))
     assert len(tries) == gcp_calls.BRIEF_TRIES
 
@@ -301,10 +301,7 @@ def test_a_token_that_cant_be_fetched_names_the_host_and_no_secret(dead, monkeyp
     monkeypatch.setenv(VARIABLE, str(tmp_path / "key.json"))
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{dead}")
     (error,) = planned(gcp_target())
-    assert (
-        f"no Google token to be had: {host} can't be reached through 127.0.0.1:{dead}, the proxy of HTTPS_PROXY"
-        in error
-    )
+    assert f"no token from Google: {host} can't be reached through 127.0.0.1:{dead}, the proxy of HTTPS_PROXY" in error
     assert "hunter" not in error
 
 

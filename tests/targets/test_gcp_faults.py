@@ -309,7 +309,7 @@ def made_and_replaced(gcp):
 
 @pytest.mark.parametrize(
     ("fault", "told", "text"),
-    [("throttle", Stale, "someone changed it"), ("reset-after", Uncertain, "its reply was lost")],
+    [("throttle", Stale, "somebody changed the rule"), ("reset-after", Uncertain, "its reply was lost")],
 )
 def test_an_edit_between_two_tries_of_a_write_isnt_overwritten(gcp, fault, told, text):
     """A throttled patch comes up to a minute after the look: what people changed meanwhile would be lost."""

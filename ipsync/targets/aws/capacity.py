@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from ipsync.core.errors import CloudError
 from ipsync.core.model import Capacity
@@ -10,7 +11,9 @@ from ipsync.targets.aws.reads import Reads
 from ipsync.targets.aws.rules import Rule
 
 DEFAULT_QUOTA = 60
-ASSUMED = "the quota could not be read; servicequotas:GetServiceQuota would read it"
+ASSUMED = "the quota could not be read; reading it needs servicequotas:GetServiceQuota"
+QUOTA = "L-0EA8095F"
+"""Inbound or outbound rules per security group (Service Quotas, Amazon VPC)."""
 ASK_QUOTA_FROM = 40
 """Rules in a family from which the real quota is worth a call: below, even AWS's default can hold the usual list."""
 WEIGHTS = {
@@ -39,7 +42,13 @@ def capacity(reads: Reads, rules: Sequence[Rule], *, ask: bool = False) -> tuple
     }
     worth = ask or max(used.values()) >= ASK_QUOTA_FROM
     limit, assumed = _quota(reads) if worth else (DEFAULT_QUOTA, True)
-    return tuple(Capacity(family, count, limit, assumed=ASSUMED if assumed else "") for family, count in used.items())
+    why, way = ASSUMED if assumed else "", _way(reads.where.region)
+    return tuple(Capacity(family, count, limit, assumed=why, way=way) for family, count in used.items())
+
+
+@lru_cache(maxsize=64)  # thousands of groups share it
+def _way(region: str) -> str:
+    return f"raise the quota ({QUOTA} in Service Quotas, {region}), or delete rules that nobody needs"
 
 
 def _list_weights(reads: Reads, ids: Sequence[str]) -> int:
@@ -73,9 +82,7 @@ def _asked_quota(reads: Reads) -> int:
     """Return the quota, or 0 where it could not be read."""
     try:
         quotas = reads.client("service-quotas")
-        answer = reads.read(
-            lambda: quotas.get_service_quota(ServiceCode="vpc", QuotaCode="L-0EA8095F"), "reading the quota"
-        )
+        answer = reads.read(lambda: quotas.get_service_quota(ServiceCode="vpc", QuotaCode=QUOTA), "reading the quota")
     except CloudError:
         return 0
     return int(answer["Quota"]["Value"])

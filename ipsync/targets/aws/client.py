@@ -152,7 +152,7 @@ def unknown_region(where: AwsRegion) -> str:
     near = get_close_matches(where.region, sorted(known), 1)
     if where.region in known:
         return ""
-    return f"; {where.region} is no region that we know of" + (f", did you mean {near[0]}?" if near else "")
+    return f"; {where.region} is no region that AWS's library knows" + (f", did you mean {near[0]}?" if near else "")
 
 
 def _session(where: AwsRegion) -> botocore.session.Session:

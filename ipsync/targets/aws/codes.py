@@ -20,7 +20,7 @@ BUSY = {"IncorrectState", "ConcurrentMutationLimitExceeded"}
 SPENT = {
     **dict.fromkeys(
         ("ExpiredToken", "ExpiredTokenException"),
-        "the credentials have expired: renew them, or look at what should have (and at this machine's clock)",
+        "the credentials have expired: renew them, or look at the service that should renew them, and at this machine's clock",
     ),
     **dict.fromkeys(
         ("RequestExpired", "RequestTimeTooSkewed"),
@@ -28,10 +28,12 @@ SPENT = {
     ),
     **dict.fromkeys(
         ("SignatureDoesNotMatch", "InvalidSignatureException"),
-        "the secret key is another one, or this machine's clock is wrong",
+        "the secret access key doesn't belong to the access key id (set both anew), or this machine's clock is wrong "
+        "(timedatectl, chronyc tracking)",
     ),
     **dict.fromkeys(
-        ("InvalidClientTokenId", "UnrecognizedClientException"), "no such access key: deleted, or of another partition"
+        ("InvalidClientTokenId", "UnrecognizedClientException"),
+        "AWS knows no such access key: it was deleted or deactivated, or is of another partition; take another one",
     ),
 }
 """What says that the credentials themselves are of no use: whoever renews them heals it."""

@@ -22,7 +22,8 @@ from ipsync.targets.aws import proxy as aws_proxy
 from ipsync.targets.aws.codes import SPENT, THROTTLES
 from ipsync.targets.aws.where import AwsAccount
 
-TRUST = "check that the role exists, that its trust policy names who asks, and `external_id`"
+CALLER = "its trust policy allows the caller (`aws sts get-caller-identity` names that)"
+TRUST = f"check that the role exists, that {CALLER}, and `external_id`"
 CONFIG_FILE, KEYS_FILE = "~/.aws/config", "~/.aws/credentials"
 
 
@@ -182,14 +183,13 @@ def _answered(error: ClientError, source: Source, role: str | None) -> Unusable:
     ours = role is not None and operation == "AssumeRole"
     what = "the role of `account`" if ours else f"the credentials of {source.text}"
     if passing:
-        verb = "assume" if ours else "have"
-        text = f"{text}: AWS can't let us {verb} {what} now; the next run tries again"
+        text = f"{text}: {what} can't be {'assumed' if ours else 'obtained'} now; the next run tries again"
     elif code in SPENT:
-        text = f"{text}: {SPENT[code]} (those of {source.text})"
+        text = f"{text}: {SPENT[code]} (used: {source.text})"
     elif ours:
         text = f"{text}: {what} can't be assumed; {TRUST}"
     else:
-        text = f"{text}: {what} can't be had; {_after(operation, source)}"
+        text = f"{text}: {what} can't be obtained; {_after(operation, source)}"
     details = {"code": f"{operation}.{code}", "request_id": str(meta.get("RequestId", ""))}
     return Unusable(text, passing=passing, **details)
 
@@ -201,7 +201,7 @@ def _after(operation: str, source: Source) -> str:
         )
     if operation == "AssumeRoleWithWebIdentity":
         return "check the role's trust policy: the cluster's OIDC provider, its `sub` and `aud`, and the token's age"
-    return "check that the role exists and that its trust policy names who asks"
+    return f"check that the role exists and that {CALLER}"
 
 
 def _clean(error: object) -> str:

@@ -83,7 +83,7 @@ def _unsaid(error: Exception) -> str:
         return "AWS's address takes requests and gives no answer; the next run tries again"
     if isinstance(error, ConnectionClosedError):
         return "the connection to AWS broke before there was an answer; the next run tries again"
-    return f"no usable answer from AWS ({type(error).__name__})"
+    return f"no usable answer from AWS ({type(error).__name__}); the next run tries again"
 
 
 def _answered(error: ClientError, subject: str, *, writes: bool) -> CloudError:
@@ -98,7 +98,7 @@ def _answered(error: ClientError, subject: str, *, writes: bool) -> CloudError:
         return Unreachable(f"{text}; another change is under way, the next run tries again", **details)
     if status >= 500:  # noqa: PLR2004 - HTTP's server errors
         kind = Uncertain if writes else Unreachable
-        return kind(f"{subject}: AWS answered {status} {code}", **details)
+        return kind(f"{subject}: AWS answered {status} {code}; the next run tries again", **details)
     return _refused(text, details, subject)
 
 
@@ -107,7 +107,7 @@ def _refused(text: str, details: dict[str, str], subject: str) -> CloudError:
     if code in DENIALS:
         return Denied("; ".join(filter(None, (text, ADVICE.get(code)))), **details)
     if code in STALES:
-        return Stale(f"{subject}: {code}: someone changed it since it was read", **details)
+        return Stale(f"{subject}: somebody changed the resource since it was read ({code})", **details)
     if code.endswith(".NotFound") or code in {"NoSuchEntity", "InvalidGroupId.Malformed"}:
         return Missing(text, **details)
     return Rejected(text, **details)

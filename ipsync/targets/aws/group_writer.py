@@ -7,6 +7,7 @@ from typing import Any
 from ipsync.core.configured import Target
 from ipsync.core.errors import Denied
 from ipsync.core.model import Operation, Receipt
+from ipsync.core.words import count
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws.answers import OtherShape
@@ -29,7 +30,7 @@ class Writer:
             "tag": (self._tag, "tag"),
             "untag": (self._untag, "untag"),
         }[operation.kind]
-        subject = f"{what} {len(operation.entries)} rules of {operation.resource}"
+        subject = f"{what} {count(len(operation.entries), 'rule')} of {operation.resource}"
         try:
             answer = aws_errors.call(lambda: send(operation), subject=subject, writes=True)
         except Denied as error:

@@ -153,7 +153,8 @@ def _told(
     said = [_said(o, g) for o, g in groups.items() if isinstance(g, Members)]
     numbers = sorted({len(of) for of in regions.values() if not isinstance(of, CloudError)})
     if numbers and not where.regions:
-        said.append(f"{' to '.join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))} enabled regions in each")
+        span = " to ".join(map(str, dict.fromkeys((numbers[0], numbers[-1]))))
+        said.append(f"{span} enabled region{'' if numbers[-1] == 1 else 's'} in each")
     if said:
         yield f"target {name}: {'; '.join(said)}"
 

@@ -101,7 +101,9 @@ def settled(reads: Reads, item: Rule, *, was: Rule | None = None) -> Rule:
     if is_settled(found, was=was):
         return found
     name, state = found["PrefixListId"], found.get("State")
-    text = f"{name} in {reads.where.region} is being changed ({state}) for more than a minute; the next run tries again"
+    text = (
+        f"{name} in {reads.where.region} has been changing ({state}) for more than a minute; the next run tries again"
+    )
     raise Unreachable(text, code=str(state))
 
 
@@ -165,11 +167,9 @@ def conflict(item: Rule, *, account: str, owner: str) -> str | None:
     if item.get("IpamPrefixListResolverSyncEnabled"):
         return f"{name} is kept by an IPAM prefix list resolver, which would undo each change; name another list"
     if kept is not None and kept != owner:
-        return (
-            f"{name} carries the tag {OWNER}={kept}: it is kept for another owner; name another list, or tag this one"
-        )
+        return f"{name} carries the tag {OWNER}={kept}: it is kept for another owner; name another list, or set this tag to {owner}"
     if state.startswith("delete-") or state == "create-failed":
-        return f"{name} is no list that can be filled: its state is {state}"
+        return f"{name} is no list that can be filled: its state is {state}; name another list"
     return None
 
 

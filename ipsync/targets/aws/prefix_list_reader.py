@@ -119,7 +119,7 @@ class Reader:
             len(seen.rows),
             int(now.get("MaxEntries") or 0),
             what=f"entries of {seen.id}",
-            way="raise its MaxEntries (each rule that names the list counts them all), or free entries",
+            way="raise its MaxEntries (each rule that names the list counts them all), or remove entries that nobody needs",
         )
         return replace(state, entries=seen.entries(owner), capacity=(room,))
 

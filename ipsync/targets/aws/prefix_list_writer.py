@@ -18,6 +18,7 @@ from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Denied, Rejected, Stale, Uncertain, Unreachable
 from ipsync.core.marks import parse_time
 from ipsync.core.model import Entry, Network, Operation, Receipt
+from ipsync.core.words import count
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws import prefix_list_io as lists
@@ -104,8 +105,8 @@ class Writer:
 
     def _modify(self, item: Rule, coming: Seen, owner: str, **changes: Sequence[Mapping[str, str]]) -> str:
         """Change a list's entries under the version that was seen, and wait until that is done."""
-        count = sum(map(len, changes.values()))
-        subject = f"{'add' if 'AddEntries' in changes else 'remove'} {count} entries of {coming.id}"
+        entries = count(sum(map(len, changes.values())), "entry")
+        subject = f"{'add' if 'AddEntries' in changes else 'remove'} {entries} of {coming.id}"
         send = lambda: self._ec2.modify_managed_prefix_list(  # noqa: E731 - one call, sent perhaps again
             PrefixListId=coming.id, CurrentVersion=coming.version, **changes
         )
@@ -131,11 +132,13 @@ class Writer:
         try:
             now = lists.settled(self._reads, answered, was=was)
         except CloudError as error:
-            raise Uncertain(f"{subject}: taken, but not seen done: {error}", code=error.code) from None
+            raise Uncertain(
+                f"{subject}: AWS accepted it, but ipsync didn't see it done: {error}", code=error.code
+            ) from None
         if lists.version_of(now) > lists.version_of(was):
             return now
         raise Rejected(
-            f"{subject}: AWS took it and could not carry it out: {now.get('StateMessage')}", code="modify-failed"
+            f"{subject}: AWS accepted it and could not carry it out: {now.get('StateMessage')}", code="modify-failed"
         )
 
     # ── marks ────────────────────────────────────────────────────────────
@@ -204,7 +207,9 @@ def _owner_of(rows: Sequence[Row], seen: Seen) -> str:
     owners = {said.owner if (said := described(row.description)) else "" for row in rows}
     owner = owners.pop() if len(owners) == 1 else ""
     if not owner:
-        raise Stale(f"entries of {seen.id} aren't ours any more: somebody wrote them anew since the plan was made")
+        raise Stale(
+            f"entries of {seen.id} are no longer this owner's: somebody wrote them anew since the plan was made"
+        )
     return owner
 
 

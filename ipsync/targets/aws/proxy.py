@@ -30,7 +30,7 @@ def said(error: Exception) -> str:
     if "407" in _words(error):
         return f"{shown} wants a name and a password (407): write them as http://name:password@host:port, {NO_PROXY}"
     hint = "" if scheme else "; it has no scheme, so http:// was taken"
-    return f"{shown} can't be reached or refuses to connect us ({_words(error)}){hint}: mend {name}, {NO_PROXY}"
+    return f"{shown} can't be reached or refuses the connection ({_words(error)}){hint}: mend {name}, {NO_PROXY}"
 
 
 def _variable(error: Exception) -> str:

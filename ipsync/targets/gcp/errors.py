@@ -74,7 +74,7 @@ def _without_token(error: Any, subject: str, *, passing: bool) -> Meaning:
         return Meaning(NoCredentials(f"{subject}: the Google credentials were refused: {explain(error)}", code=kind))
     cause = error.args[0] if error.args else None
     why = unreached(cause) if isinstance(cause, BaseException) else None
-    text = f"{subject}: no Google token to be had: {why or explain(error)}"
+    text = f"{subject}: no token from Google: {why or explain(error)}"
     return Meaning(Unreachable(text, code=kind), again=True, brief=True)
 
 
@@ -95,7 +95,7 @@ def _answered(error: Any, subject: str) -> Meaning:
     text = f"{subject}: {status} {error.message}"[:600]
     throttled = status == 429 or bool(reasons & THROTTLES)  # noqa: PLR2004 - too many requests
     if throttled or status in RETRIED or reasons & RETRIED_REASONS:
-        again = Unreachable(text, code=code)
+        again = Unreachable(f"{text.rstrip('.')}; the next run tries again", code=code)
         return Meaning(again, again=True, taken=status >= 500, throttled=throttled)  # noqa: PLR2004 - server errors
     if not 400 <= status < 500:  # noqa: PLR2004 - an answer that isn't HTTP's, or isn't JSON
         return Meaning(Unreachable(text, code=code), again=True, taken=True)

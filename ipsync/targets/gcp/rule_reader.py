@@ -90,7 +90,7 @@ class Reader:
             limit = gcp_client.rules_limit(self._where, subject=f"reading the quotas of project {project}")
         except CloudError as error:
             self._calls.append(("projects.get", "error"))
-            why = f"it can't be read: {error}. The permission compute.projects.get reads it"
+            why = f"it can't be read: {str(error).rstrip('.')}. Reading it needs the permission compute.projects.get"
             return (Capacity(0, used, ASSUMED_LIMIT, what, why),)
         self._calls.append(("projects.get", "ok"))
         return (Capacity(0, used, limit, what),)

@@ -74,7 +74,7 @@ class Writer:
         try:
             now = gcp_calls.call(lambda: self._get(name), subject=subject, writes=False, quota=quota)
         except Missing:
-            raise Stale(f"{subject}: it was deleted since it was read") from None
+            raise Stale(f"{subject}: the rule was deleted since it was read") from None
         self._compare(now, [operation.was], subject)
 
     def _look_again(self, operation: Operation, subject: str) -> None:
@@ -99,7 +99,7 @@ class Writer:
         found = list_of(now)
         settings = dict(found.settings)
         if found not in known or blocker(now, settings, settings, self._where.project):
-            raise Stale(f"{subject}: someone changed it since it was read")
+            raise Stale(f"{subject}: somebody changed the rule since it was read")
 
 
 def _checked(operation: Operation) -> ManagedList:

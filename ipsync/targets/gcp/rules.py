@@ -202,7 +202,10 @@ def blocker(rule: Rule, settings: Mapping[str, str], wanted: Mapping[str, str], 
     if rule.direction not in {"", "INGRESS"} or rule.denied:
         return "is not a rule that allows ingress; choose another `rule:` in the config, or delete or rename it"
     if network != wanted["network"]:
-        return f"is in network {network}, and the config says {wanted['network']}; a rule can't change its network"
+        return (
+            f"is in network {network}, and the config says {wanted['network']}; a rule can't change its network: set "
+            f"`network: {network}`, or choose another `rule:`, in the config"
+        )
     if rule.disabled:
         return (
             "is disabled; somebody closed it on purpose: take the target out of the config, or enable it: "

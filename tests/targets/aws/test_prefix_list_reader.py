@@ -181,7 +181,7 @@ def test_a_list_that_stays_in_change_can_t_be_read(desk):
     )
     failure = read(desk)[desk.v4]
     assert isinstance(failure, ReadFailure)
-    assert f"{desk.v4} in eu-north-1 is being changed (modify-in-progress) for more than a minute" in failure.message
+    assert f"{desk.v4} in eu-north-1 has been changing (modify-in-progress) for more than a minute" in failure.message
 
 
 # ── answers that can't be read ───────────────────────────────────────────────

@@ -192,10 +192,10 @@ def test_what_anyone_holds_is_never_added(desk):
 def test_what_isn_t_ours_is_never_removed_or_marked(desk):
     by_hand(desk, AddEntries=[{"Cidr": A, "Description": "by hand"}, {"Cidr": B, "Description": OURS}])
     for kind, cidrs, said in (
-        ("remove", [A], "aren't ours any more"),
-        ("remove", [A, B], "aren't ours any more"),
+        ("remove", [A], "are no longer this owner's"),
+        ("remove", [A, B], "are no longer this owner's"),
         ("remove", [C], "isn't in"),
-        ("tag", [A], "aren't ours any more"),
+        ("tag", [A], "are no longer this owner's"),
         ("untag", [C], "isn't in"),
     ):
         with pytest.raises(Stale, match=said):
@@ -206,7 +206,7 @@ def test_what_isn_t_ours_is_never_removed_or_marked(desk):
 def test_what_is_there_twice_is_not_removed(desk):
     found = desk.cloud.lists.lists[desk.v6]
     found.versions[1] = {"2600::1/128": "by hand", "2600:0000::1/128": OURS, "2600::2/128": OURS}
-    with pytest.raises(Stale, match="aren't ours any more"):
+    with pytest.raises(Stale, match="are no longer this owner's"):
         execute(desk, "remove", V6, name=desk.v6)
 
 
@@ -307,7 +307,7 @@ def test_marks_written_in_two_calls_don_t_overwrite_each_other_while_describes_l
 
 def test_a_change_that_is_never_done_is_uncertain(desk):
     desk.cloud.lists.polls = 10**6
-    with pytest.raises(Uncertain, match=r"add 1 entries of pl-\w+: taken, but not seen done"):
+    with pytest.raises(Uncertain, match=r"add 1 entry of pl-\w+: AWS accepted it, but"):
         execute(desk, "add", A)
 
 
@@ -317,7 +317,7 @@ def test_a_change_that_fails_says_why_and_is_not_done(desk):
         execute(desk, "add", A)
     assert desk.held() == []
     desk.cloud.lists.failure = "sg-1 has no room for more rules"
-    with pytest.raises(Uncertain, match="not seen done"):  # it had failed before: that it shows is no answer
+    with pytest.raises(Uncertain, match="see it done"):  # it had failed before: that it shows is no answer
         execute(desk, "add", A)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from ipsync.audit import history
 from ipsync.audit.keys import Key
 from ipsync.audit.record import GENESIS, VERSION, Record, seal
+from ipsync.audit.trouble import UNRECORDED, remedy
 from ipsync.core import events
 from ipsync.core.canonical import canonical
 from ipsync.core.errors import AuditLogError
@@ -111,7 +112,8 @@ class Chain(ABC):
                 rest = rest[os.write(self.handle, rest) :]
             self._keep()
         except OSError as error:
-            self._broken = f"{self}: can't be written: {error.strerror}; no audit, no write: this run ends here"
+            why = f"{error.strerror}{remedy(Path(str(self)), error)}"
+            self._broken = f"{self}: can't be written: {why}; {UNRECORDED}"
             raise AuditLogError(self._broken) from None
 
     @abstractmethod

@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 
 from ipsync.audit import history
 from ipsync.audit.chain import Author, Chain, Checkpoint
@@ -16,12 +17,14 @@ from ipsync.audit.keys import doesnt_hold, opened_with
 from ipsync.audit.lock import released, taken
 from ipsync.audit.opening import open_log
 from ipsync.audit.record import GENESIS, fault
-from ipsync.audit.trouble import trouble
+from ipsync.audit.trouble import UNRECORDED, trouble
 from ipsync.core import events
 from ipsync.core.errors import AuditLogError
 from ipsync.core.events import Intent, Rotated, TornEnd
 
 log = logging.getLogger(__name__)
+LOOK = "look with `ipsync audit verify`"
+AFTER_ANOTHER = "it doesn't follow the record before it"
 
 
 class FileChain(Chain):
@@ -94,7 +97,8 @@ class FileChain(Chain):
         """Lock the file that has the log's name now: another run may have rotated ours away."""
         while True:
             if not taken(self.handle, self.path, timeout=self._patience):
-                raise AuditLogError(f"{self} is being written by another process for more than {self._patience:g} s")
+                held = f"another process has kept it locked for more than {self._patience:g} s"
+                raise AuditLogError(f"{self}: {held} (`fuser {quote(str(self))}` tells which one); {UNRECORDED}")
             if has_name(self.handle, self.path):
                 return
             fresh = open_log(self.path)
@@ -114,7 +118,8 @@ class FileChain(Chain):
             gone = self.head.seq < known.seq
             self.writes_of_others += known.seq > 0  # in a new file; what the one before got since isn't looked for
         if gone:
-            raise AuditLogError(f"{self}: records #{known.seq} and before were taken away while this run was writing")
+            what = f"records #{known.seq} and before were taken away while this run was writing"
+            raise AuditLogError(f"{self}: {what}; {LOOK}")
         if torn:
             self._write(TornEnd(torn_bytes=len(torn), torn_sha256=hashlib.sha256(torn).hexdigest()))
 
@@ -146,7 +151,8 @@ class FileChain(Chain):
         """Take up one record that another process appended."""
         record, why = fault(line, key=self.author.key)
         if why or record.get("prev") != self.head.hash:
-            raise AuditLogError(f"{self}: a record that another process appended doesn't hold: {why or 'its `prev`'}")
+            what = f"a record that another process appended doesn't hold: {why or AFTER_ANOTHER}"
+            raise AuditLogError(f"{self}: {what}; {LOOK}")
         self.open.take(record, self._size)
         self.writes_of_others += Intent.names(record)
         self._size += len(line) + 1

@@ -33,7 +33,7 @@ class SyncLock:
         self._me = f"run {run}, process {os.getpid()} on {socket.gethostname()}"
         self._handle = open_lock(self._path, path)
         try:
-            self._take("nothing was written", within=timeout)
+            self._take("nothing was written; run again when that has ended", within=timeout)
         except BaseException:
             os.close(self._handle)
             raise
@@ -61,7 +61,9 @@ class SyncLock:
         """
         released(self._handle)
         yield
-        self._take("this run writes nothing more", within=MORE * self._timeout, given_up=given_up)
+        self._take(
+            "this run writes nothing more; the next run does the rest", within=MORE * self._timeout, given_up=given_up
+        )
 
     def release(self) -> None:
         """Let the next one write. The file stays: removing it would let two hold it."""

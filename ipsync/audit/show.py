@@ -13,11 +13,13 @@ from typing import Any
 from ipsync.audit.files import all_files
 from ipsync.audit.record import Record
 from ipsync.audit.times import FIRST, LAST, instant, span
+from ipsync.audit.trouble import unreadable
 from ipsync.audit.words import added, taken
 from ipsync.core import events
 from ipsync.core.contents import OwnedEntry, contents
 from ipsync.core.errors import AuditLogError, UsageError
 from ipsync.core.events import Approval, Intent, Outcome, Recovered
+from ipsync.core.words import count
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +102,8 @@ def _records(path: Path) -> Iterator[Record]:
             if record is not None:
                 yield record
     if damaged:
-        log.warning("%s: %d lines can't be read as records; `ipsync audit verify` names the first", path, damaged)
+        lines = count(damaged, "line")
+        log.warning("%s: %s can't be read as records; `ipsync audit verify` names the first", path, lines)
 
 
 def _lines(file: Path) -> Iterator[bytes]:
@@ -108,7 +111,7 @@ def _lines(file: Path) -> Iterator[bytes]:
         with file.open("rb") as lines:
             yield from lines
     except OSError as error:
-        raise AuditLogError(f"{file}: the audit log can't be read: {error.strerror}") from error
+        raise unreadable(file, error) from error
 
 
 def _record(line: bytes) -> Record | None:

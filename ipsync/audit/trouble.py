@@ -20,20 +20,34 @@ _REMEDIES = {
 }
 
 
+UNRECORDED = "without the audit log ipsync writes to no cloud"
+"""What follows, before a run's first write and amid a run: what it had written before, others say."""
+
+
 def trouble(path: Path, error: OSError, what: str = "can't be opened") -> AuditLogError:
     """Return the error to raise for what the system said of this path."""
-    remedy = _remedy(path, error)
-    return AuditLogError(f"{path}: {what}: {error.strerror}{remedy and f' ({remedy})'}; nothing was written")
+    return AuditLogError(f"{path}: {what}: {error.strerror}{remedy(path, error)}; {UNRECORDED}")
 
 
 def cant_lock(path: Path, error: OSError) -> AuditLogError:
     """Return the error to raise where flock(2) failed: without a lock two runs could write at once."""
-    remedy = (
+    way = (
         "its file system doesn't lock files: put audit.path on a local disk. On NFS the lock service must run on both "
         "sides (NFS 4, or rpc.statd), or the mount needs local_lock=flock if one machine alone uses it"
     )
-    helped = f" ({remedy})" if error.errno in CANT_LOCK else ""
-    return AuditLogError(f"{path}: can't be locked: {error.strerror}{helped}; nothing was written")
+    helped = f" ({way})" if error.errno in CANT_LOCK else ""
+    return AuditLogError(f"{path}: can't be locked: {error.strerror}{helped}; {UNRECORDED}")
+
+
+def unreadable(file: Path, error: OSError) -> AuditLogError:
+    """Return the error to raise where what only reads the log can't."""
+    return AuditLogError(f"{file}: the audit log can't be read: {error.strerror}")
+
+
+def remedy(path: Path, error: OSError) -> str:
+    """Return what helps, in brackets behind the reason; nothing where nobody knows."""
+    found = _remedy(path, error)
+    return f" ({found})" if found else ""
 
 
 def _remedy(path: Path, error: OSError) -> str:

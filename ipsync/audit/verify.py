@@ -10,6 +10,7 @@ from pathlib import Path
 from ipsync.audit.files import all_files
 from ipsync.audit.keys import FORGED, Key, opened_with
 from ipsync.audit.record import GENESIS, Record
+from ipsync.audit.trouble import unreadable
 from ipsync.core.errors import UsageError
 from ipsync.core.events import Rotated
 
@@ -136,6 +137,9 @@ def _misplaced(record: Record, prev: str, seq: int) -> str:
 
 def _lines(path: Path) -> Iterator[tuple[str, bytes]]:
     for file in all_files(path):
-        with file.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                yield f"{file}, line {number}", line
+        try:
+            with file.open("rb") as lines:
+                for number, line in enumerate(lines, 1):
+                    yield f"{file}, line {number}", line
+        except OSError as error:
+            raise unreadable(file, error) from error

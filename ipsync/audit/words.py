@@ -24,7 +24,7 @@ from ipsync.core.events import (
 )
 from ipsync.core.printable import printable
 from ipsync.core.rollout import named
-from ipsync.core.words import tally
+from ipsync.core.words import count, tally
 
 
 def describe(record: Mapping[str, Any]) -> str:
@@ -95,7 +95,7 @@ def _recovered(record: Mapping[str, Any]) -> str:
 def _feed(record: Mapping[str, Any]) -> str:
     if record.get("rejected"):
         return f"feed {record.get('feed')} rejected: {record['rejected']}"
-    return f"feed {record.get('feed')}: {record.get('count')} addresses, {record.get('digest')}"
+    return f"feed {record.get('feed')}: {_count(record.get('count'), 'address')}, {record.get('digest')}"
 
 
 def _plan(record: Mapping[str, Any]) -> str:
@@ -113,7 +113,7 @@ def _started(record: Mapping[str, Any]) -> str:
 
 def _ended(record: Mapping[str, Any]) -> str:
     states = ", ".join(tally(f"{t['target']} {t['status']}" for t in record.get("targets", ())))
-    early = " early, asked to" if record.get("interrupted") else ""
+    early = " early, as it was asked to" if record.get("interrupted") else ""
     how = _without_targets(record) or states
     return f"{record.get('mode')} ended{early}{': ' if how else ''}{how}"
 
@@ -125,12 +125,12 @@ def _without_targets(record: Mapping[str, Any]) -> str:
     if "missing" in record:
         missed = f", missing: {', '.join(record['missing'])}" if record["missing"] else ""
         skipped = f", {len(record['skipped'])} skipped" if record.get("skipped") else ""
-        return f"{record.get('passed')} checks passed{skipped}{missed}"
+        return f"{_count(record.get('passed'), 'check')} passed{skipped}{missed}"
     return ""
 
 
 def _approval(record: Mapping[str, Any]) -> str:
-    holds = "" if record.get("holds") else f", which is not the plan {record.get('current')}"
+    holds = "" if record.get("holds") else f", which let nothing go (the plan was {record.get('current')})"
     return f"approval of {record.get('plan')} by {record.get('actor')}{holds}"
 
 
@@ -152,6 +152,11 @@ def _verification(record: Mapping[str, Any]) -> str:
 def _wave(record: Mapping[str, Any]) -> str:
     detail = f": {record['detail']}" if record.get("detail") else ""
     return f"{named(record.get('wave') or '')} {record.get('state')}{detail}"
+
+
+def _count(number: object, noun: str) -> str:
+    """Write a number with its noun; whatever stands in the record."""
+    return count(number, noun) if isinstance(number, int) else f"{number} {noun}"
 
 
 def _plain(record: Mapping[str, Any]) -> str:

@@ -469,7 +469,9 @@ def test_a_lock_that_cannot_be_written_says_so_and_is_let_go(path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
     try:
-        with pytest.raises(AuditLogError, match=r"jsonl\.lock: can't be written: File too large; nothing was written"):
+        with pytest.raises(
+            AuditLogError, match=r"jsonl\.lock: can't be written: File too large; without the audit log"
+        ):
             opened(path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -513,7 +515,7 @@ def test_a_full_disk_ends_the_run_and_the_next_one_goes_on(path):
         "print(len(said), said[0])"
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
-    assert "no audit, no write" in done.stdout
+    assert "without the audit log ipsync writes to no cloud" in done.stdout
     assert int(done.stdout.split()[0]) >= 6, "it went on writing after a failure"
     with opened(path):
         pass
@@ -708,7 +710,10 @@ def test_a_torn_record_of_a_plan_that_was_killed_is_cut_off_by_the_sync(path):
         (lambda path: path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:1])), "were taken away"),
         (lambda path: path.rename(path.with_name("old")), "were taken away"),
         (lambda path: path.write_bytes(path.read_bytes() + b"{}\n"), "it is not a record"),
-        (lambda path: path.write_bytes(path.read_bytes() + path.read_bytes().splitlines()[0] + b"\n"), "its `prev`"),
+        (
+            lambda path: path.write_bytes(path.read_bytes() + path.read_bytes().splitlines()[0] + b"\n"),
+            "it doesn't follow",
+        ),
     ],
     ids=["its end cut off", "moved away", "not a record", "a record of elsewhere"],
 )
@@ -724,7 +729,7 @@ def test_a_log_that_is_changed_under_a_run_ends_it(path, harm, said):
 def test_a_file_that_stays_locked_is_named(path):
     with opened(path, lock_timeout=0) as sync, path.open("rb") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(AuditLogError, match=f"^{path} is being written by another process for more than 0 s"):
+        with pytest.raises(AuditLogError, match=f"^{path}: another process has kept it locked for more than 0 s"):
             put(sync, "intent")
 
 
@@ -994,7 +999,7 @@ def test_a_key_can_t_change_where_the_rotated_file_s_name_is_taken(path):
         (errno.EOPNOTSUPP, r" \(its file system doesn't lock files"),
         (errno.ENOSYS, r" \(its file system doesn't lock files"),
         (errno.EIO, r" \(its file system doesn't lock files"),
-        (errno.ENOMEM, "; nothing was written"),
+        (errno.ENOMEM, "; without the audit log ipsync writes to no cloud"),
     ],
 )
 def test_a_file_system_that_locks_nothing_is_named_and_what_helps(path, monkeypatch, caplog, code, remedy):
@@ -1011,6 +1016,21 @@ def test_a_file_system_that_locks_nothing_is_named_and_what_helps(path, monkeypa
     assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
+def test_a_lock_that_fails_amid_a_run_doesn_t_say_that_nothing_was_written(path, monkeypatch):
+    """What the run wrote to a cloud before, the log doesn't know."""
+
+    def refuse(_handle, _operation):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    with opened(path) as log:
+        put(log, "plan")
+        with monkeypatch.context() as stale:
+            stale.setattr(fcntl, "flock", refuse)
+            with pytest.raises(AuditLogError, match=r"; without the audit log ipsync writes to no cloud$") as caught:
+                put(log, "plan")
+    assert "nothing was written" not in str(caught.value)
+
+
 @pytest.mark.parametrize("victim", ["audit.jsonl", "audit.jsonl.lock"])
 @pytest.mark.parametrize(
     ("code", "remedy"),
@@ -1020,7 +1040,7 @@ def test_a_file_system_that_locks_nothing_is_named_and_what_helps(path, monkeypa
         (errno.EDQUOT, "free some of that user's quota"),
         (errno.ELOOP, "name the file itself in audit.path"),
         (errno.EACCES, "belongs to root, who may not write it"),
-        (errno.EMFILE, "; nothing was written"),
+        (errno.EMFILE, "; without the audit log ipsync writes to no cloud"),
     ],
 )
 @pytest.mark.parametrize("there", [True, False])
@@ -1270,7 +1290,7 @@ def test_records_read_well(path):
         "feed qatech rejected: no answer",
         "feed qatech: 2 addresses",
         "plan sha256:2: 1 to add",
-        "which is not the plan sha256:2",
+        "which let nothing go (the plan was sha256:2)",
         "recovered of #1: applied",
         "cut off 7 bytes",
         "intent: add on r for web: + 8.8.8.8/32 443/tcp",
@@ -1286,13 +1306,13 @@ def test_records_read_well(path):
         ("run-started", {"mode": "sync"}, "sync started by me@host"),
         ("run-started", {"mode": "apply", "plan": "sha256:1"}, "apply of plan sha256:1 started by me@host"),
         ("run-ended", {"mode": "sync", "targets": []}, "sync ended"),
-        ("run-ended", {"mode": "sync", "interrupted": True}, "sync ended early, asked to"),
+        ("run-ended", {"mode": "sync", "interrupted": True}, "sync ended early, as it was asked to"),
         ("run-ended", {"mode": "apply", "targets": [], "refused": "it expired"}, "apply ended: refused, it expired"),
         ("run-ended", {"mode": "check", "targets": [], "passed": 3, "missing": []}, "check ended: 3 checks passed"),
         (
             "run-ended",
             {"mode": "check", "passed": 1, "missing": ["a", "b"]},
-            "check ended: 1 checks passed, missing: a, b",
+            "check ended: 1 check passed, missing: a, b",
         ),
         (
             "run-ended",
@@ -1313,7 +1333,7 @@ def test_records_read_well(path):
             "plan i: None to add, None to remove; empty: refuse",
         ),
         ("approval", {"plan": "i", "holds": True}, "approval of i by me@host"),
-        ("approval", {"plan": "i", "current": "j"}, "approval of i by me@host, which is not the plan j"),
+        ("approval", {"plan": "i", "current": "j"}, "approval of i by me@host, which let nothing go (the plan was j)"),
         (
             "intent",
             {"kind": "note", "resource": "r", "target": "web", "before": ["A", "B"], "after": ["B", "C", "D"]},
@@ -1371,3 +1391,10 @@ def test_filters_look_into_targets_verdicts_and_what_changed(path, filters, seqs
         put(audit_log, "intent", resource="half a record")
     path.write_bytes(path.read_bytes().replace(b"\n", b"\ndamaged\n", 1) + b"torn")
     assert [r["seq"] for r in show(path, **filters)] == seqs
+
+
+def test_a_file_of_the_log_that_can_t_be_read_is_named_when_it_is_verified(path):
+    filled(path)
+    (path.parent / f"{path.name}.1-2").mkdir()
+    with pytest.raises(AuditLogError, match=r"1-2: the audit log can't be read: Is a directory$"):
+        verify(path)

@@ -145,9 +145,9 @@ class _Loop(Generic[T]):
         took, every = time.monotonic() - began, self._pace.every
         if took > every:
             log.warning(
-                "this pass took %.0f s, longer than schedule.every (%g s); the next one begins that long after it, since "
-                "passes are never made side by side",
-                *(took, every),
+                "this pass took %.0f s, longer than schedule.every (%g s); the next one begins %g s after its end, since "
+                "passes are never made side by side: raise schedule.every, or divide the work with --shard",
+                *(took, every, every),
             )
 
 
@@ -226,7 +226,7 @@ class _Ending:
 
     def _give_up(self) -> None:
         doubtful = self._wrote is None or self._wrote.is_set()
-        _give_up("the next run reads back what became of it" if doubtful else "nothing was written")
+        _give_up("the next run reads back what became of the write in flight" if doubtful else "nothing was written")
         os._exit(ExitCode.PARTIAL if doubtful else self._untouched)
 
 
@@ -241,5 +241,5 @@ def _terminals() -> frozenset[int]:
 
 
 def _give_up(rest: str) -> None:
-    log.error("a feed or a cloud hasn't answered in %g s: ending without it; %s", PATIENCE, rest)
+    log.error("a feed or a cloud hasn't answered in %g s: ending without its answer; %s", PATIENCE, rest)
     logging.shutdown()

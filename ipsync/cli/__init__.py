@@ -108,8 +108,15 @@ def _failed_with(error: Exception) -> ExitCode:
 
 def _complain(error: Exception, code: ExitCode) -> ExitCode:
     prefix = "audit log: " if isinstance(error, AuditLogError) else ""
-    first, *more = error.lines if isinstance(error, IpsyncError) else (str(error),)
+    first, *more = error.lines if isinstance(error, IpsyncError) else (_words(error),)
     if code is ExitCode.PARTIAL:
         more.append("Some writes of this run were made; the next run reads them back and records their outcome.")
     streams.complain(prefix + first, *more)
     return code
+
+
+def _words(error: Exception) -> str:
+    """Return what the system said, with the file that it said it of, and without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)

@@ -13,6 +13,7 @@ from ipsync import __version__
 from ipsync.cli import options, streams
 from ipsync.core.exit_codes import ExitCode
 from ipsync.core.printable import json_text, printable
+from ipsync.core.words import count
 
 if TYPE_CHECKING:
     from ipsync.audit import Verification
@@ -51,7 +52,7 @@ def _logs(config_path: Path, files: Iterable[str]) -> tuple[list[Path], tuple[st
 @click.option("--address", metavar="CIDR", help="Only records that name this address or a network around it.")
 @click.option("--since", metavar="TIME", help="Not before: 2026-01-31, 2026-01-31T09:00:00Z, 24h, 7d.")
 @click.option("--until", metavar="TIME", help="Not after; a date means that whole day.")
-@click.option("--event", metavar="EVENT", help="Only this kind of record, as intent.")
+@click.option("--event", metavar="EVENT", help="Only records of this kind, like intent.")
 @options.output("text", "json")
 @options.common
 def show(config_path: Path, files: tuple[str, ...], paths: tuple[str, ...], run_id: str | None, target: str | None,
@@ -114,7 +115,11 @@ def _told(logs: Sequence[Path], results: Sequence[Verification]) -> ExitCode:
     """Say of each log whether it holds."""
     for where, result in zip(logs, results, strict=True):
         if result.ok:
-            streams.tell(printable(f"{where}: {result.records} records hold, head {result.head}"))
+            streams.tell(
+                printable(
+                    f"{where}: {count(result.records, 'record')} {'holds' if result.records == 1 else 'hold'}, head {result.head}"
+                )
+            )
         else:
             streams.complain(f"{where}: {result.problem}")
     return ExitCode.DONE if all(result.ok for result in results) else ExitCode.FAILED

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ipsync.observers.notify.sinks import Sink
 
 
-@click.command(short_help="Send a sample to everybody who is told.")
+@click.command(short_help="Send a sample to each element of `notify:`.")
 @click.option("--test", is_flag=True, help="Send a sample, once to each, and say what came of it.")
 @options.common
 def notify(config_path: Path, *, test: bool) -> int:

@@ -24,7 +24,9 @@ FILE = click.Path(path_type=Path)
 
 def output(*forms: str) -> Function:
     """Return the option that chooses a report's form; the first is the default."""
-    return click.option("--output", type=click.Choice(forms), default=forms[0], show_default=True, help="The form.")
+    return click.option(
+        "--output", type=click.Choice(forms), default=forms[0], show_default=True, help="The report's format."
+    )
 
 
 target = click.option("--target", "targets", multiple=True, metavar="NAME", help="Only this target (repeatable).")
@@ -45,11 +47,13 @@ detailed = click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 w
 approve = click.option(
     "--approve", metavar="ID", multiple=True, help="Approve the plan, or the waiting change, of this id (repeatable)."
 )
-metrics_file = click.option("--metrics-file", type=FILE, help="Write each pass's metrics there, for node_exporter.")
+metrics_file = click.option(
+    "--metrics-file", type=FILE, help="Write each pass's metrics to this file, for node_exporter."
+)
 
 _LOGS = (
     click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True,
-                 help="The form of the logs, which go to stderr."),
+                 help="The format of the logs, which go to stderr."),
     click.option("-v", "--verbose", count=True, help="Tell more: in the logs, and each resource by itself."),
 )  # fmt: skip
 _CONFIG = click.option("-c", "--config", "config_path", type=FILE, envvar="IPSYNC_CONFIG", show_envvar=True,

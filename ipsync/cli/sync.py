@@ -148,7 +148,7 @@ def _lease(_context: click.Context, _option: click.Parameter, text: str | None) 
 @options.metrics_file
 @click.option("--leader-elect", is_flag=True, help="Make passes only while this replica holds a Lease of Kubernetes.")
 @click.option("--lease", metavar="[NAMESPACE/]NAME", callback=_lease,
-              help="That Lease; by default ipsync-OWNER-leader in the pod's namespace.")  # fmt: skip
+              help="The Lease's name; by default ipsync-OWNER-leader in the pod's namespace.")  # fmt: skip
 @options.common
 def run(config_path: Path, targets: tuple[str, ...], shard: Shard | None, metrics_file: Path | None,
         lease: str | None, *, leader_elect: bool) -> int:  # fmt: skip

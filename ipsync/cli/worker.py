@@ -113,7 +113,7 @@ class Worker:
             fresh = read(self._path, self._targets, self.config.shard)
         except IpsyncError as error:
             for line in error.lines:
-                log.error("config refused, the one of before stays: %s", line)  # noqa: TRY400 - it says all
+                log.error("config refused, the one that was read before stays in force: %s", line)  # noqa: TRY400 - it says all
             app.tell(self._hearing(), ConfigRead(self.config, error.lines))
             return None
         log.info("%s", self._said(fresh))
@@ -141,14 +141,14 @@ class Worker:
         text = f"{self._path} was read again"
         if fresh.digest == self.config.digest:
             return f"{text}; it says the same as before"
-        return "; ".join((f"{text}, and holds from now on", *self._stays(fresh)))
+        return "; ".join((f"{text}, and is in force from now on", *self._stays(fresh)))
 
     def _stays(self, fresh: Config) -> Iterator[str]:
         """Say what holds until the next start: others rely on it while this worker runs."""
         if fresh.listen != self._first.listen:
-            yield "where it listens takes effect at the next start"
+            yield "a change of `listen` takes effect at the next start"
         if self._elector and fresh.owner != self._first.owner:
-            yield f"it goes on by the Lease {self._elector.standing.lease}, though the owner is another one, until the next start"
+            yield f"until the next start it keeps to the Lease {self._elector.standing.lease}, although the owner has changed"
 
     def _hearing(self) -> Sequence[Subscriber]:
         return [*self._observers, self._teller.hear] if self._teller else self._observers

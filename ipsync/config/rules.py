@@ -60,7 +60,7 @@ def _notification(index: int, each: Mapping[str, Any], document: Document) -> No
     path: Path = ("notify", index)
     named = [key for key in SINKS if each.get(key) is not None]
     if not named:
-        document.add(path, f"says nobody to tell; it needs one of {', '.join(SINKS)}")
+        document.add(path, f"names nobody to tell; it needs one of {', '.join(SINKS)}")
     if len(named) > 1:
         document.add(path, f"has {' and '.join(named)}; write an element for each")
     if each.get("secret") is not None and "webhook" not in named:

@@ -99,11 +99,11 @@ class Elector:
             return
         try:
             self._store.replace(released(seen, now=datetime.now(UTC)))
-            log.info("the Lease %s is given back", self._store.name)
+            log.info("the Lease %s is released", self._store.name)
         except Conflict:
-            log.info("the Lease %s is another replica's already", self._store.name)
+            log.info("another replica holds the Lease %s already", self._store.name)
         except LeaseError as error:
-            log.warning("the Lease couldn't be given back, so it runs out by itself, in %d s: %s", seen.seconds, error)
+            log.warning("the Lease couldn't be released, so it expires by itself, in %d s: %s", seen.seconds, error)
 
     def _work(self) -> None:
         while not self._closing.is_set():
@@ -182,7 +182,7 @@ class Elector:
         self.term.end(f"{holder} holds the Lease {self._store.name}")
         self._say(
             f"another replica leads: {holder} holds the Lease {self._store.name}; this one makes no pass, and takes "
-            f"over when that isn't renewed any more"
+            f"over when the Lease is no longer renewed"
         )
 
     def _say(self, text: str) -> None:
@@ -197,5 +197,5 @@ class Elector:
             log.warning("the Lease couldn't be renewed, and is asked for again: %s", why)
             return self._timing.retry
         wait = min(CEILING, self._timing.retry * 2.0 ** min(self._failures - 1, 10)) * (1 - random.random() / 5)  # noqa: S311 - jitter
-        log.error("no pass begins, since the Lease can't be had; asked again in %.0f s: %s", wait, why)
+        log.error("no pass begins, since the Lease can't be acquired; asked again in %.0f s: %s", wait, why)
         return wait

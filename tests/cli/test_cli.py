@@ -900,3 +900,11 @@ def test_the_sandbox_says_how_to_use_it(tmp_path):
     assert any(line.startswith("export IPSYNC_CONFIG=") for line in lines), lines
     assert "127.0.0.1" in config
     assert box.returncode == 0
+
+
+def test_what_the_system_refuses_is_told_with_its_file_and_without_a_number(capfd):
+    def refused():
+        raise IsADirectoryError(errno.EISDIR, "Is a directory", "/srv/ipsync")
+
+    assert cli._code_of(refused) == 1
+    assert capfd.readouterr().err.endswith("/srv/ipsync: Is a directory\n")

@@ -123,7 +123,7 @@ def test_one_leads_the_other_follows_and_no_pass_overlaps(aws, tmp_path):
 
         second.process.send_signal(signal.SIGTERM)
         assert second.process.wait(timeout=60) == 0
-        assert second.says("the Lease ipsync/ipsync-acme-leader is given back")
+        assert second.says("the Lease ipsync/ipsync-acme-leader is released")
         first.goes_on()
         assert kube.leases["ipsync", "ipsync-acme-leader"]["spec"]["leaseTransitions"] == 2
 
@@ -160,7 +160,7 @@ def test_without_the_lease_no_pass_begins(aws, tmp_path):
     with kubernetes() as kube, replicas(aws, tmp_path, kube) as start:
         kube.fault = "403"
         worker = start("worker")
-        worker.waits_for(lambda: worker.says("no pass begins, since the Lease can't be had", times=2))
+        worker.waits_for(lambda: worker.says("no pass begins, since the Lease can't be acquired", times=2))
         assert worker.says("Role in namespace ipsync")
         assert worker.asks("healthz")[0] == 200
         worker.waits_for(lambda: "refuses (403)" in worker.asks("readyz")[1])

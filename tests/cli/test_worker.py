@@ -41,13 +41,13 @@ def test_a_config_is_read_again_and_a_broken_one_refused(aws, somebody, tmp_path
             path.write_text("version: 1\nowner: NOT GOOD\ntargets: 7\n")
             worker.process.send_signal(signal.SIGHUP)
             worker.waits_for(lambda: told(somebody)[1:] == ["failed began config"])
-            assert worker.says("config refused, the one of before stays: ")
+            assert worker.says("config refused, the one that was read before stays in force: ")
             assert worker.says("owner: 'NOT GOOD' is not an owner")
             assert worker.says(":3: targets: must be a list"), "every error is told"
             path.write_text(CONFIG.format(ports="443/tcp, 8443/tcp", every="2h", **known))
             worker.process.send_signal(signal.SIGHUP)
             worker.waits_for(lambda: worker.says("Next pass", times=2) and len(told(somebody)) == 4)
-            assert worker.says("was read again, and holds from now on")
+            assert worker.says("was read again, and is in force from now on")
             worker.process.send_signal(signal.SIGTERM)
             assert worker.process.wait(timeout=30) == 0
         finally:

@@ -53,7 +53,7 @@ def test_each_way_to_tell_somebody(tmp_path):
 @pytest.mark.parametrize(
     ("element", "said"),
     [
-        ("{on: [failed]}", "notify[0]: says nobody to tell; it needs one of webhook, slack, command"),
+        ("{on: [failed]}", "notify[0]: names nobody to tell; it needs one of webhook, slack, command"),
         ('{webhook: "https://a.example", slack: "${SLACK}"}', "has webhook and slack; write an element for each"),
         (
             '{webhook: "https://a.example", on: [faild]}',

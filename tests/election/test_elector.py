@@ -197,7 +197,8 @@ def test_it_is_asked_for_less_and_less_often_while_it_cannot_be_had(world, caplo
         longest * 0.8 <= wait <= longest for wait, longest in zip(waits, [2, 4, 8, 16, 30, 30, 30, 30], strict=True)
     )
     assert (
-        "no pass begins, since the Lease can't be had; asked again in 30 s: Kubernetes" in caplog.text or waits[-1] < 30
+        "no pass begins, since the Lease can't be acquired; asked again in 30 s: Kubernetes" in caplog.text
+        or waits[-1] < 30
     )
     world.store.faults = lambda: ""
     assert world.turn("a") == [2]

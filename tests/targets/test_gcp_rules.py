@@ -436,3 +436,26 @@ def test_no_role_is_advised_where_there_are_no_credentials(gcp):
     finding = reader.check([target(gcp)], owner="acme")[0]
     assert not finding.ok
     assert "add-iam-policy-binding" not in finding.detail + finding.remedy
+
+
+def test_check_advises_no_role_where_the_api_is_off(gcp):
+    """The message itself says how to enable it; a role beside that would be the wrong advice."""
+    real = gcp.answer
+
+    def off(verb, path, body):
+        if "testIamPermissions" in path:
+            return real(verb, path, body)
+        return (
+            403,
+            {"error": {"code": 403, "message": "it is off", "errors": [{"reason": "accessNotConfigured"}]}},
+            None,
+        )
+
+    gcp.answer = off
+    try:
+        finding = Reader(target(gcp)).check([target(gcp)], owner="acme")[0]
+    finally:
+        del gcp.answer
+    assert not finding.ok
+    assert "gcloud services enable compute.googleapis.com --project=acme" in finding.detail
+    assert "add-iam-policy-binding" not in finding.detail + finding.remedy

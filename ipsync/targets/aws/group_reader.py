@@ -13,9 +13,8 @@ from ipsync.core.configured import Target
 from ipsync.core.errors import CloudError, Missing
 from ipsync.core.model import Entry, ReadFailure, State
 from ipsync.targets.aws.capacity import capacity
-from ipsync.targets.aws.policy import remedy
 from ipsync.targets.aws.probe import probe
-from ipsync.targets.aws.reads import Reads
+from ipsync.targets.aws.reads import Reads, unread
 from ipsync.targets.aws.rules import (
     NAME,
     TRAITS,
@@ -83,8 +82,7 @@ class Reader:
         try:
             found = self.list_owned(targets, owner=owner)
         except CloudError as error:
-            why = remedy(error, "read", owner=owner, region=self._region)
-            return [Finding(f"{self._subject()}: read", ok=False, detail=str(error), remedy=why)]
+            return [unread(f"{self._subject()}: read", error, "read", owner=owner, region=self._region)]
         findings = [Finding(f"{self._subject()}: read security groups", ok=True)]
         for item in found:
             if isinstance(item, ReadFailure):

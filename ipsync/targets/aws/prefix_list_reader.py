@@ -11,10 +11,9 @@ from ipsync.core.model import Capacity, ReadFailure, State
 from ipsync.targets.aws import prefix_list_io as lists
 from ipsync.targets.aws import prefix_list_tags as list_tags
 from ipsync.targets.aws.homes import caller
-from ipsync.targets.aws.policy import remedy
 from ipsync.targets.aws.prefix_list import NAME, TRAITS, where_of
 from ipsync.targets.aws.prefix_list_probe import probe
-from ipsync.targets.aws.reads import Reads
+from ipsync.targets.aws.reads import Reads, unread
 from ipsync.targets.aws.rules import Rule
 from ipsync.targets.aws.where import UNKNOWN
 from ipsync.targets.base import Finding
@@ -62,8 +61,8 @@ class Reader:
         try:
             found = self.list_owned(targets, owner=owner)
         except CloudError as error:
-            why = remedy(error, "read-lists", owner=owner, region=self._region)
-            return [Finding(f"aws {self._region}: read prefix lists", ok=False, detail=str(error), remedy=why)]
+            subject = f"aws {self._region}: read prefix lists"
+            return [unread(subject, error, "read-lists", owner=owner, region=self._region)]
         findings = [Finding(f"aws {self._region}: read prefix lists", ok=True)]
         for item in found:
             if isinstance(item, ReadFailure):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from ipsync.core.errors import Denied, Unreachable
+from ipsync.core.errors import CloudError, Denied, Unreachable
 from ipsync.targets.aws import answers as aws_answers
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws import errors as aws_errors
@@ -13,6 +13,7 @@ from ipsync.targets.aws.calls import READS
 from ipsync.targets.aws.policy import barrier, remedy
 from ipsync.targets.aws.rules import Filters, Rule
 from ipsync.targets.aws.where import AwsRegion
+from ipsync.targets.base import Finding
 
 ALLOWED = frozenset().union(*READS.values())
 LISTS_PAGE = 100
@@ -109,6 +110,15 @@ def with_remedy(error: Denied, what: str, *, owner: str, region: str) -> Denied:
         return error
     said = needed if barrier(str(error)) else f"The role needs: {needed}"
     return Denied(f"{str(error).rstrip('.')}. {said}", code=error.code, request_id=error.request_id)
+
+
+def unread(subject: str, error: CloudError, what: str, *, owner: str, region: str) -> Finding:
+    """Return what `check` says of a list that can't be read: what would help stands once, in lines of its own."""
+    needed = remedy(error, what, owner=owner, region=region)
+    flat, said = needed.replace("\n", ", "), str(error)
+    for end in (f". The role needs: {flat}", f". {flat}") if needed else ():
+        said = said.removesuffix(end)
+    return Finding(subject, ok=False, detail=said, remedy=needed)
 
 
 def _refuse_writes(*, params: Mapping[str, Any], model: Any, **_: object) -> None:

@@ -42,6 +42,7 @@ def test_a_read_that_is_denied_ends_the_check_with_its_statement(desk):
     desk.cloud.deny("ec2:DescribeManagedPrefixLists")
     (bad,) = checked(desk)
     assert "ec2:GetManagedPrefixListEntries" in bad.remedy
+    assert "ec2:GetManagedPrefixListEntries" not in bad.detail, "once is enough"
     desk.cloud._settings.denied.clear()
     desk.cloud.deny("ec2:GetManagedPrefixListEntries")
     (bad,) = [f for f in checked(desk) if not f.ok]

@@ -45,7 +45,7 @@ def _too_many(snapshot: Snapshot, limits: Limits) -> Violation | None:
     number = len(snapshot.networks)
     if number <= limits.max_addresses:
         return None
-    detail = f"feed {snapshot.feed} lists {count(number, 'address')}, more than {limits.max_addresses}"
+    detail = f"feed {snapshot.feed} lists {count(number, 'address')}, more than {limits.max_addresses:,}"
     return _refuse("max-addresses", f"{detail}; {raise_limit('max-addresses')}")
 
 

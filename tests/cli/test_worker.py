@@ -117,7 +117,7 @@ def test_what_holds_until_the_next_start_is_told(monkeypatch, tmp_path, caplog):
             monkeypatch.setattr(worker, "read", lambda *_given, change=change: replace(first, **change))
             with caplog.at_level(logging.INFO, "ipsync"):
                 assert works.reload()
-            said.append((("Lease" in caplog.text), "where it listens" in caplog.text))
+            said.append((("Lease" in caplog.text), "a change of `listen`" in caplog.text))
             caplog.clear()
     assert said == [(True, False), (False, True), (False, False), (False, False), (False, True), (False, False)]
 

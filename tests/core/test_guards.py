@@ -46,7 +46,7 @@ def test_max_addresses_and_empty_at_every_size(size):
 def test_max_addresses_begins_right_after_its_limit(size, refused):
     found = check_snapshot(snapshot(hosts(size)), LIMITS)
     assert named(found) == ([("max-addresses", "refuse")] if refused else [])
-    assert not refused or "1001 addresses, more than 1000" in found[0].detail
+    assert not refused or "1,001 addresses, more than 1,000" in found[0].detail
 
 
 @pytest.mark.parametrize(

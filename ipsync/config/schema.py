@@ -53,7 +53,7 @@ class Feed(Strict):
     allow_special_use: list[f.Cidr] = Field(
         [], description="Special-use networks that this feed may list nonetheless, for labs."
     )
-    guards: Guards = section("Limits for this feed; they win over the top's.")
+    guards: Guards = section("Limits for this feed; they win over those at the top of the file.")
 
 
 class Removal(Strict):

@@ -99,7 +99,7 @@ class AnyTarget(Strict):
         [], description="Addresses always wanted besides the feed's; any network but /0."
     )
     wave: f.Name | None = Field(None, description="The wave that it is written in; without one it comes last.")
-    guards: Guards = section("Limits for this target; they win over the feed's and the top's.")
+    guards: Guards = section("Limits for this target; they win over the feed's and over those at the top of the file.")
 
 
 class Target(AnyTarget):

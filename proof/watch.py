@@ -80,6 +80,7 @@ class Watch:
         """Return what a write would do; None where it would be stale. One that is too much is looked at all the same."""
         empty = operation.managed is not None and operation.kind != "delete" and not operation.managed.networks
         quota, self.cloud.quota = self.cloud.quota, NO_LIMIT
+        rules, self.cloud.rules = self.cloud.rules, NO_LIMIT
         prefixes, self.cloud.prefixes = (
             self.cloud.prefixes,
             {r: replace(p, most=NO_LIMIT) for r, p in self.cloud.prefixes.items()},
@@ -89,7 +90,7 @@ class Watch:
         except CloudError:
             return None
         finally:
-            self.cloud.quota, self.cloud.prefixes = quota, prefixes
+            self.cloud.quota, self.cloud.rules, self.cloud.prefixes = quota, rules, prefixes
         if operation.managed is None:
             resource, made = operation.resource, prefixes.get(operation.resource)
             before = self._group(resource, self.cloud.groups[resource])
@@ -100,7 +101,9 @@ class Watch:
         before = dict(self.contents().get(resource, {}))
         kept = {k: h for k, h in before.items() if not k.startswith(f"{operation.managed.name}|")}
         made = _list(after) if isinstance(after, ManagedList) else {}
-        return Write(resource, operation.resource, before, {**kept, **made}, whole=empty)
+        folder = operation.resource.rpartition("/")[0] + "/"
+        crowded = operation.was is None and sum(full.startswith(folder) for full in self.cloud.lists) >= rules
+        return Write(resource, operation.resource, before, {**kept, **made}, whole=empty, crowded=crowded)
 
     def _naming(self) -> dict[str, frozenset[str]]:
         found: dict[str, set[str]] = {}

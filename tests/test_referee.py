@@ -482,6 +482,7 @@ def test_what_no_vendor_lists_is_not_believed(listed):
 
 def test_what_does_not_fit_is_not_sent():
     assert "where 1 fit" in judged(facts(), (rules(STANDS), rules(STANDS, (NEW, mark()))), limit=1)
+    assert "holds as many as it may" in judged(facts(), (rules(STANDS), rules(STANDS, (NEW, mark()))), crowded=True)
 
 
 # ── the log ──────────────────────────────────────────────────────────────────

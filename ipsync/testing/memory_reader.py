@@ -54,7 +54,7 @@ class MemoryReader:
         if self.cloud.blind or self.scope in self.cloud.unreadable:
             raise Unreachable(f"{self.account}: no usable answer")
         bases = {s.resource for s in states if s.targets}
-        return [self._list(s, bases) if s.traits.whole_lists else self._group(s) for s in states]
+        return [self._whole_list(s, bases) if s.traits.whole_lists else self._group(s) for s in states]
 
     def check(self, targets: Sequence[Target], *, owner: str) -> list[Finding]:
         """Find nothing missing: a MemoryCloud has no permissions."""
@@ -149,6 +149,16 @@ class MemoryReader:
         used = {f: sum(e.network.version == f for e in entries) for f in (4, 6)}
         capacity = tuple(Capacity(f, n, self.cloud.quota) for f, n in used.items())
         return replace(state, entries=entries, complete=True, capacity=capacity)
+
+    def _whole_list(self, state: State, bases: Iterable[str]) -> State:
+        """Read a list again; where rules may be made, with how many the project may hold."""
+        found = self._list(state, bases)
+        if state.complete or not found.targets:
+            return found
+        folder = state.resource.rpartition("/")[0] + "/"
+        used = sum(full.startswith(folder) for full in self.cloud.lists)
+        room = Capacity(0, used, self.cloud.rules, f"firewall rules of project {self.account}")
+        return replace(found, complete=True, capacity=(room,))
 
     def _list(self, state: State, bases: Iterable[str]) -> State:
         folder, _, rule = state.resource.rpartition("/")

@@ -52,6 +52,7 @@ class Write:
     place      what is written to: the group, or one rule
     whole      a GCP rule has no source left, which Google reads as the whole internet; or it was a PUT
     limit      how many entries of one family the place holds at most; 0 where nobody knows
+    crowded    a GCP rule is made where its project holds as many as it may
     """
 
     resource: str
@@ -60,6 +61,7 @@ class Write:
     after: Contents
     whole: bool = False
     limit: int = 0
+    crowded: bool = False
 
     @property
     def opened(self) -> dict[str, Held]:

@@ -55,6 +55,8 @@ def it_fits(facts: Facts, course: Course, write: Write) -> Foul:
         more = any(h.hole.network.version == version for k, h in write.opened.items() if k not in write.before)
         if write.limit and more and after > write.limit and not course.disturbed:
             yield f"{write.place}: {after} entries of IPv{version} are sent where {write.limit} fit"
+    if write.crowded and not course.disturbed:
+        yield f"{write.place}: a rule is made where the project holds as many as it may"
 
 
 def networks_of(facts: Facts, resource: str, contents: Contents) -> frozenset[Network]:

@@ -13,7 +13,9 @@ from ipsync.core.configured import Config, Feed, Limits, Target
 from ipsync.core.errors import FeedError
 from ipsync.core.events import Record
 from ipsync.core.model import Network, Service, Snapshot, State
+from ipsync.core.plan import TargetChange
 from ipsync.core.signals import PassEnded, Recorded, Subscriber
+from ipsync.targets import registry
 from ipsync.targets.aws import rules as aws_rules
 from ipsync.targets.aws.where import AwsGroups, AwsLists
 from ipsync.targets.gcp import rules as gcp_rules
@@ -52,6 +54,11 @@ def aws_target(name: str = "web", **changes: object) -> Target:
     return Target(name, "aws-security-group", where=AwsGroups(**where), **base)  # type: ignore[arg-type]
 
 
+def target_at(aws, *groups: str, **where: object) -> Target:
+    """Return a target in an embedded EC2."""
+    return aws_target(where={"groups": groups, "endpoint_url": aws.endpoint_url, **where})
+
+
 def list_target(name: str = "edge", **changes: object) -> Target:
     where = {"region": "eu-north-1", "prefix_list": "pl-1"} | dict(changes.pop("where", {}))  # type: ignore[call-overload]
     base = {"feeds": ("qatech",), "services": (), "limits": (("qatech", Limits()),)} | changes
@@ -69,6 +76,13 @@ def config(*targets: Target, grace: timedelta | None = timedelta(hours=72), owne
     names = sorted({f for t in targets for f in t.feeds})
     feeds = tuple(Feed(n, f"https://{n}.example/ips") for n in names)
     return Config(owner, feeds, targets, grace, audit_path="-")
+
+
+def planned(*targets: Target) -> tuple[TargetChange, ...]:
+    """Plan these targets against the clouds that they name; each feed lists two addresses."""
+    clouds = engine.Clouds(lambda f: snapshot(hosts(2), feed=f.name), registry.open_reader, registry.open_writer)
+    run = engine.Run("r", config(*targets), clouds, Log(), lambda: NOW, frozenset(t.name for t in targets))
+    return engine.plan(run).plan.target_changes
 
 
 def blocker_of(state: State) -> str | None:

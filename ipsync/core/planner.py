@@ -32,7 +32,8 @@ def make_plan(config: Config, observed: Observed, *, selected: Iterable[str] | N
     """Compare what is wanted with what was read, let the guards judge it, and return the plan."""
     rest = AtRest(config, observed.feeds, observed.now, selected)
     targets, order, chosen = rest.targets, rest.order, rest.chosen
-    feeds = tuple(observed.feeds[f.name] for f in config.feeds if f.name in _feeds(config, selected))
+    used = config.feeds_of(chosen)
+    feeds = tuple(observed.feeds[f.name] for f in config.feeds if f.name in used)
     target_changes = [_failed(f, targets[name]) for f in observed.failures for name in f.targets if name in chosen]
     orphans: list[Orphan] = []
     changes: list[ResourceChange] = []
@@ -58,13 +59,6 @@ def _planned(
         orphans += made.orphans
         changes += [made.resource_change] if made.resource_change else []
         yield made.identity
-
-
-def _feeds(config: Config, selected: Iterable[str] | None) -> frozenset[str]:
-    """Return the feeds of the selected targets, be they at another shard's places."""
-    wanted = None if selected is None else frozenset(selected)
-    asked = (t for t in (*config.targets, *config.elsewhere) if wanted is None or t.name in wanted)
-    return frozenset(f for t in asked for f in t.feeds)
 
 
 def _failed(failure: ReadFailure, target: Target) -> TargetChange:

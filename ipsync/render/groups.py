@@ -80,7 +80,9 @@ def _nameless_word(violation: Violation, resource: str) -> Violation:
 
 def _without_names(text: str, resource: str) -> str:
     """Return a text with blanks where it names the resource, its account or project, or its region."""
-    names = {re.escape(word) for word in resource.split("/")[1:] if word}
+    names = {
+        re.escape(word) for word in resource.split("/")[1:] if word and word in text
+    }  # mostly none: a guard names none
     return re.sub(rf"(?<![\w-])(?:{'|'.join(sorted(names))})(?![\w-])", "\0", text) if names else text
 
 

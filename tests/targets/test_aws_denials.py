@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from factory import HTTPS, NOW, Log, aws_target, config, hosts, snapshot
+from factory import HTTPS, hosts, target_at
 
-from ipsync import engine
 from ipsync.core.errors import Denied
 from ipsync.core.model import Entry, Operation
-from ipsync.targets import registry
 from ipsync.targets.aws import policy as aws_policy
 from ipsync.targets.aws.group_reader import Reader
 from ipsync.targets.aws.group_writer import Writer
@@ -20,23 +18,11 @@ REFUSED = (
 )
 
 
-def target(aws, *groups, **where):
-    return aws_target(where={"groups": groups, "endpoint_url": aws.endpoint_url, **where})
-
-
-def planned(made):
-    clouds = engine.Clouds(lambda f: snapshot(hosts(1), feed=f.name), registry.open_reader, registry.open_writer)
-    whole = config(made)
-    return engine.plan(engine.Run("r", whole, clouds, Log(), lambda: NOW, frozenset({made.name}))).plan.target_changes[
-        0
-    ]
-
-
 def written(aws, group, region="eu-north-1"):
     entry = Entry(hosts(1)[0], HTTPS, (("description", "d"), ("ipsync:owner", "acme")))
     operation = Operation("add", f"aws/123456789012/{region}/{group}", (), (), entries=(entry,))
     with pytest.raises(Denied) as caught:
-        Writer(target(aws, group, region=region)).execute(operation)
+        Writer(target_at(aws, group, region=region)).execute(operation)
     return str(caught.value)
 
 
@@ -62,7 +48,7 @@ def test_a_deny_from_above_is_no_missing_statement(aws, reason, who, keeper):
     assert keeper in error
     assert "The role needs" not in error
     assert "xxx" not in error
-    found = [f for f in Reader(target(aws, group)).check([target(aws, group)], owner="acme") if not f.ok]
+    found = [f for f in Reader(target_at(aws, group)).check([target_at(aws, group)], owner="acme") if not f.ok]
     assert [f.remedy for f in found] == [aws_policy.barrier(reason)]
 
 

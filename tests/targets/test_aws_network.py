@@ -9,29 +9,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 import trustme
-from factory import HTTPS, NOW, Log, aws_target, config, hosts, snapshot
+from factory import HTTPS, hosts, planned, target_at
 
-from ipsync import engine
 from ipsync.core.errors import Unreachable
 from ipsync.core.model import Entry, Operation
 from ipsync.sandbox.feed import FeedServer
-from ipsync.targets import registry
 from ipsync.targets.aws import client as aws_client
 from ipsync.targets.aws.group_writer import Writer
 from ipsync.targets.aws.where import AwsAccount
-
-
-def target(aws, *groups, **where):
-    return aws_target(where={"groups": groups, "endpoint_url": aws.endpoint_url, **where})
-
-
-def planned(made):
-    clouds = engine.Clouds(lambda f: snapshot(hosts(1), feed=f.name), registry.open_reader, registry.open_writer)
-    whole = config(made)
-    return engine.plan(engine.Run("r", whole, clouds, Log(), lambda: NOW, frozenset({made.name}))).plan.target_changes[
-        0
-    ]
-
 
 # ── proxies ──────────────────────────────────────────────────────────────────
 
@@ -81,7 +66,7 @@ def gatekeeper():
 )
 def test_a_proxy_that_can_not_be_used_is_named_by_its_variable(aws, unproxied, variable, value, words):
     unproxied.setenv(variable, value)
-    error = planned(target(aws, "sg-00000000000000000")).error
+    error = planned(target_at(aws, "sg-00000000000000000"))[0].error
     for word in (*words, "NO_PROXY"):
         assert word in error
     assert "secret" not in error
@@ -91,14 +76,14 @@ def test_a_proxy_that_can_not_be_used_is_named_by_its_variable(aws, unproxied, v
 def test_a_proxy_that_wants_a_password_is_named(aws, unproxied, gatekeeper, scheme):
     variable = f"{scheme.upper()}_PROXY"
     unproxied.setenv(variable, f"http://{gatekeeper}")
-    error = planned(target(aws, "sg-00000000000000000", endpoint_url=f"{scheme}://127.0.0.1:9")).error
+    error = planned(target_at(aws, "sg-00000000000000000", endpoint_url=f"{scheme}://127.0.0.1:9"))[0].error
     assert f"the proxy in {variable} (http://{gatekeeper}) wants a name and a password (407)" in error
 
 
 def test_a_dead_proxy_on_the_way_to_the_role_is_named(aws, unproxied):
     unproxied.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     account = AwsAccount(role_arn="arn:aws:iam::222222222222:role/behind-a-proxy")
-    error = planned(target(aws, "sg-00000000000000000", account=account)).error
+    error = planned(target_at(aws, "sg-00000000000000000", account=account))[0].error
     assert "the proxy in HTTP_PROXY (http://127.0.0.1:1) can't be reached" in error
 
 
@@ -107,7 +92,7 @@ def test_nothing_was_written_where_the_proxy_is_dead(aws, unproxied):
     entry = Entry(hosts(1)[0], HTTPS, (("description", "d"),))
     operation = Operation("add", "aws/123456789012/eu-north-1/sg-00000000000000000", (), (), entries=(entry,))
     with pytest.raises(Unreachable):
-        Writer(target(aws, "sg-00000000000000000")).execute(operation)
+        Writer(target_at(aws, "sg-00000000000000000")).execute(operation)
 
 
 # ── certificates ─────────────────────────────────────────────────────────────
@@ -125,11 +110,11 @@ def inspected(unproxied):
 
 
 def at(aws, url, **where):
-    return target(aws, "sg-00000000000000000", endpoint_url=url, **where)
+    return target_at(aws, "sg-00000000000000000", endpoint_url=url, **where)
 
 
 def test_a_certificate_that_nobody_trusts(aws, inspected):
-    error = planned(at(aws, inspected)).error
+    error = planned(at(aws, inspected))[0].error
     assert f"the certificate of {inspected.removeprefix('https://')} isn't trusted" in error
     assert "AWS_CA_BUNDLE must name a file with its authority" in error
     assert "SSLError" not in error
@@ -141,7 +126,7 @@ def test_a_certificate_of_another_host(aws, inspected, unproxied, tmp_path):
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     unproxied.setenv("AWS_CA_BUNDLE", str(tmp_path / "ca.pem"))
     with FeedServer([], tls=context) as server:
-        assert "isn't trusted" in planned(at(aws, server.url.removesuffix("/v1/outbound-ips"))).error
+        assert "isn't trusted" in planned(at(aws, server.url.removesuffix("/v1/outbound-ips")))[0].error
 
 
 @pytest.mark.parametrize("variable", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
@@ -155,7 +140,7 @@ def test_a_bundle_that_can_not_be_used_is_named_by_its_variable(aws, inspected, 
         bundle.write_text(text)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(variable, str(bundle))
-        error = planned(at(aws, inspected)).error
+        error = planned(at(aws, inspected))[0].error
     assert f"{variable} names {bundle}, which" in error
     assert words in error
 
@@ -172,12 +157,12 @@ def test_a_write_that_no_trust_was_there_for_was_never_sent(aws, inspected):
 
 
 def test_a_name_that_can_not_be_resolved(aws, unproxied):
-    error = planned(at(aws, "http://nowhere.invalid")).error
+    error = planned(at(aws, "http://nowhere.invalid"))[0].error
     assert "nowhere.invalid can't be reached: its name can't be resolved; look at this machine's DNS" in error
 
 
 def test_a_refused_connection(aws, unproxied):
-    error = planned(at(aws, "http://127.0.0.1:1")).error
+    error = planned(at(aws, "http://127.0.0.1:1"))[0].error
     assert "127.0.0.1:1 can't be reached: no connection (Connection refused)" in error
     assert "HTTPS_PROXY" in error
 
@@ -191,11 +176,11 @@ def test_a_connection_that_a_firewall_drops(aws, unproxied):
         for waiting in (first, second):
             waiting.setblocking(False)
             waiting.connect_ex(full.getsockname())
-        error = planned(at(aws, f"http://127.0.0.1:{full.getsockname()[1]}")).error
+        error = planned(at(aws, f"http://127.0.0.1:{full.getsockname()[1]}"))[0].error
     assert "can't be reached: no connection in time; a firewall or a missing route drops it" in error
 
 
 def test_the_way_to_a_role_is_named_as_well(aws, inspected):
-    error = planned(at(aws, inspected, account=AwsAccount(role_arn="arn:aws:iam::222222222222:role/far"))).error
+    error = planned(at(aws, inspected, account=AwsAccount(role_arn="arn:aws:iam::222222222222:role/far")))[0].error
     assert "no AWS credentials" in error
     assert "isn't trusted" in error

@@ -12,14 +12,13 @@ import requests
 import trustme
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from factory import Log, config, gcp_target, hosts, snapshot
+from factory import config, gcp_target, planned
 from google.auth.exceptions import DefaultCredentialsError, OAuthError, ReauthFailError, RefreshError, TransportError
 
-from ipsync import app, engine
+from ipsync import app
 from ipsync.cli.check import render
 from ipsync.core.errors import Denied, Unreachable
 from ipsync.sandbox.feed import FeedServer
-from ipsync.targets import registry
 from ipsync.targets.gcp import calls as gcp_calls
 from ipsync.targets.gcp import credentials as gcp_credentials
 from ipsync.targets.gcp import network as gcp_network
@@ -58,11 +57,8 @@ def key() -> str:
     return json.dumps({**account, "private_key": pem.decode(), "token_uri": "https://oauth2.googleapis.com/token"})
 
 
-def planned(*targets) -> list[str]:
-    clouds = engine.Clouds(lambda f: snapshot(hosts(2), feed=f.name), registry.open_reader, registry.open_writer)
-    made = config(*targets)
-    run = engine.Run("r", made, clouds, Log(), lambda: snapshot([]).fetched_at, frozenset(t.name for t in targets))
-    return [e.error for e in engine.plan(run).plan.target_changes]
+def errors(*targets) -> list[str]:
+    return [change.error for change in planned(*targets)]
 
 
 # ── nobody answers ───────────────────────────────────────────────────────────
@@ -71,7 +67,7 @@ def planned(*targets) -> list[str]:
 def test_a_refused_connection_is_said_soon_with_its_host(dead, monkeypatch):
     monkeypatch.setattr(gcp_calls, "FIRST_PAUSE", 0.2)
     began = time.monotonic()
-    (error,) = planned(gcp_target(where={"endpoint": f"http://127.0.0.1:{dead}"}))
+    (error,) = errors(gcp_target(where={"endpoint": f"http://127.0.0.1:{dead}"}))
     assert time.monotonic() - began < 20, "it was a minute"
     assert "127.0.0.1 can't be reached: the connection was refused" in error
     assert "HTTPS_PROXY" in error
@@ -81,7 +77,7 @@ def test_a_dead_proxy_is_named_by_its_variable_without_its_password(dead, monkey
     (tmp_path / "key.json").write_text(key)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "key.json"))
     monkeypatch.setenv("HTTPS_PROXY", f"http://me:hunter2@127.0.0.1:{dead}")
-    (error,) = planned(gcp_target())
+    (error,) = errors(gcp_target())
     assert f"compute.googleapis.com can't be reached through 127.0.0.1:{dead}, the proxy of HTTPS_PROXY" in error
     assert "hunter2" not in error
 
@@ -91,7 +87,7 @@ def test_a_proxy_that_cant_be_used_is_a_sentence(monkeypatch, tmp_path, key, pro
     (tmp_path / "key.json").write_text(key)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "key.json"))
     monkeypatch.setenv("https_proxy", proxy)
-    (error,) = planned(gcp_target())
+    (error,) = errors(gcp_target())
     assert "the proxy of https_proxy" in error
 
 
@@ -109,7 +105,7 @@ def test_a_bundle_that_cant_be_used_is_named_by_its_variable(monkeypatch, tmp_pa
     monkeypatch.setenv(variable, str(tmp_path / "ca.pem"))
     with FeedServer([], tls=context) as server:
         endpoint = server.url.removesuffix("/v1/outbound-ips")
-        (error,) = planned(gcp_target(where={"endpoint": endpoint}))
+        (error,) = errors(gcp_target(where={"endpoint": endpoint}))
     assert f"{variable} names {tmp_path / 'ca.pem'}, which can't be used as a CA bundle (PEM)" in error
 
 
@@ -192,7 +188,7 @@ def test_a_file_that_holds_no_credentials_is_named_with_what_helps(monkeypatch, 
     elif content is not None:
         path.write_text(content)
     monkeypatch.setenv(VARIABLE, str(path))
-    (error,) = planned(gcp_target())
+    (error,) = errors(gcp_target())
     assert "no Google credentials for project acme" in error
     assert f"the file {path} of {VARIABLE}" in error
     assert "a fault in ipsync" not in error
@@ -200,7 +196,7 @@ def test_a_file_that_holds_no_credentials_is_named_with_what_helps(monkeypatch, 
 
 
 def test_no_credentials_at_all(monkeypatch):
-    (error,) = planned(gcp_target())
+    (error,) = errors(gcp_target())
     assert "no Google credentials for project acme" in error
     assert "gcloud auth application-default login" in error
 
@@ -219,9 +215,9 @@ def test_check_ends_in_its_table(monkeypatch, tmp_path, content):
 def test_a_worker_heals_when_its_credentials_come(dead, monkeypatch, tmp_path, key):
     monkeypatch.setenv(VARIABLE, str(tmp_path / "key.json"))
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{dead}")
-    assert "no Google credentials" in planned(gcp_target())[0]
+    assert "no Google credentials" in errors(gcp_target())[0]
     (tmp_path / "key.json").write_text(key)
-    (error,) = planned(gcp_target())
+    (error,) = errors(gcp_target())
     assert "no Google credentials" not in error
     assert "compute.googleapis.com can't be reached" in error
 
@@ -286,7 +282,7 @@ def test_a_federated_token_that_isnt_mounted(monkeypatch, tmp_path):
     held = {**FEDERATED, "credential_source": {"file": str(tmp_path / "token")}}
     (tmp_path / "wif.json").write_text(json.dumps(held))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "wif.json"))
-    (error,) = planned(gcp_target())
+    (error,) = errors(gcp_target())
     assert "no Google credentials for project acme" in error
     assert f"{tmp_path / 'token'}' was not found" in error.replace('"', "'")
     assert "mount the file" in error
@@ -300,7 +296,7 @@ def test_a_token_that_cant_be_fetched_names_the_host_and_no_secret(dead, monkeyp
     (tmp_path / "key.json").write_text(json.dumps(held))
     monkeypatch.setenv(VARIABLE, str(tmp_path / "key.json"))
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{dead}")
-    (error,) = planned(gcp_target())
+    (error,) = errors(gcp_target())
     assert f"no token from Google: {host} can't be reached through 127.0.0.1:{dead}, the proxy of HTTPS_PROXY" in error
     assert "hunter" not in error
 
@@ -329,7 +325,7 @@ def test_a_user_whose_sign_in_has_expired(gcp, monkeypatch, tmp_path):
         (tmp_path / "key.json").write_text(json.dumps(USER))
         monkeypatch.setenv(VARIABLE, str(tmp_path / "key.json"))
         monkeypatch.setattr("google.oauth2.credentials._GOOGLE_OAUTH2_TOKEN_ENDPOINT", uri)
-        (error,) = planned(gcp_target())
+        (error,) = errors(gcp_target())
         server.shutdown()
         thread.join(5)
     assert "the Google credentials were refused" in error

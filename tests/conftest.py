@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from types import SimpleNamespace
@@ -26,6 +27,15 @@ def _caches(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("caches")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hangups():
+    """Let the programs that tests start hear SIGHUP, where `nohup make test` would hand on that it is ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL) if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else None
+    yield
+    if before is not None:
+        signal.signal(signal.SIGHUP, before)
 
 
 class Passing:

@@ -55,7 +55,7 @@ BREAKS = (
     Break("a mark from a wrong clock is set anew", "core/leaving.py", "CLOCK_SKEW = timedelta(hours=48)", "CLOCK_SKEW = timedelta(hours=1)"),
     Break("icmp goes with every family", "core/desired.py", "[s for s in target.services if suits(s.protocol, network.version)]", "list(target.services)"),
     # ── marks ──
-    Break("a frozen entry is given to its sibling", "core/marking.py", "if policy.frozen & {t.name for t in policy.targets} & set(mark.targets):", "if False:"),
+    Break("a frozen entry is given to its sibling", "core/marking.py", "if policy.frozen and policy.frozen & policy.sharing & set(mark.targets):", "if False:"),
     Break("a frozen target's name is taken out of the list", "core/marking.py", "targets=tuple(sorted({t.name for t in sharing} | frozen))", "targets=tuple(sorted({t.name for t in sharing}))"),
     Break("a list's mark says what its ranges said", "core/diff.py", "list_mark(item.mark, by, policy) if state.traits.whole_lists else kept_mark(item.mark, by, policy)", "kept_mark(item.mark, by, policy)"),
     # ── who may be touched ──

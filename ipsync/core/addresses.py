@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from ipsync.core.errors import AddressError
@@ -17,6 +18,40 @@ from ipsync.core.model import Entry, Network
 LONGEST = 43
 """Characters of the longest text: 39 of an IPv6 address and four of its prefix."""
 _FORM = re.compile(r"[0-9A-Fa-f:.]+(?:/(?:0|[1-9][0-9]{0,2}))?", re.ASCII)
+REMEMBERED = 65_536
+"""How many networks are remembered: thousands of resources name the same few, and compare them over and over."""
+
+
+class _V4(IPv4Network):
+    """`ipaddress` works a hash out anew each time, which was most of what comparing cost."""
+
+    def __init__(self, text: str, *, strict: bool = True) -> None:
+        super().__init__(text, strict)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+class _V6(IPv6Network):
+    def __init__(self, text: str, *, strict: bool = True) -> None:
+        super().__init__(text, strict)
+        self._hash = super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+
+@lru_cache(maxsize=REMEMBERED)
+def to_network(text: str, *, strict: bool = True) -> Network:
+    """Return the network that a text names; the same text gives the same object.
+
+    Raises ValueError for what `ipaddress` can't read, and where `strict`, for host bits that are set.
+    """
+    try:
+        return _V6(text, strict=strict) if ":" in text else _V4(text, strict=strict)
+    except ValueError:
+        return ip_network(text, strict=strict)  # which says what is wrong without taking sides for a family
 
 
 def parse(text: object) -> Network:
@@ -29,16 +64,18 @@ def parse(text: object) -> Network:
     if len(text) > LONGEST or not _FORM.fullmatch(text):
         raise AddressError(f"{_shown(text)} is not an address with an optional decimal prefix")
     try:
-        return ip_network(text)
+        return to_network(text)
     except ValueError:
         raise AddressError(_why(text)) from None
 
 
+@lru_cache(maxsize=REMEMBERED)
 def canonical(network: Network) -> str:
     """Write a network as EC2 and we compare it: compressed, with its prefix."""
     return str(network)
 
 
+@lru_cache(maxsize=REMEMBERED)
 def sort_key(network: Network) -> tuple[int, int, int]:
     """Sort by family, then address, then prefix."""
     return network.version, int(network.network_address), network.prefixlen

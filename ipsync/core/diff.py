@@ -127,7 +127,7 @@ def _wanted(
             continue
         mark = list_mark(item.mark, by, policy) if state.traits.whole_lists else kept_mark(item.mark, by, policy)
         target = next((name for name in item.mark.targets if name in by), next(iter(by)))
-        found = not {t.name for t in policy.targets} & set(item.mark.targets)
+        found = policy.sharing.isdisjoint(item.mark.targets)
         new = Marked(item.entry, mark, target, why(by, target), found=found)
         (kept if mark == item.mark else remarked).append(new)
     return kept, remarked

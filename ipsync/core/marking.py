@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from ipsync.core.configured import Target
 from ipsync.core.marks import STATIC
@@ -28,7 +29,7 @@ class Marked:
     found: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what all entries of a resource ask for is worked out once
 class Policy:
     """What the decisions about one resource rest on, besides the resource itself.
 
@@ -44,10 +45,15 @@ class Policy:
     feeds: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def healthy(self) -> list[Target]:
         """Return the targets that this run acts for."""
         return [t for t in self.targets if t.name not in self.frozen]
+
+    @cached_property
+    def sharing(self) -> frozenset[str]:
+        """Return the names of the targets that name the resource, or may name it."""
+        return frozenset(t.name for t in self.targets)
 
 
 def kept_mark(mark: Mark, by: Mapping[str, frozenset[str]], policy: Policy) -> Mark:
@@ -55,11 +61,13 @@ def kept_mark(mark: Mark, by: Mapping[str, frozenset[str]], policy: Policy) -> M
 
     What is marked for a frozen target keeps its name: that target can't be asked whether it gives the entry up.
     """
-    if policy.frozen & {t.name for t in policy.targets} & set(mark.targets):
+    if policy.frozen and policy.frozen & policy.sharing & set(mark.targets):
         return replace(mark, since=None)
     targets = mark.targets if len(mark.targets) == 1 and mark.targets[0] in by else (next(iter(by)),)
     origins = by[targets[0]]
     origin = mark.origin if mark.origin in origins else _first_origin(origins)
+    if (targets, origin, None) == (mark.targets, mark.origin, mark.since):
+        return mark  # most are true already, and making a new one is dear
     return replace(mark, targets=targets, origin=origin, since=None)
 
 
@@ -78,7 +86,7 @@ def list_words(mark: Mark, feeds: str, policy: Policy) -> Mark:
     Only what a frozen target's name and `feeds` say stays: it can't be asked.
     """
     sharing = policy.healthy
-    frozen = policy.frozen & set(mark.targets) & {t.name for t in policy.targets}
+    frozen = policy.frozen & policy.sharing & set(mark.targets)
     names = {f for t in sharing for f in t.feeds} | {f for f in feeds.split(",") if f and frozen}
     origin = mark.origin if mark.origin == STATIC else ",".join(sorted(names))
     return replace(mark, targets=tuple(sorted({t.name for t in sharing} | frozen)), origin=origin)

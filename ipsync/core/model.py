@@ -37,13 +37,21 @@ class Service:
     protocol: str
     first: int | None = None
     last: int | None = None
+    _text: str = field(init=False, repr=False, compare=False)
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Work out once what each comparison of an entry asks for: there are few services, and very many entries."""
+        ports = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
+        object.__setattr__(self, "_text", self.protocol if self.first is None else f"{ports}/{self.protocol}")
+        object.__setattr__(self, "_hash", hash((self.protocol, self.first, self.last)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __str__(self) -> str:
         """Write it as the config does: `443/tcp`, `8000-8100/tcp`, `icmp`, `all`."""
-        if self.first is None:
-            return self.protocol
-        ports = f"{self.first}" if self.first == self.last else f"{self.first}-{self.last}"
-        return f"{ports}/{self.protocol}"
+        return self._text
 
 
 # ── what was seen ────────────────────────────────────────────────────────────

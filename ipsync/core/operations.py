@@ -120,17 +120,14 @@ def _entry_operations(
     state: State, change: Diff, *, owner: str, removals_first: Mapping[int, int]
 ) -> Iterator[Operation]:
     held = owned_marks(state, owner=owner)
+    before = Contents(_entries(held))
     for kind, items in _ordered(state, change, held, removals_first=removals_first):
         for batch in _batches(items, state.batch):
-            after = _carried_out(held, kind, batch)
-            yield Operation(
-                kind=kind,  # type: ignore[arg-type]
-                resource=state.resource,
-                before=Contents(_entries(held)),
-                after=Contents(_entries(after)),
-                entries=tuple(m.entry for m in batch),
-            )
-            held = after
+            held = _carried_out(held, kind, batch)
+            after = Contents(_entries(held))
+            entries = tuple(m.entry for m in batch)
+            yield Operation(kind, state.resource, before, after, entries)  # type: ignore[arg-type]
+            before = after
 
 
 def _ordered(

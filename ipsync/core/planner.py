@@ -111,7 +111,7 @@ class _Planner:
         if not seen:
             return None
         held, wanted = seen
-        changes = (replace(_blank(t, state), held=held[t.name]) for t in self._shown(state))
+        changes = (_blank(t, state, held=held[t.name]) for t in self._shown(state))
         return _Resource(tuple(changes), identity=[state.resource, wanted])
 
     def _as_others(self, state: State) -> _Resource:
@@ -227,7 +227,7 @@ class _Planner:
         self, target: Target, state: State, change: Diff, judgement: Judgement, resource_change: ResourceChange | None
     ) -> TargetChange:
         mine = Mine(target.name, state, change, self.config.owner)
-        blank = replace(_blank(target, state), held=mine.held)
+        blank = _blank(target, state, held=mine.held)
         blocker = self.rest.blockers[target.name]
         if blocker:
             return replace(blank, status=blocker.status, error=blocker.error, violations=blocker.violations)
@@ -240,9 +240,11 @@ class _Planner:
         return shown_target_change(blank, mine, judgement, resource_change, goes, waits, held_lists=whole)
 
 
-def _blank(target: Target, state: State) -> TargetChange:
-    words = state.traits
-    return TargetChange(target.name, target.kind, state.resource, Status.IN_SYNC, noun=words.noun, holder=words.holder)
+def _blank(target: Target, state: State, *, held: int = 0) -> TargetChange:
+    words, status = state.traits, Status.IN_SYNC
+    return TargetChange(
+        target.name, target.kind, state.resource, status, held=held, noun=words.noun, holder=words.holder
+    )
 
 
 def _waits(state: State, target: Target, sharing: Sequence[Target], frozen: frozenset[str]) -> list[Violation]:

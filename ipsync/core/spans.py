@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from operator import itemgetter
 
+from ipsync.core.addresses import REMEMBERED
 from ipsync.core.model import Network
 
 
@@ -44,5 +45,6 @@ def _spans(networks: frozenset[Network]) -> Mapping[int, list[tuple[int, int]]]:
     return {family: _merged(n for n in networks if n.version == family) for family in (4, 6)}
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _span(network: Network) -> tuple[int, int]:
     return int(network.network_address), int(network.broadcast_address)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipsync.core.addresses import SPECIAL_V4, SPECIAL_V6, canonical, parse, sort_key, special_use
+from ipsync.core.addresses import SPECIAL_V4, SPECIAL_V6, canonical, parse, sort_key, special_use, to_network
 from ipsync.core.errors import AddressError
 
 v4 = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(lambda p: IPv4Network(p, strict=False))
@@ -171,3 +171,25 @@ def test_a_block_s_first_and_its_last_address_lie_in_it(block):
 @pytest.mark.parametrize("text", ["8.8.8.8", "18.196.41.10", "223.255.255.255", "1.1.1.0/24", "2600::1", "2a00::/32"])
 def test_plain_public_space_is_no_special_use(text):
     assert special_use(ip_network(text)) is None
+
+
+@given(any_network)
+def test_a_network_is_made_once_and_equals_one_that_python_made(plain: IPv4Network | IPv6Network) -> None:
+    made = to_network(str(plain))
+    assert made is to_network(str(plain))
+    assert (made, hash(made), str(made)) == (plain, hash(plain), str(plain))
+    assert {made: "known"}[plain] == {plain: "known"}[made] == "known"
+    assert (canonical(made), sort_key(made)) == (canonical(plain), sort_key(plain))
+
+
+@pytest.mark.parametrize("text", ["8.8.8.8/24", "2600::1/64", "pl-0abc", "8.8.8", "", "2600::g"])
+def test_what_is_no_network_is_refused_in_pythons_words(text: str) -> None:
+    with pytest.raises(ValueError) as told:
+        to_network(text)
+    with pytest.raises(ValueError) as plain:
+        ip_network(text)
+    assert str(told.value) == str(plain.value)
+
+
+def test_set_host_bits_are_dropped_where_a_cloud_may_hold_them() -> None:
+    assert to_network("8.8.8.8/24", strict=False) == ip_network("8.8.8.0/24")

@@ -10,8 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_network
 
+from ipsync.core.addresses import to_network
 from ipsync.core.errors import Missing, Unreachable
 from ipsync.core.marks import format_time
 from ipsync.core.model import Entry, Network, Note
@@ -147,7 +147,7 @@ def version_of(item: Rule) -> int:
 def _row(entry: Rule, name: str) -> Row:
     cidr = str(entry["Cidr"])
     try:
-        return Row(ip_network(cidr, strict=False), cidr, str(entry.get("Description", "")))
+        return Row(to_network(cidr, strict=False), cidr, str(entry.get("Description", "")))
     except ValueError as error:
         raise Unreachable(f"an entry of {name} can't be read: {error}") from None
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import ip_network
 from typing import Any
 
+from ipsync.core.addresses import to_network
 from ipsync.core.configured import Target
 from ipsync.core.errors import UsageError
-from ipsync.core.model import Entry, Network, Note, Service
+from ipsync.core.model import Entry, Note, Service
 from ipsync.core.traits import Traits
 from ipsync.targets.aws.where import AwsGroups
 from ipsync.targets.tag_marks import TagMarks
@@ -51,7 +51,7 @@ def entry(rule: Rule) -> Entry | ValueError | None:
     if rule.get("IsEgress") or not cidr:
         return None
     try:
-        network = _network(cidr)
+        network = to_network(cidr, strict=False)
     except ValueError as error:
         return error
     service = _service(str(rule["IpProtocol"]), rule.get("FromPort", -1), rule.get("ToPort", -1))
@@ -60,11 +60,6 @@ def entry(rule: Rule) -> Entry | ValueError | None:
 
 
 # Thousands of rules name the same addresses, ports and tags: each is made once, and they share it.
-
-
-@lru_cache(maxsize=65_536)
-def _network(cidr: str) -> Network:
-    return ip_network(cidr, strict=False)
 
 
 @lru_cache(maxsize=65_536)

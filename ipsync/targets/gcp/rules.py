@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from ipaddress import ip_network
 from typing import Any
 
-from ipsync.core.addresses import sort_key
+from ipsync.core.addresses import sort_key, to_network
 from ipsync.core.configured import Target
 from ipsync.core.errors import Rejected, UsageError
-from ipsync.core.model import Entry, ManagedList, Network
+from ipsync.core.model import Entry, ManagedList
 from ipsync.core.traits import Traits
 from ipsync.targets.gcp.marks import DescriptionMarks
 from ipsync.targets.gcp.where import GcpRule
@@ -85,13 +84,8 @@ def _entries_of(rule: Rule) -> tuple[Entry, ...]:
 
 @lru_cache(maxsize=256)  # the same rule stands in many projects
 def _entries(name: str, description: str, ranges: tuple[str, ...]) -> tuple[Entry, ...]:
-    networks = sorted({_network(text) for text in ranges}, key=sort_key)
+    networks = sorted({to_network(text, strict=False) for text in ranges}, key=sort_key)
     return tuple(Entry(network, None, (("description", description),), name) for network in networks)
-
-
-@lru_cache(maxsize=65_536)  # many rules list the same ranges: each is made once, and they share it
-def _network(text: str) -> Network:
-    return ip_network(text, strict=False)
 
 
 def _settings(rule: Rule) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -44,18 +44,17 @@ class Author:
     key: Key = None
     keys_before: tuple[Key, ...] = ()
 
-    def sealed(self, event: events.Record, head: Checkpoint, known: Record) -> Record:
-        """Return an event as the record that follows a place; `known` is what the log itself has to say there."""
+    def sealed(self, name: str, fields: Mapping[str, object], head: Checkpoint) -> Record:
+        """Return an event of that name, with what it holds, as the record that follows a place."""
         body = {
             "v": VERSION,
             "seq": head.seq + 1,
             "at": format_time(self.clock()),
             "run": self.run,
-            "event": event.name,
+            "event": name,
             "owner": self.owner,
             "actor": self.actor,
-            **known,
-            **event.fields(),
+            **fields,
             "prev": head.hash,
         }
         return seal(body, key=self.key)
@@ -96,8 +95,10 @@ class Chain(ABC):
     def _write(self, event: events.Record) -> bytes:
         if self._broken:
             raise AuditLogError(self._broken)
-        known: Record = self.open.fields() if event.name == RunEnded.name else {}
-        record = self.author.sealed(event, self.head, known)
+        fields = event.fields()
+        record = self.author.sealed(
+            event.name, self.open.ended(fields) if RunEnded.name == event.name else fields, self.head
+        )
         line = canonical(record) + b"\n"
         self._put(line)
         self.open.take(record, self._size)

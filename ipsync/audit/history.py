@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +26,8 @@ READ_ONLY = {"plan", "check"}
 """Modes of runs that write to no cloud."""
 UNKNOWN = "unknown"
 """An outcome that tells nothing: its intent stays open, until a later run has looked what is really there."""
+POINTER = "places_in"
+"""The field of a `run-ended` that points to the one which lists the `places`: its number, and the byte where it begins."""
 LOOK_BACK = 4 * 1024 * 1024
 """Bytes of the log's end that are searched for the last runs that could write. Only a notice rests on them."""
 
@@ -37,7 +39,9 @@ class Open:
     intents: dict[int, Record] = field(default_factory=dict)
     positions: dict[int, int] = field(default_factory=dict)
     places: list[Record] = field(default_factory=list)
-    """What the last `run-ended` says of the places that hold something; each hands it on to the next."""
+    """What the last `run-ended` knows of the places that hold something; each hands it on to the next."""
+    places_at: list[int] | None = None
+    """Which `run-ended` lists them, and where in its file it stands: while they are the same, others point to it."""
     waves: dict[standing.Key, Record] = field(default_factory=dict)
     """The newest word on each wave and each of its checks; a `run-ended` hands all of them on."""
 
@@ -49,7 +53,8 @@ class Open:
         elif closes(record):
             self.intents.pop(intent_of(record), None)
         elif RunEnded.names(record):
-            self.places = record.get("places", [])
+            if POINTER not in record:
+                self.places, self.places_at = record.get("places", []), [int(record["seq"]), position]
         elif word := standing.taken(record):
             self.waves[word[0]] = word[1]
 
@@ -59,13 +64,19 @@ class Open:
             if word := standing.taken(each):
                 self.waves.setdefault(word[0], word[1])
 
-    def fields(self) -> dict[str, list[int] | list[Record]]:
-        """Return what a `run-ended` says of them: their numbers, and the bytes in their files at which they begin."""
+    def ended(self, fields: Mapping[str, object]) -> dict[str, object]:
+        """Return what a `run-ended` holds: what is open, by number and by the byte where each begins, and what is handed on.
+
+        Where a run knows the same places as the one before, or says nothing of them, the record that lists them is
+        pointed to: of a thousand accounts they are half a megabyte.
+        """
         seqs = sorted(self.intents)
         places = [self.positions[seq] for seq in seqs if seq in self.positions]
-        handed_on = {"places": self.places} if self.places else {}
-        handed_on |= {"waves": list(self.waves.values())} if self.waves else {}
-        return {"open": seqs, **({"open_at": places} if seqs and len(places) == len(seqs) else {}), **handed_on}
+        where = {"open_at": places} if seqs and len(places) == len(seqs) else {}
+        waves = {"waves": list(self.waves.values())} if self.waves else {}
+        same = self.places and self.places_at and fields.get("places", self.places) == self.places
+        said = {k: v for k, v in fields.items() if k != "places"} | {POINTER: self.places_at} if same else fields
+        return {"open": seqs, **where, **waves, **said}
 
 
 def closes(record: Record) -> bool:
@@ -89,7 +100,7 @@ def open_intents(newest_first: Sequence[Path]) -> Open:
             (wanted or set()).discard(seq)
         elif RunEnded.names(record) and wanted is None:
             wanted = set(record.get("open", ())) - closed
-            found.places = record.get("places", [])
+            found.places, found.places_at = _places(record, position, newest_first)
             found.older(record.get("waves", ()))
             for older, where in _told(record, wanted, newest_first):
                 found.take(older, where)
@@ -99,17 +110,37 @@ def open_intents(newest_first: Sequence[Path]) -> Open:
         if wanted is not None and not wanted - closed:
             break
     left = sorted(seq for seq in found.intents if seq not in closed)
-    intents, positions = ({seq: each[seq] for seq in left} for each in (found.intents, found.positions))
-    return Open(intents, positions, found.places, found.waves)  # type: ignore[arg-type]
+    found.intents = {seq: found.intents[seq] for seq in left}
+    found.positions = {seq: found.positions[seq] for seq in left}
+    return found
+
+
+def _places(ended: Record, position: int, files: Sequence[Path]) -> tuple[list[Record], list[int] | None]:
+    """Return the places that a `run-ended` knows of, and which record lists them: itself, or the one it points to.
+
+    Where that one can't be found any more, nothing is known of them (core/places.py).
+    """
+    if POINTER not in ended:
+        return ended.get("places", []), [int(ended.get("seq", 0)), position]
+    match ended[POINTER]:
+        case [int(seq), int(at)] if RunEnded.names(record := _at(files, seq, at)):
+            return record.get("places", []), [seq, at]
+    return [], None
+
+
+def _at(newest_first: Sequence[Path], seq: int, position: int) -> Record:
+    """Return the record of that number, if it is the one that begins at that byte of its file; else an empty one."""
+    file = holding(newest_first, seq)
+    record = parsed(line_at(file, position)) if file and position >= 0 else {}
+    return record if record.get("seq") == seq else {}
 
 
 def _told(ended: Record, wanted: Iterable[int], files: Sequence[Path]) -> Iterator[tuple[Record, int]]:
     """Yield the open intents that stand where a `run-ended` says they do; the others are to be searched for."""
     places = dict(zip(ended.get("open", ()), ended.get("open_at", ()), strict=False))
     for seq in sorted(wanted):
-        file = holding(files, seq)
-        record = parsed(line_at(file, int(places[seq]))) if file and seq in places else {}
-        if Intent.names(record) and record.get("seq") == seq:
+        record = _at(files, seq, int(places[seq])) if seq in places else {}
+        if Intent.names(record):
             yield record, int(places[seq])
 
 

@@ -112,9 +112,11 @@ def _started(record: Mapping[str, Any]) -> str:
 
 
 def _ended(record: Mapping[str, Any]) -> str:
-    states = ", ".join(tally(f"{t['target']} {t['status']}" for t in record.get("targets", ())))
+    states = Counter[str]()
+    for each in record.get("targets", ()):
+        states[f"{each['target']} {each['status']}"] += int(each.get("resources", 1))
     early = " early, as it was asked to" if record.get("interrupted") else ""
-    how = _without_targets(record) or states
+    how = _without_targets(record) or ", ".join(tally(states))
     return f"{record.get('mode')} ended{early}{': ' if how else ''}{how}"
 
 

@@ -173,11 +173,11 @@ class WaveReached(Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Record):
-    """A run ends. The log adds the intents that are open, how waves stand, and `places` where the run is silent on them."""
+    """A run ends. The log adds the intents that are open, how waves stand, and where `places` stand that are as before."""
 
     name: ClassVar[str] = "run-ended"
     mode: str
-    targets: Sequence[Mapping[str, str]] = ()
+    targets: Sequence[Mapping[str, object]] = ()
     interrupted: bool | None = None
     notices: Sequence[str] | None = None
     places: Sequence[Mapping[str, object]] | None = None

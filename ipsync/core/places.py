@@ -40,20 +40,27 @@ _ORDER = attrgetter("owner", "config", "seen", "resource")
 
 
 def read(records: Iterable[Mapping[str, Any]]) -> list[Place]:
-    """Read what a `run-ended` record says under `places`."""
+    """Read what a `run-ended` record says under `places`; those of before `at` was written have `resources`."""
     return [
-        Place(str(r.get("owner")), str(r.get("config")), str(r.get("seen")), str(resource))
+        Place(str(r.get("owner")), str(r.get("config")), str(r.get("seen")), resource)
         for r in records
-        for resource in r.get("resources", ())
+        for resource in _resources_of(r)
     ]
 
 
+def _resources_of(record: Mapping[str, Any]) -> Iterator[str]:
+    yield from map(str, record.get("resources", ()))
+    for scope, names in record.get("at", {}).items():
+        yield from (f"{scope}/{name}" if scope else str(name) for name in names)
+
+
 def written(places: Iterable[Place]) -> list[dict[str, object]]:
-    """Write places as a `run-ended` record holds them: resources by owner, config and day."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
+    """Write places as a `run-ended` record holds them: by owner, config and day the names `at` each place."""
+    groups: dict[tuple[str, str, str], dict[str, list[str]]] = {}
     for place in sorted(places, key=_ORDER):
-        groups.setdefault((place.owner, place.config, place.seen), []).append(place.resource)
-    return [{"owner": o, "config": c, "seen": s, "resources": found} for (o, c, s), found in groups.items()]
+        scope, _, name = place.resource.rpartition("/")
+        groups.setdefault((place.owner, place.config, place.seen), {}).setdefault(scope, []).append(name)
+    return [{"owner": o, "config": c, "seen": s, "at": found} for (o, c, s), found in groups.items()]
 
 
 def after(places: Iterable[Place], config: Config, observed: Observed, done: Plan) -> list[Place]:
@@ -187,7 +194,7 @@ def _listed(found: Sequence[Place]) -> str:
 def _resources(found: Sequence[Place]) -> Iterator[str]:
     yield from (p.resource for p in found[:SHOWN])
     if len(found) > SHOWN:
-        yield f"{len(found) - SHOWN} more (`places` in the log's last run-ended lists them)"
+        yield f"{len(found) - SHOWN} more (the newest `places` in the audit log list them)"
 
 
 def _advice(found: Sequence[Place]) -> str:

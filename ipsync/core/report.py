@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,21 +31,36 @@ class Report:
     share: Share | None = None
 
 
+def statuses(plan: Plan) -> list[dict[str, object]]:
+    """Return how each target stands at each resource, as `run-ended` records it.
+
+    Where many `resources` of a target are in sync, they are counted: of thousands they are nearly all, in every run.
+    """
+    well = Counter(e.target for e in plan.target_changes if e.status is Status.IN_SYNC)
+    found: dict[tuple[str, str], dict[str, object]] = {}
+    for each in plan.target_changes:
+        many = well[each.target] if each.status is Status.IN_SYNC else 1
+        where = {"resource": each.resource} if many == 1 else {"resources": many}
+        key = (each.target, "" if many > 1 else each.resource)
+        found.setdefault(key, {"target": each.target, "status": each.status.value, **where})
+    return list(found.values())
+
+
 def exit_code(report: Report, *, detailed: bool) -> ExitCode:
     """Return the contract's exit code (section 1): the first that holds of 4, 1, 3, 2, 0.
 
     A target left half done or unknown is 4 even when it is alone, since 1 says that nothing was touched; so are
     targets that wait for a wave, and a wave whose check didn't pass.
     """
-    statuses = {e.status for e in report.plan.target_changes}
-    half_done = bool(statuses & {Status.PARTIAL, Status.UNKNOWN, Status.HELD}) or unproven(report)
-    if half_done or (statuses & AS_WISHED and statuses & FAILED):
+    found = {e.status for e in report.plan.target_changes}
+    half_done = bool(found & {Status.PARTIAL, Status.UNKNOWN, Status.HELD}) or unproven(report)
+    if half_done or (found & AS_WISHED and found & FAILED):
         return ExitCode.PARTIAL
-    if statuses & FAILED or any(f.error for f in report.plan.feeds):
+    if found & FAILED or any(f.error for f in report.plan.feeds):
         return ExitCode.FAILED
-    if report.refused or Status.BLOCKED in statuses or any(objects(e) for e in report.plan.target_changes):
+    if report.refused or Status.BLOCKED in found or any(objects(e) for e in report.plan.target_changes):
         return ExitCode.REFUSED
-    return ExitCode.PENDING if detailed and Status.CHANGE in statuses else ExitCode.DONE
+    return ExitCode.PENDING if detailed and Status.CHANGE in found else ExitCode.DONE
 
 
 def unproven(report: Report) -> bool:

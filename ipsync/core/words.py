@@ -14,7 +14,7 @@ def count(number: int, noun: str) -> str:
 
 
 def tally(texts: Iterable[str]) -> list[str]:
-    """Name each once, in the order of the first: `web applied on 1,284 resources`, `edge applied`."""
+    """Name each once, in the order of the first: `web applied on 1,284 resources`, `edge applied`; a Counter is counted."""
     return [text if n == 1 else f"{text} on {count(n, 'resource')}" for text, n in Counter(texts).items()]
 
 

@@ -25,7 +25,7 @@ from ipsync.core.holds import foreseen
 from ipsync.core.model import Held, Verdict
 from ipsync.core.plan import Observed, Plan
 from ipsync.core.planfile import SavedPlan, moved
-from ipsync.core.report import Report
+from ipsync.core.report import Report, statuses
 from ipsync.core.signals import Contested, Recorded
 from ipsync.engine import beside, divide
 from ipsync.engine.carrying import Wish
@@ -168,9 +168,6 @@ def _started(run: Run, mode: str, saved: str | None = None) -> Run:
 
 
 def _ended(run: Run, observed: Observed, report: Report) -> Report:
-    statuses = [
-        {"target": e.target, "resource": e.resource, "status": e.status.value} for e in report.plan.target_changes
-    ]
     left = places.notices(run.places, run.config, observed, selected=run.selected, others=run.others)
     idle = divide.idle(run, report.plan)
     said = (*run.config.notices, *report.notices, *run.progress.notices, *idle, *left, *_stopped(run))
@@ -179,7 +176,7 @@ def _ended(run: Run, observed: Observed, report: Report) -> Report:
     head = run.emit(
         RunEnded(
             mode=report.mode,
-            targets=statuses,
+            targets=statuses(report.plan),
             interrupted=run.stopping(),
             notices=notices or None,
             places=places.written(held) if held or run.places else None,

@@ -1161,7 +1161,48 @@ def test_what_a_run_knew_of_places_is_handed_on_by_runs_that_say_nothing_of_them
         put(audit_log, "run-ended", mode="apply", refused="it has moved")
     with opened(path) as audit_log:
         assert audit_log.places == []
-    assert [r.get("places") for r in show(path) if r["event"] == "run-ended"] == [PLACES, PLACES, [], None]
+    ended = [r for r in show(path) if r["event"] == "run-ended"]
+    assert [r.get("places") for r in ended] == [PLACES, None, [], None]
+    assert [r.get("places_in") for r in ended] == [None, [1, 0], None, None]
+
+
+def test_places_that_are_as_before_are_not_listed_again(path):
+    """Of a thousand accounts they are half a megabyte, in each run of a worker; what is looked up at the log's end was lost behind them."""
+    other = [{**PLACES[0], "seen": "2026-02-01"}]
+    with opened(path) as audit_log:
+        put(audit_log, "run-started", mode="sync")
+        first = path.stat().st_size
+        put(audit_log, "run-ended", mode="sync", places=PLACES)
+        put(audit_log, "run-ended", mode="sync", places=[dict(p) for p in PLACES])
+        put(audit_log, "run-ended", mode="sync", places=other)
+    with opened(path, max_bytes=1) as audit_log:
+        assert audit_log.places == other
+        put(audit_log, "run-ended", mode="sync", places=other)  # after it the file is put aside
+    with opened(path) as audit_log:
+        assert audit_log.places == other, "the record that lists them stands in a rotated file now"
+        put(audit_log, "run-ended", mode="sync")
+    ended = [r for r in show(path) if r["event"] == "run-ended"]
+    assert [r.get("places") for r in ended] == [PLACES, None, other, None, None]
+    assert [r.get("places_in", [0])[0] for r in ended] == [0, 2, 0, 4, 4]
+    assert ended[1]["places_in"] == [2, first]
+    assert verify(path).ok
+
+
+@pytest.mark.parametrize(
+    "pointer", [[1, 0], [2, 1], [9, 0], [2], "x", None, {"2": 0}, [2, 10**12], [-1, -1], [True, None]]
+)
+def test_places_that_are_pointed_to_wrongly_are_not_known_and_listed_anew(path, pointer, monkeypatch):
+    with opened(path) as audit_log:
+        put(audit_log, "run-started", mode="sync")
+        put(audit_log, "run-ended", mode="sync", places=PLACES)
+        monkeypatch.setattr(history.Open, "ended", lambda _self, fields: {"open": [], "places_in": pointer, **fields})
+        put(audit_log, "run-ended", mode="sync")
+        monkeypatch.undo()
+    with opened(path) as audit_log:
+        assert audit_log.places == []
+        put(audit_log, "run-ended", mode="sync", places=PLACES)
+    with opened(path) as audit_log:
+        assert audit_log.places == PLACES
 
 
 # ── a long log costs no more than a short one ────────────────────────────────
@@ -1229,7 +1270,7 @@ def test_an_open_intent_whose_place_is_not_told_rightly_is_searched_for(path, pl
         put(audit_log, "run-started", mode="sync")
         left = put(audit_log, "intent", resource="r", target="web").seq
         put(audit_log, "run-ended", mode="sync", targets=[])
-        monkeypatch.setattr(history.Open, "fields", lambda _self: {"open": [left], **places})
+        monkeypatch.setattr(history.Open, "ended", lambda _self, fields: {"open": [left], **places, **fields})
         put(audit_log, "run-ended", mode="plan", targets=[])
     with opened(path) as audit_log:
         assert list(audit_log.pending) == [left]
@@ -1323,6 +1364,11 @@ def test_records_read_well(path):
             "run-ended",
             {"mode": "sync", "targets": [{"target": "a", "status": "applied"}] * 1_300},
             "sync ended: a applied on 1,300 resources",
+        ),
+        (
+            "run-ended",
+            {"mode": "sync", "targets": [{"target": "a", "status": "in-sync", "resources": 1_300}]},
+            "sync ended: a in-sync on 1,300 resources",
         ),
         ("feed", {"feed": "qatech", "count": 2, "digest": "sha256:1"}, "feed qatech: 2 addresses, sha256:1"),
         ("feed", {"feed": "qatech", "rejected": "down"}, "feed qatech rejected: down"),

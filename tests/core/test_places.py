@@ -191,12 +191,20 @@ def test_a_resource_of_a_kind_that_the_config_names_no_more_is_told():
 def test_many_are_counted_not_listed():
     found = [places.Place("old", "", "2026-01-30", f"aws/1/eu-north-1/sg-{n}") for n in range(9)]
     (said,) = places.notices(found, config(aws_target()), Observed({}, [], [], NOW), selected=["web"])
-    assert "sg-0, aws/1/eu-north-1/sg-1, aws/1/eu-north-1/sg-2, 6 more (`places` in the log" in said
+    assert "sg-0, aws/1/eu-north-1/sg-1, aws/1/eu-north-1/sg-2, 6 more (the newest `places` in the audit log" in said
 
 
 def test_places_are_written_by_owner_config_and_day():
     found = [places.Place("acme", "/c", "2026-01-31", r) for r in (US, GROUP)]
-    assert places.written(found) == [{"owner": "acme", "config": "/c", "seen": "2026-01-31", "resources": [GROUP, US]}]
+    at = {r.rpartition("/")[0]: [r.rpartition("/")[2]] for r in (GROUP, US)}
+    assert places.written(found) == [{"owner": "acme", "config": "/c", "seen": "2026-01-31", "at": at}]
     assert places.read(places.written(found)) == sorted(found, key=lambda place: place.resource)
+    before = [{"owner": "acme", "config": "/c", "seen": "2026-01-31", "resources": [GROUP, US]}]
+    assert places.read(before) == places.read(places.written(found)), "as it was written at first"
     blank = Plan("acme", (), (), ())
     assert places.after(found, config(aws_target()), Observed({}, [], [], NOW), blank) == found
+
+
+def test_a_resource_whose_name_has_no_place_is_kept_as_it_is():
+    odd = [places.Place("acme", "/c", "2026-01-31", "rule")]
+    assert places.read(places.written(odd)) == odd

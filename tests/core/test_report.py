@@ -7,7 +7,7 @@ from factory import NOW
 
 from ipsync.core.model import Status, Verdict, Violation
 from ipsync.core.plan import FeedResult, Plan, TargetChange
-from ipsync.core.report import Report, exit_code, summarize
+from ipsync.core.report import Report, exit_code, statuses, summarize
 
 S = Status
 
@@ -61,3 +61,17 @@ def test_a_warning_is_no_refusal():
 def test_the_summary_counts_elements_by_how_they_stand():
     total = summarize(report(S.IN_SYNC, S.APPLIED, S.BLOCKED, S.ERROR, S.PARTIAL, S.UNKNOWN).plan.target_changes)
     assert (total.in_sync, total.blocked, total.failed) == (2, 1, 3)
+
+
+def test_a_run_ends_with_each_status_and_the_number_of_what_is_in_sync():
+    """A worker over a thousand accounts wrote two megabytes of `in-sync` into its log in each pass."""
+    found = [("web", "r1", S.IN_SYNC), ("web", "r2", S.ERROR), ("web", "r3", S.IN_SYNC), ("edge", "r4", S.IN_SYNC)]
+    found += [("web", "r5", S.APPLIED), ("web", "r6", S.APPLIED)]
+    plan = Plan("acme", (), tuple(TargetChange(name, "k", where, s) for name, where, s in found), ())
+    assert statuses(plan) == [
+        {"target": "web", "status": "in-sync", "resources": 2},
+        {"target": "web", "resource": "r2", "status": "error"},
+        {"target": "edge", "resource": "r4", "status": "in-sync"},
+        {"target": "web", "resource": "r5", "status": "applied"},
+        {"target": "web", "resource": "r6", "status": "applied"},
+    ]

@@ -28,8 +28,12 @@ UNKNOWN = "unknown"
 """An outcome that tells nothing: its intent stays open, until a later run has looked what is really there."""
 POINTER = "places_in"
 """The field of a `run-ended` that points to the one which lists the `places`: its number, and the byte where it begins."""
+TOLD_IN = "notified_in"
+"""The field that points to the newest `notified` of each receiver in the same way: it may be a day old, behind large records."""
 LOOK_BACK = 4 * 1024 * 1024
 """Bytes of the log's end that are searched for the last runs that could write. Only a notice rests on them."""
+LONG = LOOK_BACK // 8
+"""No record counts as more: one of twenty thousand resources that a guard blocks is as long as all that is looked through."""
 
 
 @dataclass(slots=True)
@@ -45,6 +49,9 @@ class Open:
     waves: dict[standing.Key, Record] = field(default_factory=dict)
     """The newest word on each wave and each of its checks; a `run-ended` hands all of them on."""
 
+    notified: dict[tuple[str, ...], list[int]] = field(default_factory=dict)
+    """Where the newest record of what each receiver was told stands, by number and byte; it holds all that still lasts."""
+
     def take(self, record: Record, position: int) -> None:
         """Follow one more record of the log."""
         if Intent.names(record):
@@ -55,6 +62,8 @@ class Open:
         elif RunEnded.names(record):
             if POINTER not in record:
                 self.places, self.places_at = record.get("places", []), [int(record["seq"]), position]
+        elif Notified.names(record):
+            self.notified[_receiver(record)] = [int(record["seq"]), position]
         elif word := standing.taken(record):
             self.waves[word[0]] = word[1]
 
@@ -74,9 +83,10 @@ class Open:
         places = [self.positions[seq] for seq in seqs if seq in self.positions]
         where = {"open_at": places} if seqs and len(places) == len(seqs) else {}
         waves = {"waves": list(self.waves.values())} if self.waves else {}
+        told = {TOLD_IN: sorted(self.notified.values())} if self.notified else {}
         same = self.places and self.places_at and fields.get("places", self.places) == self.places
         said = {k: v for k, v in fields.items() if k != "places"} | {POINTER: self.places_at} if same else fields
-        return {"open": seqs, **where, **waves, **said}
+        return {"open": seqs, **where, **waves, **told, **said}
 
 
 def closes(record: Record) -> bool:
@@ -102,9 +112,13 @@ def open_intents(newest_first: Sequence[Path]) -> Open:
             wanted = set(record.get("open", ())) - closed
             found.places, found.places_at = _places(record, position, newest_first)
             found.older(record.get("waves", ()))
+            for older, seq, where in _messages(record, newest_first):
+                found.notified.setdefault(_receiver(older), [seq, where])
             for older, where in _told(record, wanted, newest_first):
                 found.take(older, where)
                 wanted.discard(int(older["seq"]))
+        elif wanted is None and Notified.names(record):
+            found.notified.setdefault(_receiver(record), [seq, position])
         elif wanted is None:
             found.older([record])
         if wanted is not None and not wanted - closed:
@@ -122,10 +136,27 @@ def _places(ended: Record, position: int, files: Sequence[Path]) -> tuple[list[R
     """
     if POINTER not in ended:
         return ended.get("places", []), [int(ended.get("seq", 0)), position]
-    match ended[POINTER]:
-        case [int(seq), int(at)] if RunEnded.names(record := _at(files, seq, at)):
+    for record, seq, at in _pointed([ended[POINTER]], files):
+        if RunEnded.names(record):
             return record.get("places", []), [seq, at]
     return [], None
+
+
+def _messages(ended: Record, files: Sequence[Path]) -> Iterator[tuple[Record, int, int]]:
+    """Yield the newest record of each receiver's messages that a `run-ended` points to, and where it stands."""
+    return (found for found in _pointed(ended.get(TOLD_IN, ()), files) if Notified.names(found[0]))
+
+
+def _receiver(notified: Record) -> tuple[str, ...]:
+    return tuple(str(notified.get(key)) for key in ("owner", "config", "kind", "sink"))
+
+
+def _pointed(pointers: object, files: Sequence[Path]) -> Iterator[tuple[Record, int, int]]:
+    """Yield the records that stand where pointers say, each with its number and byte."""
+    for pointer in pointers if isinstance(pointers, list) else ():
+        match pointer:
+            case [int(seq), int(at)] if record := _at(files, seq, at):
+                yield record, seq, at
 
 
 def _at(newest_first: Sequence[Path], seq: int, position: int) -> Record:
@@ -190,9 +221,14 @@ def feeds_before(
     return found
 
 
-def notified_before(newest_first: Sequence[Path], *, by: tuple[str, str]) -> list[Record]:
-    """Return what was recorded of messages by an owner with a config file, the newest first; LOOK_BACK bytes at most."""
-    return [
+def notified_before(newest_first: Sequence[Path], known: Open, *, by: tuple[str, str]) -> list[Record]:
+    """Return the newest record of what each receiver of an owner with a config file was told, the newest first.
+
+    In a log of before `run-ended` pointed to them they are searched for, in LOOK_BACK bytes at most.
+    """
+    told = sorted((at for receiver, at in known.notified.items() if receiver[:2] == by), reverse=True)
+    found = [record for record, *_ in _pointed(told, newest_first) if Notified.names(record)]
+    return found or [
         record
         for _, record in _backwards(newest_first, limit=LOOK_BACK)
         if Notified.names(record) and (record.get("owner"), record.get("config")) == by
@@ -226,7 +262,7 @@ def _backwards(newest_first: Iterable[Path], *, limit: int | None = None) -> Ite
     read = 0
     for path in newest_first:
         for position, line in placed_backwards(path):
-            read += len(line)
+            read += min(len(line), LONG)
             if limit is not None and read > limit:
                 return
             yield position, parsed(line)

@@ -100,8 +100,8 @@ class AuditLog:
         return history.feeds_before(self._chain.files(), names, by=(self._chain.author.owner, config))
 
     def notified_before(self, *, config: str) -> list[Record]:
-        """Return what was recorded of this owner's messages, for that config file, the newest first."""
-        return history.notified_before(self._chain.files(), by=(self._chain.author.owner, config))
+        """Return the newest record of what each receiver of this owner and that config file was told, the newest first."""
+        return history.notified_before(self._chain.files(), self._chain.open, by=(self._chain.author.owner, config))
 
     def uncopied(self) -> bytes:
         """Return the records that no copy holds yet: those after the one that the last `copied` record names."""

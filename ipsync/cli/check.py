@@ -17,6 +17,7 @@ from ipsync.core.sharding import Shard
 
 if TYPE_CHECKING:
     from ipsync.targets.base import Finding
+    from ipsync.targets.findings import Alike
 
 
 @click.command(short_help="Check config, feeds, credentials, permissions.")
@@ -29,31 +30,41 @@ def check(config_path: Path, targets: tuple[str, ...], shard: Shard | None, outp
     from ipsync import app
 
     findings = app.check_once(options.load(config_path, shard), only=targets)
-    streams.tell(render(findings, output=output, colour=streams.coloured(sys.stdout)))
+    verbose = bool(click.get_current_context().params["verbose"])
+    streams.tell(render(findings, output=output, colour=streams.coloured(sys.stdout), verbose=verbose))
     return ExitCode.DONE if all(f.ok for f in findings) else ExitCode.FAILED
 
 
-def render(findings: Sequence[Finding], *, output: str, colour: bool) -> str:
-    """Render the findings as text or JSON, ending in a newline."""
+def render(findings: Sequence[Finding], *, output: str, colour: bool, verbose: bool = False) -> str:
+    """Render the findings as text, where what is alike stands once unless `verbose`, or as JSON; ending in a newline."""
     if output == "json":
         return json_text([dataclasses.asdict(f) for f in findings], indent=2) + "\n"
-    return "\n".join((*_lines([_printable(f) for f in findings], colour), _summary(findings))) + "\n"
+    from ipsync.targets.findings import alike
+
+    shown = [_printable(f) for f in findings]
+    return "\n".join((*_lines([(f,) for f in shown] if verbose else alike(shown), colour), _summary(findings))) + "\n"
 
 
-def _lines(findings: Sequence[Finding], colour: bool) -> Iterator[str]:  # noqa: FBT001 - one switch, passed on
-    for finding in findings:
+def _lines(groups: Sequence[Alike], colour: bool) -> Iterator[str]:  # noqa: FBT001 - one switch, passed on
+    from ipsync.targets.findings import more, others
+
+    for same in groups:
+        finding = same[0]
         word, ink = ("ok", "green") if finding.passed else ("skipped", "yellow") if finding.ok else ("MISSING", "red")
         subject = f"{finding.subject}: {finding.detail}" if finding.detail else finding.subject
+        subject += more(same) if finding.passed else ""
         yield f"{click.style(f'{word:<7}', fg=ink) if colour else f'{word:<7}'}  {subject}"
         if not finding.ok and finding.remedy:
             yield from (f"         {line}" for line in finding.remedy.split("\n"))
+        if not finding.passed and (rest := others(same)):
+            yield f"         {rest}"
 
 
 def _summary(findings: Sequence[Finding]) -> str:
     passed, missing = sum(f.passed for f in findings), sum(not f.ok for f in findings)
     skipped = len(findings) - passed - missing
-    rest = (f", {skipped} skipped" if skipped else "") + (f", {missing} to fix" if missing else "")
-    return f"{passed} of {len(findings)} checks passed{rest}"
+    rest = (f", {skipped:,} skipped" if skipped else "") + (f", {missing:,} to fix" if missing else "")
+    return f"{passed:,} of {len(findings):,} checks passed{rest}"
 
 
 def _printable(finding: Finding) -> Finding:

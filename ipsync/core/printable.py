@@ -58,7 +58,7 @@ def _seen(char: str) -> bool:
 @cache
 def _fields(kind: Any) -> tuple[str, ...]:
     """Return the names of a dataclass's fields; nothing for other types."""
-    return tuple(f.name for f in dataclasses.fields(kind)) if dataclasses.is_dataclass(kind) else ()
+    return tuple(f.name for f in dataclasses.fields(kind) if f.init) if dataclasses.is_dataclass(kind) else ()
 
 
 def _plain(value: Any) -> Any:

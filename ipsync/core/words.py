@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -27,3 +28,9 @@ def few(texts: Sequence[str], number: int) -> str:
     """Name the first few, and count the rest: `a, b and 1,297 more`."""
     rest = len(texts) - number
     return ", ".join(texts[:number]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def without_names(text: str, resource: str) -> str:
+    """Return a text with blanks where it names the resource, its account or project, or its region."""
+    names = {re.escape(word) for word in resource.split("/")[1:] if word and word in text}  # mostly none
+    return re.sub(rf"(?<![\w-])(?:{'|'.join(sorted(names))})(?![\w-])", "\0", text) if names else text

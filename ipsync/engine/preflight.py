@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ipsync.core import guards
 from ipsync.core.configured import Feed, Limits, Target
@@ -17,6 +18,7 @@ from ipsync.core.words import count
 from ipsync.engine.expand import expand, opened
 from ipsync.engine.run import Run, pool, scopes
 from ipsync.targets.base import Finding
+from ipsync.targets.findings import alike, subjects
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +31,8 @@ def check(run: Run) -> list[Finding]:
         RunEnded(
             mode="check",
             passed=sum(f.passed for f in found),
-            missing=[f.subject for f in found if not f.ok],
-            skipped=[f.subject for f in found if f.ok and f.skipped],
+            missing=subjects(alike(f for f in found if not f.ok)),
+            skipped=subjects(alike(f for f in found if f.ok and f.skipped)),
         )
     )
     return found
@@ -69,6 +71,11 @@ def _check_feed(run: Run, feed: Feed, targets: Sequence[Target]) -> list[Finding
 
 
 def _check_scope(run: Run, targets: Sequence[Target]) -> list[Finding]:
+    place = targets[0].where.place
+    return [f if f.resource else replace(f, resource=place) for f in _of_scope(run, targets)]
+
+
+def _of_scope(run: Run, targets: Sequence[Target]) -> list[Finding]:
     subject = f"target{'s' if len(targets) > 1 else ''} {', '.join(t.name for t in targets)}"
     try:
         return opened(run, targets[0]).check(targets, owner=run.config.owner)

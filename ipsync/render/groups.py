@@ -5,7 +5,6 @@ What is the same may still name each resource: in the ids of what waits there, a
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from dataclasses import dataclass, replace
 from ipsync.core.model import Held, Status, Violation
 from ipsync.core.plan import Orphan, TargetChange
 from ipsync.core.waves import GUARD
-from ipsync.core.words import count, few
+from ipsync.core.words import count, few, without_names
 
 NAMED = 3
 """So many resources of a group are named; `-v` lists each by itself."""
@@ -68,22 +67,14 @@ def _nameless(change: TargetChange) -> TargetChange:
         held=0,
         waiting=tuple(replace(h, id="") for h in change.waiting),
         violations=tuple(_nameless_word(v, change.resource) for v in change.violations),
-        error=change.error and _without_names(change.error, change.resource),
+        error=change.error and without_names(change.error, change.resource),
     )
 
 
 def _nameless_word(violation: Violation, resource: str) -> Violation:
     """Return a guard's word without names; the id of a wave is made of no resource."""
     id_ = violation.change if violation.guard == GUARD else ""
-    return replace(violation, detail=_without_names(violation.detail, resource), change=id_)
-
-
-def _without_names(text: str, resource: str) -> str:
-    """Return a text with blanks where it names the resource, its account or project, or its region."""
-    names = {
-        re.escape(word) for word in resource.split("/")[1:] if word and word in text
-    }  # mostly none: a guard names none
-    return re.sub(rf"(?<![\w-])(?:{'|'.join(sorted(names))})(?![\w-])", "\0", text) if names else text
+    return replace(violation, detail=without_names(violation.detail, resource), change=id_)
 
 
 def _words(change: TargetChange) -> tuple[str | None, ...]:

@@ -20,7 +20,8 @@ from ipsync.core.traits import Traits
 class Finding:
     """One line of `ipsync check`: a permission that is there or missing, and what would give it.
 
-    `skipped` tells that it couldn't be tried: nothing is known of it, so it neither passed nor is it missing.
+    `skipped` tells that it couldn't be tried: nothing is known of it, so it neither passed nor is it missing. `resource`
+    is where it was tried, if somewhere: what is the same at many of them is told once.
     """
 
     subject: str
@@ -28,6 +29,7 @@ class Finding:
     detail: str = ""
     remedy: str = ""
     skipped: bool = False
+    resource: str = ""
 
     @property
     def passed(self) -> bool:

@@ -324,6 +324,7 @@ def test_check(ipsync, stage):
     assert code == 1
     missing = [f for f in json.loads(out) if not f["ok"]]
     assert [f["subject"] for f in missing] == ["gcp project acme-demo: compute.firewalls.update"]
+    assert [f["resource"].split("/")[:2] for f in missing] == [["gcp", "acme-demo"]]
     _, out, _ = ipsync("audit", "show", "--output", "json")
     records = json.loads(out)
     assert [(r["event"], r["mode"]) for r in records] == [("run-started", "check"), ("run-ended", "check")] * 2

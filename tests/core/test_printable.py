@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ipsync.core.model import Service
 from ipsync.core.printable import json_text, plain, printable
 
 FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
@@ -64,5 +65,6 @@ class Held:
 def test_every_text_in_a_value_is_reached_and_what_is_plain_stays_itself():
     held = Held("a", (Held("\x1b"), {"k\n": ["v\u202e"]}, 7, None))
     assert plain(held) == Held("a", (Held(r"\x1b"), {r"k\n": [r"v\u202e"]}, 7, None))
+    assert str(plain(Service("tcp\n", 1, 2))) == r"1-2/tcp\n", "what it works out itself is worked out anew"
     clean = Held("a", (Held("b"), 7))
     assert plain(clean) is clean

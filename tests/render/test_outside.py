@@ -84,7 +84,7 @@ def filled(value: Any, text: str) -> Any:
         return tuple(filled(inner, text) for inner in value)
     if dataclasses.is_dataclass(value):
         return dataclasses.replace(
-            value, **{f.name: filled(getattr(value, f.name), text) for f in dataclasses.fields(value)}
+            value, **{f.name: filled(getattr(value, f.name), text) for f in dataclasses.fields(value) if f.init}
         )
     return value
 

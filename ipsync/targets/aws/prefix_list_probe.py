@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import replace
 
 from ipsync.core.errors import CloudError
 from ipsync.core.model import State
-from ipsync.targets.aws import errors as aws_errors
 from ipsync.targets.aws import prefix_list_tags as list_tags
-from ipsync.targets.aws.policy import remedy
+from ipsync.targets.aws.probe import tried
 from ipsync.targets.aws.reads import Reads
 from ipsync.targets.base import Finding
 
@@ -22,28 +21,14 @@ def probe(reads: Reads, state: State, owner: str) -> Iterator[Finding]:
     """Try to modify and to tag a list, and look who refers to it; change nothing."""
     ec2, name = reads.ec2, state.resource.rpartition("/")[2]
     entry = {"Cidr": SAMPLES[max(state.families)], "Description": "never added"}
-    yield _try(
-        reads, name, "modify-list", owner, ec2.modify_managed_prefix_list,
+    yield tried(
+        reads, state, "modify-list", owner, ec2.modify_managed_prefix_list,
         PrefixListId=name, CurrentVersion=1, AddEntries=[entry],
     )  # fmt: skip
     tags = [{"Key": f"{list_tags.prefix(owner)}leaving:1", "Value": "never set"}]
-    yield _try(reads, name, "tag-list", owner, ec2.create_tags, Resources=[name], Tags=tags)
-    yield _try(reads, name, "untag-list", owner, ec2.delete_tags, Resources=[name], Tags=tags)
-    yield _references(reads, name)
-
-
-def _try(
-    reads: Reads, name: str, what: str, owner: str, operation: Callable[..., dict[str, Any]], **params: object
-) -> Finding:
-    region = reads.where.region
-    subject = f"{name} in {region}: {what.replace('-', ' ')}"
-    try:
-        aws_errors.call(lambda: operation(DryRun=True, **params), subject=subject, writes=False)
-    except CloudError as error:
-        if error.code == "DryRunOperation":
-            return Finding(subject, ok=True)
-        return Finding(subject, ok=False, detail=str(error), remedy=remedy(error, what, owner=owner, region=region))
-    return Finding(subject, ok=False, detail="the dry run was carried out: this endpoint doesn't honour DryRun")
+    yield tried(reads, state, "tag-list", owner, ec2.create_tags, Resources=[name], Tags=tags)
+    yield tried(reads, state, "untag-list", owner, ec2.delete_tags, Resources=[name], Tags=tags)
+    yield replace(_references(reads, name), resource=state.resource)
 
 
 def _references(reads: Reads, name: str) -> Finding:

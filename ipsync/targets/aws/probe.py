@@ -13,6 +13,8 @@ from ipsync.targets.aws.reads import Reads
 from ipsync.targets.aws.rules import OWNER_TAG, group_id
 from ipsync.targets.base import Finding
 
+HONOURED = "the dry run was carried out: this endpoint doesn't honour DryRun"
+
 
 def probe(reads: Reads, state: State, owner: str) -> Iterator[Finding]:
     """Try to authorize in a group and, where it holds a rule of ours, to revoke and tag that; change nothing."""
@@ -21,31 +23,34 @@ def probe(reads: Reads, state: State, owner: str) -> Iterator[Finding]:
     tags = [{"Key": OWNER_TAG, "Value": owner}]
     specs = [{"ResourceType": "security-group-rule", "Tags": tags}]
     sample = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "192.0.2.1/32"}]}
-    yield _try(
-        reads, group, "authorize", owner, ec2.authorize_security_group_ingress,
+    yield tried(
+        reads, state, "authorize", owner, ec2.authorize_security_group_ingress,
         GroupId=group, IpPermissions=[sample], TagSpecifications=specs,
     )  # fmt: skip
     if rule is None:
         text = "can't be tried before the first sync has made a rule"
-        yield Finding(f"{state.resource}: revoke and tag", ok=True, detail=text, skipped=True)
+        yield Finding(f"{state.resource}: revoke and tag", ok=True, detail=text, skipped=True, resource=state.resource)
         return
     revoke = ec2.revoke_security_group_ingress
-    yield _try(reads, group, "revoke", owner, revoke, GroupId=group, SecurityGroupRuleIds=[rule])
+    yield tried(reads, state, "revoke", owner, revoke, GroupId=group, SecurityGroupRuleIds=[rule])
     since = [{"Key": "ipsync:leaving-since", "Value": "2026-01-01T00:00:00Z"}]
-    yield _try(reads, group, "tag", owner, ec2.create_tags, Resources=[rule], Tags=since)
-    yield _try(reads, group, "untag", owner, ec2.delete_tags, Resources=[rule], Tags=since)
+    yield tried(reads, state, "tag", owner, ec2.create_tags, Resources=[rule], Tags=since)
+    yield tried(reads, state, "untag", owner, ec2.delete_tags, Resources=[rule], Tags=since)
 
 
-def _try(
-    reads: Reads, group: str, what: str, owner: str, operation: Callable[..., dict[str, Any]], **params: object
+def tried(
+    reads: Reads, state: State, what: str, owner: str, operation: Callable[..., dict[str, Any]], **params: object
 ) -> Finding:
-    subject = f"{group} in {reads.where.region}: {what}"
+    """Try one permission at a resource with DryRun; `what` is its name in the policies that are suggested (policy.py)."""
+    region, resource = reads.where.region, state.resource
+    subject = f"{resource.rpartition('/')[2]} in {region}: {what.replace('-', ' ')}"
     try:
         aws_errors.call(lambda: operation(DryRun=True, **params), subject=subject, writes=False)
     except CloudError as error:
         if error.code == "DryRunOperation":
-            return Finding(subject, ok=True)
+            return Finding(subject, ok=True, resource=resource)
+        needed = remedy(error, what, owner=owner, region=region)
         return Finding(
-            subject, ok=False, detail=str(error), remedy=remedy(error, what, owner=owner, region=reads.where.region)
+            subject, ok=False, detail=str(error).removeprefix(f"{subject}: "), remedy=needed, resource=resource
         )
-    return Finding(subject, ok=False, detail="the dry run was carried out: this endpoint doesn't honour DryRun")
+    return Finding(subject, ok=False, detail=HONOURED, resource=resource)

@@ -16,6 +16,7 @@ from proof import (
     breaks,
     calls,
     feeds,
+    fleet,
     fuzz,
     grace,
     kills,
@@ -34,6 +35,7 @@ Part = Callable[[argparse.Namespace], list[Row]]
 
 PARTS: dict[str, Part] = {
     "kills": lambda asked: kills.rows(100 if asked.quick else kills.TO_REACH),
+    "fleet": lambda asked: fleet.rows(3, scopes=20) if asked.quick else fleet.rows(fleet.TO_REACH),
     "processes": lambda asked: (
         processes.rows(8, 1) if asked.quick else processes.rows(processes.TO_REACH, 40, parts=processes.PARTS)
     ),

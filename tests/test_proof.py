@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import pytest
 
-from proof import ROOT, breaks, calls, grace, history, kills, processes, replay, surroundings, vendor
+from proof import ROOT, breaks, calls, fleet, grace, history, kills, processes, replay, surroundings, vendor
 from proof.table import Row, broken, text
 
 
@@ -16,6 +17,16 @@ def assert_kept(rows):
 
 def test_a_killed_run_is_made_good_by_the_next():
     assert_kept(kills.rows(20))
+
+
+def test_a_killed_change_of_many_accounts_is_made_good_by_the_next():
+    assert_kept(fleet.rows(3, scopes=20))
+
+
+def test_a_fleet_that_closes_before_all_is_open_is_seen(monkeypatch):
+    apply = import_module("ipsync.engine.apply")  # the package has a function of that name
+    monkeypatch.setattr(apply._Task, "opening", property(lambda task: len(task.operations)))
+    assert f"loses {fleet.DROPPED} while" in text(fleet.rows(1, scopes=20))
 
 
 @pytest.mark.slow

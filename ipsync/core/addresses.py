@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import reprlib
+from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -48,10 +49,9 @@ def to_network(text: str, *, strict: bool = True) -> Network:
 
     Raises ValueError for what `ipaddress` can't read, and where `strict`, for host bits that are set.
     """
-    try:
+    with suppress(ValueError):
         return _V6(text, strict=strict) if ":" in text else _V4(text, strict=strict)
-    except ValueError:
-        return ip_network(text, strict=strict)  # which says what is wrong without taking sides for a family
+    return ip_network(text, strict=strict)  # which says what is wrong without taking sides for a family
 
 
 def parse(text: object) -> Network:
@@ -63,10 +63,9 @@ def parse(text: object) -> Network:
         raise AddressError(f"{_shown(text)} is not a text but {_article(text)}")
     if len(text) > LONGEST or not _FORM.fullmatch(text):
         raise AddressError(f"{_shown(text)} is not an address with an optional decimal prefix")
-    try:
+    with suppress(ValueError):
         return to_network(text)
-    except ValueError:
-        raise AddressError(_why(text)) from None
+    raise AddressError(_why(text))  # outside of `except`: of 20,000 faults of a feed each would hold what it came from
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -7,7 +7,6 @@ nothing close anywhere before the new address was in everywhere?
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ from ipsync.core.model import Operation
 from ipsync.targets.aws.where import AwsAccount
 from ipsync.targets.base import Places
 from ipsync.testing.memory import MemoryCloud
-from proof.kills import FURTHER, Fuse, Fused, Killed, Mortal
+from proof.kills import FURTHER, Announced, Fuse, Fused, Killed, Mortal
 from proof.table import Row
 
 SCOPES = 1_000
@@ -35,30 +34,6 @@ TO_REACH = 24
 OLD = tuple(map(canonical, hosts(20)))
 DROPPED, NEW = OLD[0], "9.9.9.9/32"
 WANTED = {*OLD[1:], NEW}
-OPEN, CLOSED = "intent", {"outcome", "recovered"}
-
-
-@dataclass(slots=True)
-class Log:
-    """The log's file, read on as it grows: which intents are open, by resource and kind."""
-
-    path: Path
-    read: int = 0
-    open: dict[int, tuple[str, str]] = field(default_factory=dict)
-
-    def announces(self, operation: Operation) -> bool:
-        """Tell whether an intent that nothing has closed says that this is to be written."""
-        with self.path.open("rb") as file:
-            file.seek(self.read)
-            whole = file.read().rpartition(b"\n")[0]  # another thread may be writing the next line
-        self.read += len(whole) + 1 if whole else 0
-        for line in whole.splitlines():
-            record = json.loads(line)
-            if record["event"] == OPEN:
-                self.open[record["seq"]] = record["resource"], record["kind"]
-            elif record["event"] in CLOSED:
-                self.open.pop(record.get("intent"), None)
-        return (operation.resource, operation.kind) in self.open.values()
 
 
 @dataclass(slots=True)
@@ -77,8 +52,8 @@ class Fleet:
     def run(self, kill_at: int | None = None) -> Fuse:
         """Make one pass, killed at that point; return the fuse with the number of points passed."""
         fuse = Fused.fuse = Fuse(kill_at)
-        log, self.lacking = Log(self.log), set(self.cloud.groups)
-        self.cloud.before = lambda operation: self._before(operation, log, fuse)
+        announced, self.lacking = Announced(self.log), set(self.cloud.groups)
+        self.cloud.before = lambda operation: self._before(operation, announced, fuse)
         self.cloud.after = lambda _operation: fuse.point()
         try:
             with Mortal.open(self.log, owner="acme", actor="proof", run="r", clock=lambda: NOW) as audit_log:
@@ -95,15 +70,14 @@ class Fleet:
     def _places(self, targets: Sequence[Target]) -> list[Places]:
         return [Places(tuple(replace(t.where, account=a) for a in self.cloud.accounts)) for t in targets]  # type: ignore[type-var]
 
-    def _before(self, operation: Operation, log: Log, fuse: Fuse) -> None:
+    def _before(self, operation: Operation, announced: Announced, fuse: Fuse) -> None:
         fuse.point()
         with self.judging:
             self.writes[operation.kind] += 1
-            if not log.announces(operation):
+            if not announced.intent(operation):
                 self.fouls.append(f"{operation.resource}: {operation.kind} without an intent on disk")
-            self.lacking = (
-                {g for g in self.lacking if NEW not in self.held(g)} if operation.kind == "remove" else self.lacking
-            )
+            if operation.kind == "remove":
+                self.lacking = {group for group in self.lacking if NEW not in self.held(group)}
             if operation.kind == "remove" and self.lacking:
                 self.fouls.append(f"{operation.resource} loses {DROPPED} while {len(self.lacking)} groups lack {NEW}")
 
@@ -124,11 +98,11 @@ class Fleet:
             return found + [f"intent {seq} is still open" for seq in left.pending]
 
 
-def fleet(folder: Path, number: int, scopes: int) -> Fleet:
+def fleet(log: Path, scopes: int) -> Fleet:
     """Return accounts whose groups hold the old list, and nothing in the log."""
     accounts = {AwsAccount(role_arn=f"arn:aws:iam::{n:012d}:role/ipsync"): f"{n:012d}" for n in range(1, scopes + 1)}
     cloud = MemoryCloud(groups={f"aws/{a}/eu-north-1/sg-1": {} for a in accounts.values()}, accounts=accounts)
-    made = Fleet(config(aws_target(), grace=timedelta(0)), cloud, folder / f"{number}.jsonl")
+    made = Fleet(config(aws_target(), grace=timedelta(0)), cloud, log)
     made.sync(OLD)
     return made
 
@@ -144,7 +118,7 @@ def pairs(runs: int, scopes: int) -> Iterator[list[str]]:
     """Yield the faults of so many pairs of kills, the first ones spread over a whole run, the second over what is left."""
     with tempfile.TemporaryDirectory(prefix="ipsync-proof-") as name:
         folder = Path(name)
-        first = fleet(folder, 0, scopes)
+        first = fleet(folder / "none.jsonl", scopes)
         points = copied(first, folder / "count.jsonl").run().points
         for nth in range(runs):
             trial = copied(first, folder / f"{nth}.jsonl")

@@ -125,7 +125,7 @@ class Observed:
         with self.watching:
             write = self.writes[id(operation)] = Watch(self.stage.cloud, self.stage.config).write(operation)
             if write:
-                self.referee.write(write, _announced(self.log, operation), log=self.log)
+                self.referee.write(write, Announced(self.log).intent(operation), log=self.log)
 
     def _after(self, operation: Operation, fuse: Fuse) -> None:
         write = self.writes[id(operation)]
@@ -166,18 +166,28 @@ class Observed:
         return Observed(stage, log, self.graced, Referee(list(self.referee.fouls), dict(self.referee.added)))
 
 
-def _announced(log: Path, operation: Operation) -> dict[str, object] | None:
-    """Return the intent on disk that says just this, and of which nobody has said yet what became of it."""
-    open_: dict[int, dict[str, object]] = {}
-    whole, _, _ = log.read_bytes().rpartition(b"\n")  # another thread may be writing the next line
-    for line in whole.splitlines():
-        record = json.loads(line)
-        if record["event"] == "intent":
-            open_[record["seq"]] = record
-        elif record["event"] in {"outcome", "recovered"}:
-            open_.pop(record.get("intent"), None)
-    said = operation.resource, operation.kind, operation.before, operation.after
-    return next((r for r in open_.values() if _said(r) == said), None)
+@dataclass(slots=True)
+class Announced:
+    """A log's file, read on as it grows: the intents of which nobody has said yet what became of them."""
+
+    log: Path
+    read: int = 0
+    open: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def intent(self, operation: Operation) -> dict[str, Any] | None:
+        """Return the intent on disk that says just this."""
+        with self.log.open("rb") as file:
+            file.seek(self.read)
+            whole, end, _ = file.read().rpartition(b"\n")  # another thread may be writing the next line
+        self.read += len(whole + end)
+        for line in whole.splitlines():
+            record = json.loads(line)
+            if record["event"] == "intent":
+                self.open[record["seq"]] = record
+            elif record["event"] in {"outcome", "recovered"}:
+                self.open.pop(record.get("intent"), None)
+        said = operation.resource, operation.kind, operation.before, operation.after
+        return next((r for r in self.open.values() if _said(r) == said), None)
 
 
 def _said(record: dict[str, Any]) -> tuple[object, ...]:

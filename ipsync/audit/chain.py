@@ -96,9 +96,9 @@ class Chain(ABC):
         if self._broken:
             raise AuditLogError(self._broken)
         fields = event.fields()
-        record = self.author.sealed(
-            event.name, self.open.ended(fields) if RunEnded.name == event.name else fields, self.head
-        )
+        if event.name == RunEnded.name:
+            fields = self.open.ended(fields)
+        record = self.author.sealed(event.name, fields, self.head)
         line = canonical(record) + b"\n"
         self._put(line)
         self.open.take(record, self._size)

@@ -26,9 +26,9 @@ READ_ONLY = {"plan", "check"}
 """Modes of runs that write to no cloud."""
 UNKNOWN = "unknown"
 """An outcome that tells nothing: its intent stays open, until a later run has looked what is really there."""
-POINTER = "places_in"
+PLACES_IN = "places_in"
 """The field of a `run-ended` that points to the one which lists the `places`: its number, and the byte where it begins."""
-TOLD_IN = "notified_in"
+NOTIFIED_IN = "notified_in"
 """The field that points to the newest `notified` of each receiver in the same way: it may be a day old, behind large records."""
 LOOK_BACK = 4 * 1024 * 1024
 """Bytes of the log's end that are searched for the last runs that could write. Only a notice rests on them."""
@@ -48,7 +48,6 @@ class Open:
     """Which `run-ended` lists them, and where in its file it stands: while they are the same, others point to it."""
     waves: dict[standing.Key, Record] = field(default_factory=dict)
     """The newest word on each wave and each of its checks; a `run-ended` hands all of them on."""
-
     notified: dict[tuple[str, ...], list[int]] = field(default_factory=dict)
     """Where the newest record of what each receiver was told stands, by number and byte; it holds all that still lasts."""
 
@@ -60,7 +59,7 @@ class Open:
         elif closes(record):
             self.intents.pop(intent_of(record), None)
         elif RunEnded.names(record):
-            if POINTER not in record:
+            if PLACES_IN not in record:
                 self.places, self.places_at = record.get("places", []), [int(record["seq"]), position]
         elif Notified.names(record):
             self.notified[_receiver(record)] = [int(record["seq"]), position]
@@ -83,9 +82,9 @@ class Open:
         places = [self.positions[seq] for seq in seqs if seq in self.positions]
         where = {"open_at": places} if seqs and len(places) == len(seqs) else {}
         waves = {"waves": list(self.waves.values())} if self.waves else {}
-        told = {TOLD_IN: sorted(self.notified.values())} if self.notified else {}
+        told = {NOTIFIED_IN: sorted(self.notified.values())} if self.notified else {}
         same = self.places and self.places_at and fields.get("places", self.places) == self.places
-        said = {k: v for k, v in fields.items() if k != "places"} | {POINTER: self.places_at} if same else fields
+        said = {k: v for k, v in fields.items() if k != "places"} | {PLACES_IN: self.places_at} if same else fields
         return {"open": seqs, **where, **waves, **told, **said}
 
 
@@ -134,9 +133,9 @@ def _places(ended: Record, position: int, files: Sequence[Path]) -> tuple[list[R
 
     Where that one can't be found any more, nothing is known of them (core/places.py).
     """
-    if POINTER not in ended:
+    if PLACES_IN not in ended:
         return ended.get("places", []), [int(ended.get("seq", 0)), position]
-    for record, seq, at in _pointed([ended[POINTER]], files):
+    for record, seq, at in _pointed([ended[PLACES_IN]], files):
         if RunEnded.names(record):
             return record.get("places", []), [seq, at]
     return [], None
@@ -144,7 +143,7 @@ def _places(ended: Record, position: int, files: Sequence[Path]) -> tuple[list[R
 
 def _messages(ended: Record, files: Sequence[Path]) -> Iterator[tuple[Record, int, int]]:
     """Yield the newest record of each receiver's messages that a `run-ended` points to, and where it stands."""
-    return (found for found in _pointed(ended.get(TOLD_IN, ()), files) if Notified.names(found[0]))
+    return (found for found in _pointed(ended.get(NOTIFIED_IN, ()), files) if Notified.names(found[0]))
 
 
 def _receiver(notified: Record) -> tuple[str, ...]:

@@ -39,25 +39,23 @@ def render(findings: Sequence[Finding], *, output: str, colour: bool, verbose: b
     """Render the findings as text, where what is alike stands once unless `verbose`, or as JSON; ending in a newline."""
     if output == "json":
         return json_text([dataclasses.asdict(f) for f in findings], indent=2) + "\n"
-    from ipsync.targets.findings import alike
+    from ipsync.targets.findings import alike, apart
 
-    shown = [_printable(f) for f in findings]
-    return "\n".join((*_lines([(f,) for f in shown] if verbose else alike(shown), colour), _summary(findings))) + "\n"
+    shown = (apart if verbose else alike)(map(_printable, findings))
+    return "\n".join((*_lines(shown, colour), _summary(findings))) + "\n"
 
 
 def _lines(groups: Sequence[Alike], colour: bool) -> Iterator[str]:  # noqa: FBT001 - one switch, passed on
-    from ipsync.targets.findings import more, others
-
     for same in groups:
-        finding = same[0]
+        finding = same.first
         word, ink = ("ok", "green") if finding.passed else ("skipped", "yellow") if finding.ok else ("MISSING", "red")
         subject = f"{finding.subject}: {finding.detail}" if finding.detail else finding.subject
-        subject += more(same) if finding.passed else ""
+        subject += same.more if finding.passed else ""
         yield f"{click.style(f'{word:<7}', fg=ink) if colour else f'{word:<7}'}  {subject}"
         if not finding.ok and finding.remedy:
             yield from (f"         {line}" for line in finding.remedy.split("\n"))
-        if not finding.passed and (rest := others(same)):
-            yield f"         {rest}"
+        if not finding.passed and same.others:
+            yield f"         {same.others}"
 
 
 def _summary(findings: Sequence[Finding]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import reprlib
 from contextlib import suppress
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from ipsync.core.errors import AddressError
@@ -23,24 +23,23 @@ REMEMBERED = 65_536
 """How many networks are remembered: thousands of resources name the same few, and compare them over and over."""
 
 
-class _V4(IPv4Network):
-    """`ipaddress` works a hash out anew each time, which was most of what comparing cost."""
+class _Hashed:
+    """Keeps its hash: `ipaddress` works it out anew each time, which was most of what comparing cost."""
 
-    def __init__(self, text: str, *, strict: bool = True) -> None:
-        super().__init__(text, strict)
-        self._hash = super().__hash__()
-
-    def __hash__(self) -> int:
-        return self._hash
-
-
-class _V6(IPv6Network):
-    def __init__(self, text: str, *, strict: bool = True) -> None:
-        super().__init__(text, strict)
-        self._hash = super().__hash__()
+    @cached_property
+    def _hash(self) -> int:
+        return super().__hash__()
 
     def __hash__(self) -> int:
         return self._hash
+
+
+class _V4(_Hashed, IPv4Network):
+    """An IPv4 network."""
+
+
+class _V6(_Hashed, IPv6Network):
+    """An IPv6 network."""
 
 
 @lru_cache(maxsize=REMEMBERED)
@@ -50,7 +49,7 @@ def to_network(text: str, *, strict: bool = True) -> Network:
     Raises ValueError for what `ipaddress` can't read, and where `strict`, for host bits that are set.
     """
     with suppress(ValueError):
-        return _V6(text, strict=strict) if ":" in text else _V4(text, strict=strict)
+        return (_V6 if ":" in text else _V4)(text, strict)
     return ip_network(text, strict=strict)  # which says what is wrong without taking sides for a family
 
 

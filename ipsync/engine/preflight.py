@@ -18,7 +18,7 @@ from ipsync.core.words import count
 from ipsync.engine.expand import expand, opened
 from ipsync.engine.run import Run, pool, scopes
 from ipsync.targets.base import Finding
-from ipsync.targets.findings import alike, subjects
+from ipsync.targets.findings import subjects
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +31,8 @@ def check(run: Run) -> list[Finding]:
         RunEnded(
             mode="check",
             passed=sum(f.passed for f in found),
-            missing=subjects(alike(f for f in found if not f.ok)),
-            skipped=subjects(alike(f for f in found if f.ok and f.skipped)),
+            missing=subjects(f for f in found if not f.ok),
+            skipped=subjects(f for f in found if f.ok and f.skipped),
         )
     )
     return found

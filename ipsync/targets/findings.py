@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from ipsync.core.words import count, few, without_names
 from ipsync.targets.base import Finding
 
 FEW = 3
 """So many alike findings are told each by itself."""
-Alike = tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Findings that are the same but for the names of their resources; or a single one."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def first(self) -> Finding:
+        """Return the first of them, which stands for all."""
+        return self.findings[0]
+
+    @property
+    def more(self) -> str:
+        """Say how many more there are; nothing where the first is alone."""
+        number = len(self.findings) - 1
+        return f" (and {number:,} more like it)" if number else ""
+
+    @property
+    def others(self) -> str:
+        """Name the resources of the others, as far as people read on; nothing where the first is alone."""
+        names = [finding.resource for finding in self.findings[1:]]
+        where = f"{count(len(names), 'other place')}: {few(names, FEW)}"
+        return f"the same in {where} (-v tells each by itself)" if names else ""
+
+
+def apart(findings: Iterable[Finding]) -> list[Alike]:
+    """Return each finding by itself."""
+    return [Alike((finding,)) for finding in findings]
 
 
 def alike(findings: Iterable[Finding]) -> list[Alike]:
@@ -17,29 +47,17 @@ def alike(findings: Iterable[Finding]) -> list[Alike]:
     found: dict[Finding, list[Finding]] = {}
     for finding in findings:
         found.setdefault(_nameless(finding), []).append(finding)
-    return [same for each in found.values() for same in ([tuple(each)] if len(each) > FEW else [(f,) for f in each])]
+    return [same for each in found.values() for same in ([Alike(tuple(each))] if len(each) > FEW else apart(each))]
 
 
-def subjects(groups: Iterable[Alike]) -> list[str]:
-    """Name what each group is about: by its first one, and how many more there are."""
-    return [f"{same[0].subject}{more(same)}" for same in groups]
-
-
-def more(same: Sequence[Finding]) -> str:
-    """Say how many more findings are like the first; nothing where it is alone."""
-    return f" (and {len(same) - 1:,} more like it)" if len(same) > 1 else ""
-
-
-def others(same: Sequence[Finding]) -> str:
-    """Name the resources of the others, as far as people read on; nothing where the first is alone."""
-    if len(same) == 1:
-        return ""
-    names = [finding.resource for finding in same[1:]]
-    return f"the same in {count(len(names), 'other place')}: {few(names, FEW)} (-v tells each by itself)"
+def subjects(findings: Iterable[Finding]) -> list[str]:
+    """Name what findings are about; of those that are alike the first, and how many more there are."""
+    return [f"{same.first.subject}{same.more}" for same in alike(findings)]
 
 
 def _nameless(finding: Finding) -> Finding:
-    texts = (without_names(text, finding.resource) for text in (finding.subject, finding.detail, finding.remedy))
-    subject, detail, remedy = texts
+    subject, detail, remedy = (
+        without_names(text, finding.resource) for text in (finding.subject, finding.detail, finding.remedy)
+    )
     where = "somewhere" if finding.resource else ""
-    return Finding(subject, finding.ok, detail, remedy, skipped=finding.skipped, resource=where)
+    return replace(finding, subject=subject, detail=detail, remedy=remedy, resource=where)

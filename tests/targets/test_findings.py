@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipsync.cli.check import render
 from ipsync.targets.base import Finding
-from ipsync.targets.findings import alike, subjects
+from ipsync.targets.findings import alike, apart, subjects
 
 EU = "eu-north-1"
 
@@ -45,19 +45,19 @@ def test_verbose_and_json_tell_each():
 
 def test_few_are_told_each_by_itself():
     few = [denied(n, f"sg-{n}") for n in range(3)]
-    assert alike(few) == [(f,) for f in few]
+    assert alike(few) == apart(few)
     assert "the same" not in render(few, output="text", colour=False)
 
 
 def test_another_reason_or_remedy_is_another_line():
     odd = denied(7, "sg-7", why="a barrier")
-    groups = alike([*(denied(n, f"sg-{n}") for n in range(5)), odd, fine(1)])
-    assert [(len(same), same[0].subject) for same in groups] == [
+    found = [*(denied(n, f"sg-{n}") for n in range(5)), odd, fine(1)]
+    assert [(len(same.findings), same.first.subject) for same in alike(found)] == [
         (5, "sg-0 in eu-north-1: authorize"),
         (1, "sg-7 in eu-north-1: authorize"),
         (1, "aws 000000000001 eu-north-1: read"),
     ]
-    assert subjects(groups)[0] == "sg-0 in eu-north-1: authorize (and 4 more like it)"
+    assert subjects(found)[0] == "sg-0 in eu-north-1: authorize (and 4 more like it)"
 
 
 def test_what_is_skipped_is_no_success():
